@@ -1,0 +1,1 @@
+"""gpulake: a lakehouse for GPU training clusters, whose figures add up."""

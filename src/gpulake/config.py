@@ -1,0 +1,99 @@
+"""One frozen Config that knows where each of its values came from.
+
+Order of precedence: the command line, then the environment, then `gpulake.toml` in the working folder, then the default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gpulake.errors import UsageError
+
+TIME_BASES = ("real", "offset", "shifted")
+_CLUSTER_KEYS = ("time_zone", "time_basis")
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """What a cluster's deliveries do not say themselves; None = the source's own default."""
+
+    time_zone: str | None = None
+    time_basis: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one call. `origins` maps each setting to the place it was read from."""
+
+    lake: Path
+    clusters: Mapping[str, ClusterSettings] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def cluster(self, cluster_id: str) -> ClusterSettings:
+        """The settings of one cluster, empty where none are written down."""
+        return self.clusters.get(cluster_id, ClusterSettings())
+
+
+def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path | None = None) -> Config:
+    """Read the settings once. Raises UsageError for a bad file, an unknown key, zone or time basis."""
+    file = (folder or Path.cwd()) / "gpulake.toml"
+    written = _read(file)
+    origins: dict[str, str] = {}
+    if lake is not None:
+        chosen, origins["lake"] = lake, "--lake"
+    elif environ.get("GPULAKE_LAKE"):
+        chosen, origins["lake"] = Path(environ["GPULAKE_LAKE"]), "environment GPULAKE_LAKE"
+    elif "lake" in written:
+        chosen, origins["lake"] = file.parent / str(written["lake"]), str(file)
+    else:
+        chosen, origins["lake"] = Path("lake"), "default"
+    clusters = _clusters(written, file)
+    origins.update({f"clusters.{name}": str(file) for name in clusters})
+    return Config(lake=chosen.absolute(), clusters=clusters, origins=origins)
+
+
+def _read(file: Path) -> dict[str, object]:
+    if not file.is_file():
+        return {}
+    try:
+        written = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"gpulake.toml cannot be read: {error}.", where=str(file), do="mend the file") from error
+    unknown = sorted(set(written) - {"lake", "clusters"})
+    if unknown:
+        raise UsageError(
+            f"unknown setting {unknown[0]!r}.", where=str(file), do="use: lake, clusters.<name>.time_zone, .time_basis"
+        )
+    return written
+
+
+def _clusters(written: Mapping[str, object], file: Path) -> dict[str, ClusterSettings]:
+    tables = written.get("clusters", {})
+    if not isinstance(tables, dict):
+        raise UsageError("clusters must be a table.", where=str(file), do="write [clusters.<name>]")
+    clusters = {}
+    for name, settings in tables.items():
+        where = f"{file} [clusters.{name}]"
+        if not isinstance(settings, dict) or set(settings) - set(_CLUSTER_KEYS):
+            raise UsageError("unknown cluster setting.", where=where, do=f"use: {', '.join(_CLUSTER_KEYS)}")
+        cluster = ClusterSettings(**settings)
+        _check_zone(cluster.time_zone, where)
+        if cluster.time_basis not in (None, *TIME_BASES):
+            raise UsageError(f"unknown time_basis {cluster.time_basis!r}.", where=where, do=f"use: {TIME_BASES}")
+        clusters[name] = cluster
+    return clusters
+
+
+def _check_zone(zone: str | None, where: str) -> None:
+    if zone is None:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise UsageError(
+            f"unknown time_zone {zone!r}.", where=where, do="use an IANA name, as Asia/Shanghai"
+        ) from error

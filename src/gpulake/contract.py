@@ -1,0 +1,95 @@
+"""What a table of an outside source is: its columns, types, units, key, and what makes a row unacceptable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as the source writes it.
+
+    `pattern` is a regular expression its text must match in full when a headerless file is recognised by its content;
+    it never refuses a row.
+    """
+
+    name: str
+    kind: Literal["text", "number"]
+    unit: str = ""
+    required: bool = False
+    pattern: str = ""
+
+    @property
+    def sql_type(self) -> str:
+        """The bronze type: every number is a double, so no digit of the source is lost."""
+        return "varchar" if self.kind == "text" else "double"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Two columns of one row that bound a time span; times at or below `null_at_or_below` mean "not known"."""
+
+    start: str
+    end: str
+    null_at_or_below: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a source and the bronze table it lands in.
+
+    `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
+    row or its content. A landing of a `shapes_history` table changes figures of every day, so it forces a full build.
+    """
+
+    name: str
+    bronze: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    stems: tuple[str, ...] = ()
+    span: Span | None = None
+    shapes_history: bool = False
+    published_sha256: str = ""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names in the order the source writes them."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file that the publisher offers: `bytes` and `sha256` are of the archive itself."""
+
+    table: str
+    file_name: str
+    url: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One outside format. A value, never an effect: reading and landing it is `gpulake.ingest`'s work."""
+
+    name: str
+    title: str
+    licence: str
+    tables: tuple[Table, ...]
+    time_zone: str = "UTC"
+    time_basis: Literal["real", "offset", "shifted"] = "real"
+    downloads: tuple[Download, ...] = ()
+    kaggle_dataset: str = ""
+
+    def table(self, name: str) -> Table:
+        """The table of that name; KeyError if the source has none."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise KeyError(name)
+
+
+LINEAGE_COLUMNS: Sequence[tuple[str, str]] = (("landing_id", "varchar"), ("source_row", "bigint"))
+"""Added to every bronze row: the delivery it came in, and its 1-based line in the uncompressed file."""

@@ -1,0 +1,490 @@
+"""Delimited files in, numbered and checked Parquet out. Owns every byte between a delivery and bronze.
+
+A file is read twice: once to hash it, once to parse it, in chunks of whole lines, decompressed on the way, so that
+neither a temporary file nor more than a few chunks of memory is needed. A chunk that is clean in every respect is
+parsed by Polars at full speed; any other is taken apart line by line with column expressions, and each refused line
+is kept whole with its reason. Which path a chunk takes depends on its bytes alone, so equal bytes give equal rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import tarfile
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from isal import igzip, isal_zlib
+
+from gpulake.contract import Table
+from gpulake.errors import SourceError
+
+CHUNK_BYTES = 16 << 20
+_HEAD_BYTES = 64 << 10
+_SAMPLE_LINES = 50
+_FITTING_SHARE = 0.8
+"""A headerless file is of a table when this share of its first lines fits the table's columns."""
+
+_INDEX_NAMES = {"", "index", "unnamed: 0", "id"}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_UNREADABLE = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), tarfile.TarError)
+_TAR_MAGIC = slice(257, 262)
+
+Progress = Callable[[int], None]
+"""Told how many more uncompressed bytes have been read."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of one file map to its table: `positions[i]` is the field that holds the table's column i."""
+
+    header: bool
+    index: bool
+    positions: tuple[int, ...]
+    width: int
+
+    @property
+    def name(self) -> str:
+        """The layout in a word, as the landing records it."""
+        return {(0, 0): "headerless", (1, 0): "header", (0, 1): "index", (1, 1): "header+index"}[
+            int(self.header), int(self.index)
+        ]
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A file that is a delivery of `table`."""
+
+    path: Path
+    table: Table
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Unrecognised:
+    """A file that is none of the tables asked for, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Digest:
+    """The sha256 and size of a file's uncompressed bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of one file. `refused` has source_row, reason, raw_text; event times are source seconds."""
+
+    files: tuple[Path, ...]
+    rows_kept: int
+    refused: pa.Table
+    min_event_s: float | None
+    max_event_s: float | None
+
+    @property
+    def rows_in(self) -> int:
+        """Every line that is not blank and not a header."""
+        return self.rows_kept + self.refused.num_rows
+
+
+# ---------------------------------------------------------------------------------------------- bytes
+
+
+@contextmanager
+def opened(path: Path, *, whole: bool = True) -> Iterator[IO[bytes]]:
+    """The uncompressed bytes of a .csv, a gzipped .csv or a .tar.gz with one table in it, as a stream.
+
+    Leaving the context reads to the end when the `whole` file matters, so that a damaged trailer is noticed.
+    Raises SourceError.
+    """
+    try:
+        with path.open("rb") as raw:
+            if raw.peek(2)[:2] != b"\x1f\x8b":
+                yield raw
+                return
+            with _gunzip(path) as start:
+                is_tar = start.read(512)[_TAR_MAGIC] == b"ustar"
+            with _gunzip(raw) as plain:
+                if not is_tar:
+                    yield plain
+                else:
+                    with tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 20) as archive:
+                        yield _only_member(archive, path)
+                        if whole and any(_is_table(member) for member in archive):
+                            raise SourceError(
+                                "the archive holds more than one table.", where=str(path), do="unpack it there"
+                            )
+                if whole:
+                    _drain(plain)
+    except _UNREADABLE as error:
+        raise SourceError(
+            f"cannot be read to its end: {str(error) or type(error).__name__}.",
+            where=str(path),
+            do="fetch the file again and compare its size and checksum",
+        ) from error
+
+
+def _gunzip(file: Path | IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", igzip.open(file, "rb"))  # type: ignore[no-untyped-call]  # isal ships no types
+
+
+def _only_member(archive: tarfile.TarFile, path: Path) -> IO[bytes]:
+    for member in archive:
+        if _is_table(member):
+            stream = archive.extractfile(member)
+            if stream is not None:
+                return stream
+    raise SourceError("the archive holds no table.", where=str(path), do="fetch the file again")
+
+
+def _is_table(member: tarfile.TarInfo) -> bool:
+    return member.isfile() and not Path(member.name).name.startswith("._")
+
+
+def _drain(stream: IO[bytes]) -> None:
+    while stream.read(1 << 20):
+        pass
+
+
+def digest(path: Path, *, progress: Progress | None = None) -> Digest:
+    """Hash the uncompressed bytes: a table's .csv and its .tar.gz have one digest. Raises SourceError."""
+    sha256, size = hashlib.sha256(), 0
+    with opened(path) as stream:
+        while block := stream.read(1 << 20):
+            sha256.update(block)
+            size += len(block)
+            if progress:
+                progress(len(block))
+    return Digest(sha256.hexdigest(), size)
+
+
+# ----------------------------------------------------------------------------------------- recognition
+
+
+def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
+    """Say which table a file is, by its header row, else by its content, else by its name.
+
+    Raises SourceError for a file that is named as a table but is empty or cannot be read.
+    """
+    named = _named(path, tables)
+    try:
+        with opened(path, whole=False) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except SourceError as error:
+        if named:
+            raise
+        return Unrecognised(path, error.what)
+    if not head.strip():
+        if named:
+            raise SourceError("the file is empty.", where=str(path), do="fetch it again")
+        return Unrecognised(path, "the file is empty")
+    lines = head.decode("utf-8", "replace").lstrip("\ufeff").split("\n")
+    if len(head) == _HEAD_BYTES:
+        lines = lines[:-1]
+    lines = [line.rstrip("\r") for line in lines if line.strip()][:_SAMPLE_LINES]
+    rows = list(csv.reader(lines))
+    if not rows:
+        return Unrecognised(path, f"no line ends within its first {_HEAD_BYTES} bytes")
+    return _by_header(path, rows[0], tables) or _by_content(path, rows, tables, named)
+
+
+def _named(path: Path, tables: Sequence[Table]) -> Table | None:
+    stem = path.name.split(".")[0]
+    return next((table for table in tables if stem in table.stems), None)
+
+
+def _by_header(path: Path, first: list[str], tables: Sequence[Table]) -> Recognised | Unrecognised | None:
+    names = [name.strip().lower() for name in first]
+    best: Table | None = None
+    best_missing: list[str] = []
+    for table in tables:
+        missing = [name for name in table.column_names if name not in names]
+        extra = [name for name in names if name not in table.column_names]
+        if not missing and len(set(names)) == len(names) and len(extra) <= 1 and set(extra) <= _INDEX_NAMES:
+            positions = tuple(names.index(name) for name in table.column_names)
+            return Recognised(
+                path, table, Layout(header=True, index=bool(extra), positions=positions, width=len(names))
+            )
+        known = len(table.columns) - len(missing)
+        if known >= 2 and (best is None or known > len(best.columns) - len(best_missing)):
+            best, best_missing = table, missing or extra
+    if best is None:
+        return None
+    what = "lacks" if best_missing and best_missing[0] not in names else "has besides"
+    return Unrecognised(path, f"its header is not {best.name}'s: it {what} {', '.join(best_missing)}")
+
+
+def _by_content(
+    path: Path, rows: list[list[str]], tables: Sequence[Table], named: Table | None
+) -> Recognised | Unrecognised:
+    for table in sorted(tables, key=lambda table: table is not named):
+        width = len(table.columns)
+        for index in (False, True):
+            fitting = sum(_fits(row, table, index=index) for row in rows)
+            if fitting >= _FITTING_SHARE * len(rows):
+                return Recognised(path, table, _headerless(width, index=index))
+    if named:
+        return Recognised(path, named, _headerless(len(named.columns), index=False))
+    return Unrecognised(path, "neither its header row nor its lines are those of a known table")
+
+
+def _headerless(width: int, *, index: bool) -> Layout:
+    first = int(index)
+    return Layout(header=False, index=index, positions=tuple(range(first, width + first)), width=width + first)
+
+
+def _fits(row: list[str], table: Table, *, index: bool) -> bool:
+    if index:
+        if not row or not row[0].isdigit():
+            return False
+        row = row[1:]
+    if len(row) != len(table.columns) or not any(column.pattern for column in table.columns):
+        return False
+    for text, column in zip(row, table.columns, strict=True):
+        if not text:
+            if column.required:
+                return False
+        elif column.kind == "number":
+            if not _NUMBER.fullmatch(text.strip()):
+                return False
+        elif column.pattern and not re.fullmatch(column.pattern, text):
+            return False
+    return True
+
+
+# ------------------------------------------------------------------------------------------- conversion
+
+
+def convert(
+    delivery: Recognised, *, landing_id: str, folder: Path, progress: Progress | None = None, workers: int = 2
+) -> Converted:
+    """Write the good rows of a delivery as Parquet files into `folder`, typed, with landing_id and source_row.
+
+    File names derive from the landing, so a conversion that was cut off is overwritten by the next. Raises SourceError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    chunks: list[_Chunk] = []
+    with ThreadPoolExecutor(workers) as pool, opened(delivery.path) as stream:
+        waiting: deque[Future[_Chunk]] = deque()
+        for number, (first_row, lines) in enumerate(_whole_lines(stream, skip=int(delivery.layout.header))):
+            file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
+            waiting.append(pool.submit(_convert_chunk, lines, first_row, delivery, landing_id, file))
+            if len(waiting) > workers:
+                chunks.append(waiting.popleft().result())
+            if progress:
+                progress(len(lines))
+        chunks.extend(future.result() for future in waiting)
+    starts = [chunk.min_event_s for chunk in chunks if chunk.min_event_s is not None]
+    ends = [chunk.max_event_s for chunk in chunks if chunk.max_event_s is not None]
+    return Converted(
+        files=tuple(chunk.file for chunk in chunks if chunk.file is not None),
+        rows_kept=sum(chunk.rows for chunk in chunks),
+        refused=pl.concat([_no_refusals(), *(chunk.refused for chunk in chunks)]).to_arrow(),
+        min_event_s=min(starts, default=None),
+        max_event_s=max(ends, default=None),
+    )
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    file: Path | None
+    rows: int
+    refused: pl.DataFrame
+    min_event_s: float | None
+    max_event_s: float | None
+
+
+def _whole_lines(stream: IO[bytes], *, skip: int) -> Iterator[tuple[int, bytes]]:
+    """Chunks that end with a line, each with the 1-based number of its first line."""
+    row, rest = 1, b""
+    while True:
+        block = stream.read(CHUNK_BYTES)
+        if not block:
+            break
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            rest += block
+            continue
+        lines, rest = (rest + block[:cut]) if rest else block[:cut], block[cut:]
+        count = _count(lines, b"\n")
+        if row == 1:
+            lines = _without_first(lines, skip)
+        if lines:
+            yield (row if row > 1 else 1 + skip), lines
+        row += count
+    if rest:
+        lines = _without_first(rest + b"\n", skip) if row == 1 else rest
+        if lines:
+            yield (row if row > 1 else 1 + skip), lines
+
+
+def _without_first(lines: bytes, skip: int) -> bytes:
+    lines = lines.removeprefix(b"\xef\xbb\xbf")
+    return lines[lines.find(b"\n") + 1 :] if skip else lines
+
+
+def _count(block: bytes, byte: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(block, dtype=np.uint8) == byte[0]).item())
+
+
+def _convert_chunk(lines: bytes, first_row: int, delivery: Recognised, landing_id: str, file: Path) -> _Chunk:
+    table = delivery.table
+    frame = _clean(lines, first_row, delivery)
+    refused = _no_refusals()
+    if frame is None:
+        frame, refused = _careful(lines, first_row, delivery)
+    low, high = _event_range(frame, table)
+    if frame.height == 0:
+        return _Chunk(None, 0, refused, low, high)
+    frame = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
+    frame.write_parquet(file, compression="zstd", compression_level=1)
+    return _Chunk(file, frame.height, refused, low, high)
+
+
+def _clean(lines: bytes, first_row: int, delivery: Recognised) -> pl.DataFrame | None:
+    """The chunk's rows at full speed, or None when anything at all about it needs a closer look."""
+    table, layout = delivery.table, delivery.layout
+    rows = _count(lines, b"\n") + (not lines.endswith(b"\n"))
+    if _count(lines, b",") != rows * (layout.width - 1) or b'"' in lines or b"\r" in lines:
+        return None
+    names = dict(zip(layout.positions, table.columns, strict=True))
+    schema = {
+        names[i].name if i in names else f"field_{i}": pl.Float64
+        if i in names and names[i].kind == "number"
+        else pl.String
+        for i in range(layout.width)
+    }
+    try:
+        frame = pl.read_csv(
+            lines,
+            has_header=False,
+            schema=schema,
+            quote_char=None,
+            row_index_name="source_row",
+            row_index_offset=first_row,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    if frame.height != rows:
+        return None
+    frame = frame.with_columns(pl.col("source_row").cast(pl.Int64))
+    faulty = frame.select(pl.any_horizontal(pl.lit(value=False), *_faults(table).values()).any()).item()
+    return None if faulty else frame
+
+
+def _faults(table: Table) -> dict[str, pl.Expr]:
+    """What makes a typed row unacceptable: reason → expression, true where the row is at fault."""
+    faults = {f"{c.name} is missing": pl.col(c.name).is_null() for c in table.columns if c.required}
+    for column in table.columns:
+        if column.kind == "number":
+            faults[f"{column.name} is not a finite number"] = ~pl.col(column.name).is_finite().fill_null(value=True)
+    if table.span:
+        start, end = pl.col(table.span.start), pl.col(table.span.end)
+        known = pl.lit(value=True)
+        if table.span.null_at_or_below is not None:
+            known = (start > table.span.null_at_or_below) & (end > table.span.null_at_or_below)
+        faults[f"{table.span.end} is before {table.span.start}"] = (known & (end < start)).fill_null(value=False)
+    return faults
+
+
+def _careful(lines: bytes, first_row: int, delivery: Recognised) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take a chunk apart: the good rows, and the refused ones with row, reason and text."""
+    table, layout = delivery.table, delivery.layout
+    raw = lines.split(b"\n")
+    text = [line.rstrip("\r") for line in lines.decode("utf-8", "replace").split("\n")]
+    frame = pl.DataFrame(
+        {
+            "source_row": pl.Series(range(first_row, first_row + len(text)), dtype=pl.Int64),
+            "raw_text": text,
+            "broken": pl.Series(
+                ["\ufffd" in line and not _is_utf8(raw[i]) for i, line in enumerate(text)], dtype=pl.Boolean
+            ),
+        }
+    ).filter(pl.col("raw_text").str.strip_chars() != "")
+    quoted = frame.filter(pl.col("raw_text").str.contains('"', literal=True))
+    frame = pl.concat(
+        [
+            frame.filter(~pl.col("raw_text").str.contains('"', literal=True)).with_columns(
+                fields=pl.col("raw_text").str.split(",")
+            ),
+            quoted.with_columns(
+                fields=pl.Series([_unquoted(line) for line in quoted["raw_text"]], dtype=pl.List(pl.String))
+            ),
+        ]
+    ).sort("source_row")
+    count = pl.col("fields").list.len()
+    faults = [
+        (pl.col("broken"), pl.lit("not valid UTF-8")),
+        (count != layout.width, pl.format("{} fields where {} are expected", count, pl.lit(layout.width))),
+    ]
+    typed: dict[str, pl.Expr] = {}
+    for position, column in zip(layout.positions, table.columns, strict=True):
+        field = pl.col("fields").list.get(position, null_on_oob=True)
+        field = pl.when(field == "").then(None).otherwise(field)
+        if column.kind == "number":
+            number = field.str.strip_chars().cast(pl.Float64, strict=False)
+            wrong = field.is_not_null() & number.is_null()
+            faults.append((wrong, pl.format(column.name + " is not a number: '{}'", field)))
+            field = number
+        typed[column.name] = field
+    frame = frame.with_columns(reason=_first_reason(faults), **typed)
+    contract = _first_reason([(fault, pl.lit(why)) for why, fault in _faults(table).items()])
+    frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
+    return frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null()).select(
+        "source_row", "reason", "raw_text"
+    )
+
+
+def _first_reason(faults: Sequence[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
+    reason = pl.lit(None, dtype=pl.String)
+    for fault, why in reversed(faults):
+        reason = pl.when(fault).then(why).otherwise(reason)
+    return reason
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unquoted(line: str) -> list[str]:
+    """The fields of a line with quotes; an unclosed quote is one field, so the line is refused by its field count."""
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        return [line]
+
+
+def _no_refusals() -> pl.DataFrame:
+    return pl.DataFrame(schema={"source_row": pl.Int64, "reason": pl.String, "raw_text": pl.String})
+
+
+def _event_range(frame: pl.DataFrame, table: Table) -> tuple[float | None, float | None]:
+    if not table.span or frame.height == 0:
+        return None, None
+    times = [pl.col(table.span.start), pl.col(table.span.end)]
+    if table.span.null_at_or_below is not None:
+        times = [pl.when(time > table.span.null_at_or_below).then(time) for time in times]
+    low, high = frame.select(
+        pl.min_horizontal(time.min() for time in times).alias("low"),
+        pl.max_horizontal(time.max() for time in times).alias("high"),
+    ).row(0)
+    return low, high

@@ -1,0 +1,116 @@
+"""Every table that Python writes, declared once. All of them are made when the lake is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gpulake.contract import LINEAGE_COLUMNS, Source
+
+
+@dataclass(frozen=True)
+class LakeTable:
+    """A table of the lake: `schema.name` and its columns with their DuckDB types, in order."""
+
+    schema: str
+    name: str
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def qualified(self) -> str:
+        """The name as SQL writes it inside the attached lake."""
+        return f"lake.{self.schema}.{self.name}"
+
+
+def _meta(name: str, **columns: str) -> LakeTable:
+    return LakeTable("meta", name, tuple(columns.items()))
+
+
+LANDINGS = _meta(
+    "landings",
+    landing_id="varchar",
+    landing_no="bigint",
+    source="varchar",
+    cluster_id="varchar",
+    table_name="varchar",
+    bronze_table="varchar",
+    file_name="varchar",
+    file_sha256="varchar",
+    file_bytes="bigint",
+    layout="varchar",
+    rows_in="bigint",
+    rows_kept="bigint",
+    rows_refused="bigint",
+    published_bytes="boolean",
+    min_event_at="timestamp",
+    max_event_at="timestamp",
+    landed_at="timestamp",
+)
+"""One row per accepted delivery of one table: rows_in = rows_kept + rows_refused."""
+
+QUARANTINE = _meta(
+    "quarantine",
+    landing_id="varchar",
+    file_name="varchar",
+    source_row="bigint",
+    reason="varchar",
+    raw_text="varchar",
+)
+"""One row per refused line, whole, with its reason."""
+
+CLUSTERS = _meta(
+    "clusters",
+    cluster_id="varchar",
+    source="varchar",
+    time_zone="varchar",
+    time_basis="varchar",
+    noted_at="timestamp",
+)
+"""One row per cluster: the zone of its reporting day and what its stamps mean."""
+
+PUBLICATIONS = _meta(
+    "publications",
+    build_id="bigint",
+    data_version="bigint",
+    published_at="timestamp",
+    fingerprint="varchar",
+    full_build="boolean",
+    rows_json="varchar",
+)
+"""One row per publication, append-only: the record that the pointer file follows."""
+
+PUBLISHED_LANDINGS = _meta("published_landings", build_id="bigint", landing_id="varchar")
+"""Which build first published a landing; a landing that is not here is pending."""
+
+SCORES = _meta(
+    "scores",
+    build_id="bigint",
+    detector="varchar",
+    cluster_id="varchar",
+    dt="date",
+    anomaly_flag="integer",
+    anomaly_score="double",
+    expected_gpu_util="double",
+    expected_low="double",
+    expected_high="double",
+    anomaly_p_value="double",
+    anomaly_driver="varchar",
+    anomaly_reason="varchar",
+    judgement="varchar",
+)
+"""One row per build, detector, cluster and day."""
+
+META_TABLES = (LANDINGS, QUARANTINE, CLUSTERS, PUBLICATIONS, PUBLISHED_LANDINGS, SCORES)
+
+
+def bronze_tables(sources: Iterable[Source]) -> tuple[LakeTable, ...]:
+    """The bronze tables of some sources: as delivered, plus lineage. Tables that share one bronze table are united."""
+    columns: dict[str, dict[str, str]] = {}
+    for source in sources:
+        for table in source.tables:
+            united = columns.setdefault(table.bronze, {})
+            for column in table.columns:
+                united.setdefault(column.name, column.sql_type)
+    return tuple(
+        LakeTable("main", name, (*united.items(), *LINEAGE_COLUMNS)) for name, united in sorted(columns.items())
+    )

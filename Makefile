@@ -1,0 +1,50 @@
+# The words people type. Each does its own set-up; nothing needs to be running.
+.PHONY: help setup demo flow test check fix docs bench
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+help:
+	@echo "make demo    simulate a fleet, refresh a lake, print and draw the result (out/demo.png, out/demo.html)"
+	@echo "make flow    the same refresh under Prefect"
+	@echo "make test    the fast tests, on every Python 3.11 to 3.13 of this machine"
+	@echo "make check   lint, types, ranks, SQL style, lock file, reference pages"
+	@echo "make fix     format, and mend what the linters can"
+	@echo "make docs    write the reference pages again, and the models' site to out/docs"
+	@echo "make bench   measure speed and memory against the floors"
+	@echo "make setup   .venv with every extra and the developers' tools"
+
+setup:
+	@scripts/setup all
+
+demo:
+	@scripts/setup core
+	$(BIN)/gpulake simulate pai2020 --scale 0.05 --days 62 --seed 42 --faults --out out/trace
+	$(BIN)/gpulake refresh --data out/trace --lake lake
+	$(BIN)/gpulake report --lake lake --png out/demo.png --html out/demo.html
+
+flow:
+	@scripts/setup flow
+	test -d out/trace || $(BIN)/gpulake simulate pai2020 --scale 0.05 --days 62 --seed 42 --faults --out out/trace
+	$(BIN)/gpulake flow --data out/trace --lake lake
+
+test: setup
+	@scripts/test
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint warehouse/models
+	@scripts/check-lock
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix warehouse/models
+
+docs: setup
+	$(BIN)/python docs/generate.py
+
+bench: setup
+	$(BIN)/python -m bench

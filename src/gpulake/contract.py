@@ -82,6 +82,8 @@ class Source:
     time_basis: Literal["real", "offset", "shifted"] = "real"
     downloads: tuple[Download, ...] = ()
     kaggle_dataset: str = ""
+    describes_cluster: bool = True
+    """False for reference tables that belong to no cluster."""
 
     def table(self, name: str) -> Table:
         """The table of that name; KeyError if the source has none."""

@@ -35,6 +35,9 @@ _SAMPLE_LINES = 50
 _FITTING_SHARE = 0.8
 """A headerless file is of a table when this share of its first lines fits the table's columns."""
 
+_LATEST_S = 1e10
+"""Seconds: the year 2286. A later time is milliseconds, or garbage; either would stretch every calendar."""
+
 _INDEX_NAMES = {"", "index", "unnamed: 0", "id"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNREADABLE = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), tarfile.TarError)
@@ -99,7 +102,7 @@ class Converted:
     @property
     def rows_in(self) -> int:
         """Every line that is not blank and not a header."""
-        return self.rows_kept + self.refused.num_rows
+        return self.rows_kept + int(self.refused.num_rows)
 
 
 # ---------------------------------------------------------------------------------------------- bytes
@@ -398,6 +401,10 @@ def _faults(table: Table) -> dict[str, pl.Expr]:
         known = pl.lit(value=True)
         if table.span.null_at_or_below is not None:
             known = (start > table.span.null_at_or_below) & (end > table.span.null_at_or_below)
+        for time in (table.span.start, table.span.end):
+            faults[f"{time} is later than the year 2286: seconds are expected"] = (pl.col(time) > _LATEST_S).fill_null(
+                value=False
+            )
         faults[f"{table.span.end} is before {table.span.start}"] = (known & (end < start)).fill_null(value=False)
     return faults
 

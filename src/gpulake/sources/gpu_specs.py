@@ -56,4 +56,5 @@ SOURCE = Source(
     licence="facts from vendors' data sheets; the scrape carries its own terms and is never shipped",
     tables=(CITED, SCRAPED),
     kaggle_dataset="baraazaid/cpu-and-gpu-stats",
+    describes_cluster=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -82,6 +83,8 @@ class Source:
     time_basis: Literal["real", "offset", "shifted"] = "real"
     downloads: tuple[Download, ...] = ()
     kaggle_dataset: str = ""
+    shipped: tuple[Path, ...] = ()
+    """Deliveries that come with gpulake itself and land in every lake."""
     describes_cluster: bool = True
     """False for reference tables that belong to no cluster."""
 

@@ -68,6 +68,17 @@ CLUSTERS = _meta(
 )
 """One row per cluster: the zone of its reporting day and what its stamps mean."""
 
+BUILDS = _meta(
+    "builds",
+    build_id="bigint",
+    built_at="timestamp",
+    fingerprint="varchar",
+    full_build="boolean",
+    through_landing_no="bigint",
+    rows_json="varchar",
+)
+"""One row per finished build: the lake version it made, and the last landing it saw."""
+
 PUBLICATIONS = _meta(
     "publications",
     build_id="bigint",
@@ -100,7 +111,7 @@ SCORES = _meta(
 )
 """One row per build, detector, cluster and day."""
 
-META_TABLES = (LANDINGS, QUARANTINE, CLUSTERS, PUBLICATIONS, PUBLISHED_LANDINGS, SCORES)
+META_TABLES = (LANDINGS, QUARANTINE, CLUSTERS, BUILDS, PUBLICATIONS, PUBLISHED_LANDINGS, SCORES)
 
 
 def bronze_tables(sources: Iterable[Source]) -> tuple[LakeTable, ...]:

@@ -56,5 +56,6 @@ SOURCE = Source(
     licence="facts from vendors' data sheets; the scrape carries its own terms and is never shipped",
     tables=(CITED, SCRAPED),
     kaggle_dataset="baraazaid/cpu-and-gpu-stats",
+    shipped=(SHIPPED,),
     describes_cluster=False,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,10 +120,49 @@ class Reader:
         """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
         return _rows(self._connection, query, params)
 
+    def ask(self, query: str) -> pa.Table:
+        """The rows of one statement that a person typed. Raises UsageError unless it does nothing but read the lake."""
+        _check_only_reads(self._connection, query)
+        return self.sql(query)
+
 
 @contextmanager
 def open_publication(folder: Path, *, build_id: int | None = None) -> Iterator[Reader]:
     """Open the publication, or an older one that is still kept. Raises UsageError if there is none."""
+    with _attached(folder, build_id) as (connection, publication):
+        connection.execute(f"SET allowed_directories = ['{_quoted(Layout(folder).data)}/']")
+        connection.execute("SET enable_external_access = false")
+        # Without it a table name may be a variable of the Python program.
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET lock_configuration = true")
+        yield Reader(connection, publication)
+
+
+def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Publication, dict[str, int]]:
+    """Copy the publication's tables whose names begin with a layer into a new DuckDB file; their rows by name.
+
+    Views become tables. Raises LakeError when the file cannot be written.
+    """
+    with _attached(folder, None) as (connection, publication):
+        named = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
+            "AND list_contains(?, split_part(table_name, '_', 1)) ORDER BY table_name",
+            [list(layers)],
+        ).fetchall()
+        rows: dict[str, int] = {}
+        try:
+            connection.execute(f"ATTACH '{_quoted(file)}' AS out")
+            for (name,) in named:
+                counted = connection.execute(f'CREATE TABLE out."{name}" AS FROM lake.main."{name}"').fetchone()
+                rows[name] = counted[0] if counted else 0
+            connection.execute("DETACH out")
+        except duckdb.Error as error:
+            raise _lake_error(error, file) from error
+    return publication, rows
+
+
+@contextmanager
+def _attached(folder: Path, build_id: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Publication]]:
     layout = Layout(folder)
     for attempt in range(3):
         publication = layout.publication()
@@ -145,10 +185,7 @@ def open_publication(folder: Path, *, build_id: int | None = None) -> Iterator[R
             raise
         with closing(connection):
             connection.execute("USE lake")
-            connection.execute(f"SET allowed_directories = ['{_quoted(layout.data)}/']")
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            yield Reader(connection, publication)
+            yield connection, publication
             return
 
 
@@ -421,6 +458,44 @@ def _attach(
         raise
 
 
+# What a person's query may call in its FROM clause. DuckDB's own limits have holes: the SQLite scanner opens any file
+# of the machine, and COPY and EXPORT may write wherever reading is allowed.
+_READING_FUNCTIONS = frozenset({
+    "duckdb_columns", "duckdb_functions", "duckdb_schemas", "duckdb_settings", "duckdb_tables", "duckdb_types",
+    "duckdb_views", "generate_series", "json_each", "json_tree", "pragma_table_info", "range", "repeat", "summary",
+    "unnest",
+})  # fmt: skip
+
+
+def _check_only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    explained = re.sub(r"^\s*explain(\s+analyze)?\b", "", query, count=1, flags=re.IGNORECASE)
+    found = connection.execute("SELECT json_serialize_sql(?)", [explained]).fetchone()
+    assert found is not None
+    tree = json.loads(found[0])
+    if tree["error"] and tree["error_type"] == "parser":
+        raise UsageError(f"the query cannot be parsed: {tree['error_message']}.", do="mend the query")
+    if tree["error"] or len(tree["statements"]) != 1:
+        raise UsageError(
+            "only one statement that reads is allowed.",
+            do="write one select, from, with, values, describe, show, summarize or explain",
+        )
+    for name in _table_functions(tree["statements"]):
+        if name not in _READING_FUNCTIONS:
+            raise UsageError(f"the table function {name} is not allowed here.", do="read the lake's own tables")
+
+
+def _table_functions(tree: object) -> Iterator[str]:
+    """Every table function called anywhere in a parsed statement."""
+    if isinstance(tree, list):
+        for part in tree:
+            yield from _table_functions(part)
+    elif isinstance(tree, dict):
+        if tree.get("type") == "TABLE_FUNCTION":
+            yield str(tree["function"]["function_name"]).lower()
+        for part in tree.values():
+            yield from _table_functions(part)
+
+
 def _rows(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[object]) -> pa.Table:
     try:
         return connection.execute(query, params).to_arrow_table()
@@ -437,7 +512,10 @@ def _lake_error(error: duckdb.Error, folder: Path) -> LakeError:
 
 
 def _first_line(error: duckdb.Error) -> str:
-    return str(error).strip().split("\n")[0]
+    """DuckDB's message without its drawing of the query, but with the near miss it names."""
+    first, *others = str(error).strip().split("\n")
+    near = next((line for line in others if line.startswith(("Did you mean", "Candidate bindings"))), "")
+    return f"{first} {near}".rstrip()
 
 
 def _quoted(path: Path) -> str:

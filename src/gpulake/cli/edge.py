@@ -1,0 +1,194 @@
+"""The edge between commands and people: options they share, what goes to which stream, errors and exit codes.
+
+Results go to standard output, everything else to standard error. With --json standard output carries exactly one JSON
+value, whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from decimal import Decimal
+from math import isfinite
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from gpulake.cli.words import Result, text_of
+from gpulake.errors import GpulakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gpulake.config import Config
+
+LakeOption = Annotated[
+    Path | None,
+    typer.Option("--lake", metavar="DIR", help="The lake's folder. [env: GPULAKE_LAKE; default: ./lake]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+WaitOption = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for another writer of this lake.")
+]
+
+
+def config_of(lake: Path | None) -> Config:
+    """The settings of this call."""
+    from gpulake import config
+
+    return config.load(os.environ, lake=lake)
+
+
+# --- standard output -------------------------------------------------------------------------------------------------
+
+
+def put(text: str) -> None:
+    """A result for people."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def put_json(value: object) -> None:
+    """A result for machines."""
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: object) -> object:
+    """A value with nothing in it that JSON lacks: times are ISO text, NaN and infinities are null."""
+    match value:
+        case float() if not isfinite(value):
+            return None
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Decimal():
+            return float(value)
+        case bytes():
+            return value.hex()
+        case Mapping():
+            return {str(key): plain(part) for key, part in value.items()}
+        case Sequence() | set() | frozenset():
+            return [plain(part) for part in value]
+        case _:
+            return str(value)
+
+
+def answer(result: Result, *, as_json: bool) -> None:
+    """The result of a step; one that carries an error (a refused file, a failed test) sets the exit code."""
+    if as_json:
+        put_json(result.as_json())
+    else:
+        put(text_of(result))
+    error = getattr(result, "error", None)
+    if error is not None:
+        if not as_json:
+            sys.stderr.write(error_text(error))
+        raise typer.Exit(error.exit_code)
+
+
+# --- standard error --------------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """Progress on standard error: a line per step, and on a terminal a live line below them."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._has_live_line = False
+        self._begun: set[str] = set()
+        self._quarters: dict[str, int] = {}
+
+    def say(self, sentence: str) -> None:
+        """One line that stays."""
+        self._clear()
+        self._stream.write(sentence + "\n")
+        self._stream.flush()
+
+    def live(self, text: str) -> None:
+        """A line that the next one replaces; nothing where there is no terminal."""
+        if self._is_terminal:
+            self._clear()
+            self._stream.write(text[: self._columns()])
+            self._stream.flush()
+            self._has_live_line = True
+
+    def step(self, what: str, share: float) -> None:
+        """How far a named step is, 0 to 1: live on a terminal, a line as it begins elsewhere."""
+        if self._is_terminal and share < 1:
+            self.live(f"{what}  {share:4.0%}")
+        elif self._is_terminal or what not in self._begun:
+            self.say(what)
+        self._begun.add(what)
+
+    def amount(self, name: str, done: int, total: int) -> None:
+        """How much of a long transfer is done: live on a terminal, each quarter elsewhere."""
+        share = done / total if total else 1.0
+        text = f"{name}  {share:4.0%}  {done:,} of {total:,}"
+        quarter = int(share * 4)
+        if self._is_terminal:
+            self.live(text)
+        elif quarter > self._quarters.get(name, 0):
+            self._quarters[name] = quarter
+            self.say(text)
+
+    @contextmanager
+    def closing(self) -> Iterator[Screen]:
+        """Leave no half line behind."""
+        try:
+            yield self
+        finally:
+            self._clear()
+
+    def _clear(self) -> None:
+        if self._has_live_line:
+            self._stream.write("\r\x1b[K")
+            self._has_live_line = False
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns - 1
+        except OSError:
+            return 79
+
+
+def show_error(error: GpulakeError, *, as_json: bool) -> int:
+    """Tell an error to whoever asked; its exit code."""
+    if as_json:
+        put_json({"error": error.as_json()})
+    else:
+        sys.stderr.write(error_text(error))
+    return error.exit_code
+
+
+def error_text(error: GpulakeError) -> str:
+    """What happened, where, and what to do, each on its own line."""
+    lines = [f"gpulake: {error.what}"]
+    if error.where:
+        lines.append(f"  where: {error.where}")
+    if error.do:
+        lines.append(f"  do:    {error.do}")
+    return "\n".join(lines) + "\n"
+
+
+def show_bug_as_json(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An exception hook: a bug of ours keeps its traceback, and a program that waits for JSON still gets it."""
+    put_json(
+        {
+            "error": {
+                "kind": kind.__name__,
+                "exit_code": 1,
+                "what": f"gpulake has a bug: {error}",
+                "where": "the traceback on standard error",
+                "do": "report it",
+            }
+        }
+    )
+    sys.__excepthook__(kind, error, trace)

@@ -1,0 +1,165 @@
+"""Commands that read: status, verify, report, sql, export, shell, docs. None of them changes the lake."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpulake.cli import edge
+from gpulake.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands, in the order that --help lists them."""
+    for command in (status, report, sql, export, shell, verify, docs):
+        app.command()(command)
+
+
+def status(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> None:
+    """Show what the lake holds: tables, rows, bytes, days, last landing, last build, publication."""
+    from gpulake import pipeline
+
+    edge.answer(pipeline.status(edge.config_of(lake)), as_json=as_json)
+
+
+def verify(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> None:
+    """Check the catalog against the files, row counts against landings, and every kept publication."""
+    from gpulake import pipeline
+
+    edge.answer(pipeline.verify(edge.config_of(lake)), as_json=as_json)
+
+
+def report(
+    lake: edge.LakeOption = None,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Also draw the days.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one page.")] = None,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Tell what the publication says: what landed, utilisation, coverage, flagged days; and draw it."""
+    from dataclasses import asdict
+
+    from gpulake import report as reports
+    from gpulake.lake import open_publication
+
+    config = edge.config_of(lake)
+    with open_publication(config.lake) as publication:
+        found = reports.read(publication)
+    if png is not None or html is not None:
+        from gpulake import pictures
+
+        if png is not None:
+            pictures.write_png(found, png)
+        if html is not None:
+            pictures.write_html(found, html)
+    if as_json:
+        edge.put_json({**asdict(found), "error": None})
+    else:
+        edge.put(reports.render(found, lake=os.path.relpath(config.lake)))
+
+
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SQL query, as: select * from silver_jobs limit 5")],
+    lake: edge.LakeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of rows.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header row.")] = False,
+) -> None:
+    """Ask the publication, read-only: files outside the lake cannot be reached."""
+    from gpulake.lake import open_publication
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other.", where="gpulake sql", do="choose one")
+    with open_publication(edge.config_of(lake).lake) as publication:
+        table = publication.ask(query)
+    if as_json:
+        edge.put_json(table.to_pylist())
+    elif as_csv:
+        _write_csv(table)
+    else:
+        edge.put("\n".join(_text_lines(table)))
+
+
+def _write_csv(table: pa.Table) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches():
+        columns = [column.to_pylist() for column in batch.columns]
+        writer.writerows([edge.plain(value) for value in row] for row in zip(*columns, strict=True))
+
+
+def _text_lines(table: pa.Table) -> list[str]:
+    columns = [column.to_pylist() for column in table.columns]
+    is_number = [all(isinstance(value, int | float | None) for value in column) for column in columns]
+    cells = [[_cell(value) for value in column] for column in columns]
+    widths = [max(len(name), *map(len, column), 0) for name, column in zip(table.column_names, cells, strict=True)]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = (
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(texts, widths, is_number, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("─" * width for width in widths)
+    return [line(table.column_names), rule, *(line(row) for row in zip(*cells, strict=True))]
+
+
+def _cell(value: object) -> str:
+    return "null" if value is None else str(edge.plain(value))
+
+
+def export(
+    duckdb: Annotated[Path, typer.Option("--duckdb", metavar="FILE", help="The DuckDB file to write.")],
+    bronze: Annotated[bool, typer.Option("--bronze", help="The bronze tables too.")] = False,
+    lake: edge.LakeOption = None,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Write the publication into one DuckDB file, for the DuckDB shell and BI tools."""
+    from gpulake import export as exporting
+
+    edge.answer(exporting.to_duckdb(edge.config_of(lake).lake, duckdb, with_bronze=bronze), as_json=as_json)
+
+
+def shell(lake: edge.LakeOption = None) -> None:
+    """Open the publication in the DuckDB shell, read-only; without that program, say how to get it and run it."""
+    from gpulake.export import shell_setup
+
+    setup = shell_setup(edge.config_of(lake).lake)
+    program = _duckdb_program()
+    if program is None:
+        edge.put(
+            "The DuckDB shell is not installed: python3 -m pip install duckdb-cli==1.5.5, then\n"
+            + shlex.join(["duckdb", "-cmd", setup])
+        )
+        return
+    sys.stdout.flush()
+    os.execv(program, [program, "-cmd", setup])  # noqa: S606  found on PATH or beside this Python
+
+
+def _duckdb_program() -> str | None:
+    """The shell on PATH, or the one that the package duckdb-cli put beside this Python."""
+    return shutil.which("duckdb") or shutil.which("duckdb", path=str(Path(sys.executable).parent))
+
+
+def docs(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write into.")] = Path("docs-site"),
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Write the tables' documentation as a static site that opens without a server."""
+    from gpulake import warehouse
+
+    index = warehouse.docs(out)
+    if as_json:
+        edge.put_json({"index": str(index), "error": None})
+    else:
+        edge.put(f"open {index}")

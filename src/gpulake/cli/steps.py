@@ -1,0 +1,154 @@
+"""Commands that write the lake, in flow order: refresh = land, build, detect, publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpulake.cli import edge
+from gpulake.errors import UsageError
+
+DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder, or file, that was delivered.")]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="NAME", help="Its format. [default: recognised from the files]")
+]
+ClusterOption = Annotated[
+    str | None, typer.Option("--cluster", metavar="NAME", help="Whose delivery it is. [default: the source's name]")
+]
+RehashOption = Annotated[bool, typer.Option("--rehash", help="Read files again that look unchanged.")]
+FullOption = Annotated[bool, typer.Option("--full", help="Rebuild every day, not only those touched.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands, in the order that --help lists them."""
+    for command in (refresh, land, build, detect, publish, flow):
+        app.command()(command)
+
+
+def refresh(
+    data: DataOption,
+    source: SourceOption = None,
+    cluster: ClusterOption = None,
+    lake: edge.LakeOption = None,
+    dry_run: edge.DryRunOption = False,
+    rehash: RehashOption = False,
+    full: FullOption = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Land what is new, build what it touches, detect, test and publish. Nothing new: nothing is done."""
+    from gpulake import pipeline
+
+    with edge.Screen().closing() as screen:
+        result = pipeline.refresh(
+            edge.config_of(lake),
+            data=data,
+            source=source,
+            cluster=cluster,
+            dry_run=dry_run,
+            rehash=rehash,
+            full=full,
+            wait_s=wait_s,
+            progress=screen.step,
+        )
+    edge.answer(result, as_json=as_json)
+
+
+def land(
+    data: DataOption,
+    source: SourceOption = None,
+    cluster: ClusterOption = None,
+    lake: edge.LakeOption = None,
+    rehash: RehashOption = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Land files: good rows as delivered, bad rows to quarantine. The same bytes land once."""
+    from gpulake import pipeline
+
+    with edge.Screen().closing() as screen:
+        result = pipeline.land(
+            edge.config_of(lake),
+            data=data,
+            source=source,
+            cluster=cluster,
+            rehash=rehash,
+            wait_s=wait_s,
+            progress=screen.step,
+        )
+    edge.answer(result, as_json=as_json)
+
+
+def build(
+    lake: edge.LakeOption = None,
+    full: FullOption = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Build silver and gold for the days that pending landings touch."""
+    from gpulake import pipeline
+
+    with edge.Screen().closing() as screen:
+        result = pipeline.build(edge.config_of(lake), full=full, wait_s=wait_s, progress=screen.step)
+    edge.answer(result, as_json=as_json)
+
+
+def detect(
+    lake: edge.LakeOption = None,
+    dry_run: edge.DryRunOption = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Score the days of the newest build."""
+    from gpulake import pipeline
+
+    with edge.Screen().closing() as screen:
+        result = pipeline.detect(edge.config_of(lake), dry_run=dry_run, wait_s=wait_s, progress=screen.step)
+    edge.answer(result, as_json=as_json)
+
+
+def publish(
+    lake: edge.LakeOption = None,
+    dry_run: edge.DryRunOption = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Test the newest build, and make it what people read if every test passes."""
+    from gpulake import pipeline
+
+    with edge.Screen().closing() as screen:
+        result = pipeline.publish(edge.config_of(lake), dry_run=dry_run, wait_s=wait_s, progress=screen.step)
+    edge.answer(result, as_json=as_json)
+
+
+def flow(
+    data: DataOption,
+    source: SourceOption = None,
+    cluster: ClusterOption = None,
+    lake: edge.LakeOption = None,
+    rehash: RehashOption = False,
+    full: FullOption = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Refresh as a Prefect flow: a task per step, with retries and row counts; no server is needed."""
+    try:
+        import prefect  # noqa: F401  only to tell a missing extra from a missing module of ours
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "Prefect is not installed.", where="gpulake flow", do="install the extra: pip install 'gpulake[flow]'"
+        ) from error
+    from gpulake import flows
+
+    result = flows.gpu_telemetry_full_refresh(
+        edge.config_of(lake),
+        data=data,
+        source=source,
+        cluster=cluster,
+        rehash=rehash,
+        full=full,
+        wait_s=wait_s,
+    )
+    edge.answer(result, as_json=as_json)

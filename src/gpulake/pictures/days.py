@@ -1,0 +1,293 @@
+"""The days of a cluster, drawn: GPU use with what was flagged above, how much was measured below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from io import StringIO
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpulake.report import ClusterReport, Day, Report, day_number, headline, pct, ratio_pct
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE_IN = (12.0, 7.0)
+DPI = 200
+FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours that stay apart for colour-blind eyes (Okabe and Ito) and in grey; each is named in the page's style."""
+
+    paper: str = "#ffffff"
+    ink: str = "#1c2733"
+    soft: str = "#5b6876"
+    hair: str = "#d5dbe1"
+    weekend: str = "#f1f4f7"
+    use: str = "#0072b2"
+    use_fill: str = "#cfe3f1"
+    tail: str = "#7fb0d3"
+    odd: str = "#d55e00"
+    coverage: str = "#8a97a5"
+    hatch: str = "#b9c2cb"
+
+
+PALETTE = Palette()
+
+
+def write_png(report: Report, file: Path) -> None:
+    """Draw every cluster of the report, one below the other, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with _look():
+        figure = _figure(report)
+        FigureCanvasAgg(figure)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, dpi=DPI, metadata={"Description": f"gpulake build {report.build_id}"})
+
+
+def days_svg(cluster: ClusterReport) -> str:
+    """The drawing of one cluster as an SVG element whose days answer the pointer; no title, the page has its own."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    text = StringIO()
+    with _look():
+        figure = Figure(figsize=(SIZE_IN[0], 5.6), facecolor="none")
+        FigureCanvasSVG(figure)
+        _draw_days(figure, cluster, top=0.97, bottom=0.09, is_touchable=True)
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def unweighted_svg(cluster: ClusterReport) -> str:
+    """The mission's formula beside ours, on one axis, as an SVG element."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    text = StringIO()
+    with _look():
+        figure = Figure(figsize=(SIZE_IN[0], 3.0), facecolor="none")
+        FigureCanvasSVG(figure)
+        axes = figure.add_axes((0.055, 0.14, 0.825, 0.8))
+        days = list(_every_day(cluster.days))
+        _draw_calendar(axes, cluster, days)
+        _draw_line(axes, days, [_or_nan(day.avg_gpu_util_unweighted) for day in days], PALETTE.soft, 1.4)
+        _draw_line(axes, days, [_or_nan(day.avg_gpu_util) for day in days], PALETTE.use, 1.8)
+        _label_end(
+            axes, days, [day.avg_gpu_util_unweighted for day in days], "plain mean of\nthe raw column", PALETTE.soft
+        )
+        _label_end(axes, days, [day.avg_gpu_util for day in days], "weighted, per GPU", PALETTE.use)
+        axes.set_ylim(bottom=0)
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+@contextmanager
+def _look() -> Iterator[None]:
+    from matplotlib import rc_context
+
+    settings: dict[Any, Any] = {  # the stubs spell out every known key
+        "font.family": FONTS[:1],
+        "font.size": 10,
+        "text.color": PALETTE.ink,
+        "axes.edgecolor": PALETTE.hair,
+        "axes.labelcolor": PALETTE.soft,
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.spines.left": False,
+        "axes.axisbelow": True,
+        "xtick.color": PALETTE.soft,
+        "ytick.color": PALETTE.soft,
+        "ytick.major.size": 0,
+        "hatch.linewidth": 0.6,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "gpulake",
+    }
+    with rc_context(settings):
+        yield
+
+
+def _figure(report: Report) -> Figure:
+    from matplotlib.figure import Figure
+
+    rows = max(1, len(report.clusters))
+    figure = Figure(figsize=(SIZE_IN[0], SIZE_IN[1] * rows), facecolor=PALETTE.paper)
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    for part, cluster in zip(parts, report.clusters, strict=False):
+        part.set_facecolor(PALETTE.paper)
+        _write_around(part, report, cluster)
+        if cluster.days:
+            _draw_days(part, cluster, top=0.83, bottom=0.13)
+    return figure
+
+
+def _write_around(part: Figure, report: Report, cluster: ClusterReport) -> None:
+    part.text(0.055, 0.955, headline(cluster), size=17, weight="bold", va="top")
+    part.text(0.055, 0.9, _subtitle(cluster), size=10.5, color=PALETTE.soft, va="top")
+    part.text(0.055, 0.025, f"gpulake build {report.build_id} · source {cluster.source} · {cluster.provenance}",
+              size=8.5, color=PALETTE.soft)  # fmt: skip
+
+
+def _subtitle(cluster: ClusterReport) -> str:
+    window = cluster.window
+    if window is None:
+        missing = sorted({gap.missing_table for gap in cluster.unavailable if gap.missing_table})
+        return f"not delivered: {', '.join(missing)}" if missing else "nothing was measured"
+    return (
+        f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to "
+        f"{cluster.day_name(window.last_day)}; {ratio_pct(window.coverage_ratio, digits=0)} of all GPU time was measured"
+    )
+
+
+# --- the two panels --------------------------------------------------------------------------------------------------
+
+
+def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: float, is_touchable: bool = False) -> None:
+    height, gap = top - bottom, 0.05
+    lower_height = (height - gap) * 0.2
+    use = part.add_axes((0.055, bottom + lower_height + gap, 0.825, height - gap - lower_height))
+    coverage = part.add_axes((0.055, bottom, 0.825, lower_height), sharex=use)
+    days = list(_every_day(cluster.days))
+    for axes in (use, coverage):
+        _draw_calendar(axes, cluster, days)
+        _hatch_not_judged(axes, days)
+    use.tick_params(labelbottom=False, bottom=False)
+    _draw_use(use, cluster, days)
+    _draw_coverage(coverage, days)
+    if is_touchable:
+        _draw_touch_bands(use, days)
+
+
+def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
+    average = [_or_nan(day.avg_gpu_util) for day in days]
+    numbers = [day_number(day.dt) for day in days]
+    axes.fill_between(numbers, 0, average, color=PALETTE.use_fill, linewidth=0, zorder=2)
+    _draw_line(axes, days, [_or_nan(day.p95_gpu_util) for day in days], PALETTE.tail, 1.1)
+    _draw_line(axes, days, average, PALETTE.use, 2.0)
+    _label_end(axes, days, [day.p95_gpu_util for day in days], "95th percentile of\nmachine-hours", PALETTE.tail)
+    _label_end(axes, days, [day.avg_gpu_util for day in days], "mean of the day", PALETTE.use)
+    highest = max(
+        (value for day in days for value in (day.p95_gpu_util, day.avg_gpu_util) if value is not None), default=1.0
+    )
+    axes.set_ylim(0, highest * 1.3)
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= highest * 1.05])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    axes.set_title("GPU use", loc="left", size=10, color=PALETTE.soft, pad=4)
+    _mark_flagged(axes, cluster, days, highest=highest)
+
+
+def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
+    """A ring on each flagged day, its name and driver above; names that would touch climb to the next row."""
+    from gpulake.report import driver_name
+
+    flagged = [day for day in days if day.judgement == "anomaly" and day.avg_gpu_util is not None]
+    label_days = max(10.0, len(days) * 0.17)
+    row_ends = [float("-inf")] * 3
+    for day in flagged:
+        number = day_number(day.dt)
+        row = next((i for i, end in enumerate(row_ends) if number > end), len(row_ends) - 1)
+        row_ends[row] = number + label_days
+        height = highest * (1.24 - 0.1 * row)
+        axes.plot([number, number], [_or_nan(day.avg_gpu_util), height], color=PALETTE.odd, linewidth=0.8, zorder=3)
+        axes.plot([number], [_or_nan(day.avg_gpu_util)], "o", color=PALETTE.odd, markersize=7,
+                  markeredgecolor=PALETTE.paper, zorder=5)  # fmt: skip
+        text = f"{cluster.day_label(day.dt)}, {day.dt:%a}\n{driver_name(day.anomaly_driver)}"
+        axes.annotate(text, (number, height), xytext=(4, 0), textcoords="offset points", va="center", size=8.5,
+                      color=PALETTE.odd, zorder=6)  # fmt: skip
+
+
+def _draw_coverage(axes: Axes, days: Sequence[Day]) -> None:
+    numbers = [day_number(day.dt) for day in days]
+    heights = [_or_nan(day.coverage_ratio) * 100 for day in days]
+    axes.bar(numbers, heights, width=0.8, color=PALETTE.coverage, linewidth=0, zorder=2)
+    axes.set_ylim(0, 100)
+    axes.set_yticks([0, 50, 100])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    axes.set_title("measured share of all GPU time", loc="left", size=10, color=PALETTE.soft, pad=4)
+
+
+def _hatch_not_judged(axes: Axes, days: Sequence[Day]) -> None:
+    for first, last in _runs([day_number(day.dt) for day in days if day.judgement == "not_judged"]):
+        axes.axvspan(
+            first - 0.5, last + 0.5, facecolor="none", edgecolor=PALETTE.hatch, hatch="////", linewidth=0, zorder=1
+        )
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _draw_calendar(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
+    """Shade weekends and name Mondays, thinned so that names do not touch."""
+    numbers = [day_number(day.dt) for day in days]
+    axes.set_xlim(numbers[0] - 0.7, numbers[-1] + 0.7)
+    for first, last in _runs([day_number(day.dt) for day in days if day.dt.weekday() >= 5]):
+        axes.axvspan(first - 0.5, last + 0.5, facecolor=PALETTE.weekend, linewidth=0, zorder=0)
+    mondays = [day.dt for day in days if day.dt.weekday() == 0] or [days[0].dt]
+    shown = mondays[:: max(1, -(-len(mondays) // 11))]
+    axes.set_xticks([day_number(dt) for dt in shown], [f"{cluster.day_label(dt)}\n{dt:%A}" for dt in shown])
+    axes.grid(axis="y", color=PALETTE.hair, linewidth=0.6)
+
+
+def _draw_line(axes: Axes, days: Sequence[Day], values: Sequence[float], color: str, width: float) -> None:
+    axes.plot([day_number(day.dt) for day in days], values, color=color, linewidth=width, zorder=4,
+              solid_joinstyle="round")  # fmt: skip
+
+
+def _label_end(axes: Axes, days: Sequence[Day], values: Sequence[float | None], text: str, color: str) -> None:
+    """Name a line where it ends."""
+    for day, value in zip(reversed(days), reversed(values), strict=True):
+        if value is not None:
+            axes.annotate(text, (day_number(day.dt), value), xytext=(8, 0), textcoords="offset points",
+                          va="center", size=9, color=color, annotation_clip=False)  # fmt: skip
+            return
+
+
+def _draw_touch_bands(axes: Axes, days: Sequence[Day]) -> None:
+    """An unseen band per day, over both panels, that carries the day's figures for the pointer."""
+    for day in days:
+        number = day_number(day.dt)
+        axes.axvspan(number - 0.5, number + 0.5, ymin=-0.4, clip_on=False, facecolor=PALETTE.ink, alpha=0.0, linewidth=0,
+                     zorder=9, gid=f"day-{day.dt.isoformat()}")  # fmt: skip
+
+
+def day_sentence(cluster: ClusterReport, day: Day) -> str:
+    """The figures of one day in a line."""
+    judgement = {"anomaly": ", flagged", "not_judged": ", not judged"}.get(day.judgement or "", "")
+    return (
+        f"{cluster.day_name(day.dt)}: mean {pct(day.avg_gpu_util)}, 95th percentile {pct(day.p95_gpu_util)}, "
+        f"CPU {pct(day.avg_cpu_util)}, {ratio_pct(day.coverage_ratio, digits=0)} measured{judgement}"
+    )
+
+
+def _every_day(days: Sequence[Day]) -> Iterator[Day]:
+    """The days, with an empty one for each date that gold has no row for: a gap is drawn as a gap."""
+    expected: date | None = None
+    for day in days:
+        while expected is not None and expected < day.dt:
+            yield Day(expected, *[None] * 12)
+            expected += timedelta(days=1)
+        yield day
+        expected = day.dt + timedelta(days=1)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each unbroken run."""
+    start: int | None = None
+    for i, number in enumerate(numbers):
+        start = number if start is None else start
+        if i + 1 == len(numbers) or numbers[i + 1] != number + 1:
+            yield start, number
+            start = None
+
+
+def _or_nan(value: float | None) -> float:
+    return nan if value is None else value

@@ -1,0 +1,111 @@
+"""A small publication made of plain tables, for tests of what reads one."""
+
+import math
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+GOLD_COLUMNS = """
+    cluster_id varchar, dt date, avg_gpu_util double, p95_gpu_util double, avg_cpu_util double, coverage_ratio double,
+    covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, covered_machines bigint,
+    machine_hours bigint, avg_gpu_util_unweighted double, p95_gpu_util_unweighted double,
+    avg_cpu_util_unweighted double, windows bigint, over_capacity_windows bigint, anomaly_flag integer,
+    anomaly_score double, expected_gpu_util double, expected_low double, expected_high double, anomaly_p_value double,
+    anomaly_driver varchar, anomaly_reason varchar, judgement varchar
+"""
+TABLES = f"""
+    create schema meta;
+    create table meta.clusters (cluster_id varchar, source varchar, time_zone varchar, time_basis varchar);
+    create table meta.landings (
+        landing_id varchar, cluster_id varchar, table_name varchar, layout varchar, rows_in bigint, rows_kept bigint,
+        rows_refused bigint, published_bytes boolean
+    );
+    create table meta.quarantine (landing_id varchar, source_row bigint, reason varchar, raw_text varchar);
+    create table meta.scores (build_id bigint, detector varchar, cluster_id varchar, dt date);
+    create table gold_cluster_util_daily_scored ({GOLD_COLUMNS});
+    create table gold_availability (
+        cluster_id varchar, table_name varchar, column_name varchar, available boolean, missing_table varchar,
+        reason varchar
+    );
+"""
+
+
+class MadePublication:
+    """Answers SQL over plain tables, as a Publication does over a lake."""
+
+    build_id = 41
+    published_at = datetime(2026, 11, 25, 16, 2, tzinfo=UTC).replace(tzinfo=None)
+
+    def __init__(self):
+        import duckdb
+
+        self.connection = duckdb.connect()
+        self.connection.execute(TABLES)
+
+    def sql(self, query, params=()):
+        return self.connection.execute(query, list(params)).to_arrow_table()
+
+    def add_cluster(self, cluster_id="pai2020", *, time_zone="Asia/Shanghai", time_basis="offset"):
+        self.connection.execute(
+            "insert into meta.clusters values (?, 'pai2020', ?, ?)", [cluster_id, time_zone, time_basis]
+        )
+
+    def add_landing(self, table_name, *, kept, refused=0, published=False, cluster_id="pai2020", reason="end before"):
+        landing_id = f"{cluster_id}-{table_name}"
+        self.connection.execute(
+            "insert into meta.landings values (?, ?, ?, 'headerless', ?, ?, ?, ?)",
+            [landing_id, cluster_id, table_name, kept + refused, kept, refused, published],
+        )
+        self.connection.execute(
+            "insert into meta.quarantine select ?, range, ?, 'x,y' from range(?)", [landing_id, reason, refused]
+        )
+
+    def add_day(self, dt, *, avg, p95=90.0, cpu=30.0, covered=50.0, capacity=100.0, unweighted=140.0, windows=10,
+                judgement="normal", driver=None, reason=None, cluster_id="pai2020", over=0):  # fmt: skip
+        self.connection.execute(
+            "insert into gold_cluster_util_daily_scored by name select * from (select "
+            "? as cluster_id, ?::date as dt, ?::double as avg_gpu_util, ?::double as p95_gpu_util, "
+            "?::double as avg_cpu_util, ?::double as covered_gpu_s, ?::double as capacity_gpu_s, "
+            "?::double as covered_core_s, ?::double as avg_gpu_util_unweighted, ? as windows, ? as judgement, "
+            "? as anomaly_driver, ? as anomaly_reason, covered_gpu_s / capacity_gpu_s as coverage_ratio, "
+            "? as over_capacity_windows, ? as anomaly_flag)",
+            [cluster_id, dt, avg, p95, cpu, covered, capacity, covered, unweighted, windows, judgement, driver, reason,
+             over, None if judgement == "not_judged" else int(judgement == "anomaly")],
+        )  # fmt: skip
+        self.connection.execute("insert into meta.scores values (41, 'iforest', ?, ?)", [cluster_id, dt])
+
+    def add_gap(self, column_name, *, missing_table, cluster_id="pai2020"):
+        self.connection.execute(
+            "insert into gold_availability values (?, 'gold_cluster_util_daily', ?, false, ?, null)",
+            [cluster_id, column_name, missing_table],
+        )
+
+
+@pytest.fixture
+def empty_publication():
+    return MadePublication()
+
+
+@pytest.fixture
+def two_months():
+    """62 days of a weekly rhythm: sparse first days, three odd days, one of them a Monday."""
+    made = MadePublication()
+    made.add_cluster()
+    made.add_landing("pai_machine_metric", kept=100_471, refused=3, reason="machine_gpu is not a number")
+    made.add_landing("pai_instance_table", kept=376_100)
+    made.add_landing("pai_machine_spec", kept=95, published=True)
+    odd = {31: (14.2, "avg_gpu_util"), 44: (41.8, "avg_gpu_util"), 47: (38.5, "p95_gpu_util")}
+    first = date(1970, 1, 13)
+    for offset in range(62):
+        dt = first + timedelta(days=offset)
+        weekend = dt.weekday() >= 5
+        avg = 24 + 4 * math.sin(offset / 8) - (5 if weekend else 0) + 1.5 * math.sin(offset * 2.3)
+        covered = min(0.55, 0.06 + offset * 0.09) * 335 * 86400
+        judgement, driver = ("not_judged", None) if offset < 3 else ("normal", None)
+        if offset in odd:
+            avg, driver = odd[offset]
+            judgement = "anomaly"
+        made.add_day(dt, avg=avg, p95=avg * 2.4 + 6, cpu=33 + avg / 5, covered=covered, capacity=335 * 86400,
+                     unweighted=avg * 4.1 + 30 * math.sin(offset), windows=1600, judgement=judgement, driver=driver,
+                     over=offset % 29 == 5)  # fmt: skip
+    return made

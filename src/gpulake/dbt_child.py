@@ -1,0 +1,155 @@
+"""The process that runs dbt: started by `gpulake.warehouse`, one JSON request per line in, one reply per line out.
+
+dbt keeps its database open and talks on stdout, so it lives apart. It ends when its stdin closes, also in the middle of
+a build: a commit is whole or absent, and the next build redoes what this one left. It holds the lake's write lock by
+an inherited descriptor, so the lock outlives a killed parent until this process has ended too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any  # dbt has no types
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+_QUIET = ("--quiet", "--log-level-file", "info", "--no-write-json", "--no-use-colors")
+_FAILING_ROWS_SHOWN = 5
+
+
+class Plugin(BasePlugin):  # type: ignore[misc]  # dbt has no types
+    """Loads the extensions from the files that their wheels brought: nothing is installed, nothing downloaded."""
+
+    def configure_connection(self, conn: Any) -> None:
+        """Called by dbt-duckdb before it attaches the lake."""
+        for file in os.environ["GPULAKE_EXTENSION_FILES"].split(os.pathsep):
+            conn.execute("LOAD '{}'".format(file.replace("'", "''")))
+
+
+class Runner:
+    """dbt with the project parsed once."""
+
+    def __init__(self) -> None:
+        self._manifest: Any = None  # dbt's parsed project
+        self._exception: BaseException | None = None
+        parsed = dbtRunner().invoke(["parse", *_QUIET])
+        if parsed.success:
+            self._manifest = parsed.result
+            draw_union_edges(self._manifest)
+        else:
+            self._exception = parsed.exception
+
+    def invoke(self, arguments: Sequence[str], *, version: int | None = None) -> dict[str, object]:
+        """Run one dbt command, pinned where a version is given, and leave no connection open."""
+        if self._manifest is None:
+            return {"ok": False, "nodes": [], "seconds": 0.0, "error": f"the dbt project is broken: {self._exception}"}
+        started = time.monotonic()
+        os.environ["GPULAKE_SNAPSHOT"] = str(version or 0)
+        target = "write" if version is None else "pinned"
+        try:
+            outcome = dbtRunner(manifest=self._manifest).invoke([*arguments, "--target", target])
+            nodes = _nodes(outcome)
+        finally:
+            _close()
+        error = str(outcome.exception) if outcome.exception else ""
+        return {"ok": outcome.success, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
+        """Carry out one request of the parent."""
+        match request["do"]:
+            case "build" if request["full"]:
+                chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]
+                return self.invoke([*chosen, *_QUIET])
+            case "build":
+                # Views and seeds change only with the project, and a changed project is built in full.
+                return self.invoke(["run", "--exclude", "config.materialized:view", *_QUIET])
+            case "test":
+                return self.invoke(["test", "--select", "test_type:data", *_QUIET], version=request["version"])
+            case "dbt":
+                return self.invoke(request["arguments"], version=request["version"])
+            case unknown:
+                raise ValueError(unknown)
+
+
+def draw_union_edges(manifest: Any) -> None:
+    """Make each model with `meta: unites` depend on every staging model of those entities, whatever its source."""
+    staged = {node.name: key for key, node in manifest.nodes.items() if node.name.startswith("stg_")}
+    for node in manifest.nodes.values():
+        for entity in node.config.meta.get("unites", ()) if node.resource_type == "model" else ():
+            for name, key in staged.items():
+                if name.endswith(f"__{entity}") and key not in node.depends_on.nodes:
+                    node.depends_on.nodes.append(key)
+    manifest.build_parent_and_child_maps()
+
+
+def _nodes(outcome: dbtRunnerResult) -> list[dict[str, object]]:
+    results = getattr(outcome.result, "results", None) or []
+    return [
+        {
+            "name": result.node.name,
+            "kind": str(result.node.resource_type),
+            "status": str(result.status),
+            "message": _message(result),
+            "seconds": result.execution_time,
+        }
+        for result in results
+        if hasattr(result, "node") and hasattr(result, "execution_time")
+    ]
+
+
+def _message(result: Any) -> str:
+    """dbt's own message; for a failed data test the first rows that it found."""
+    if str(result.status) != "fail" or not getattr(result.node, "compiled_code", None):
+        return result.message or ""
+    cursor = DuckDBConnectionManager.env().handle().cursor()
+    found = cursor.execute(result.node.compiled_code)
+    names = [column[0] for column in found.description]
+    rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
+    return "; ".join(", ".join(f"{name} = {value}" for name, value in row.items()) for row in rows)
+
+
+def _close() -> None:
+    """Close DuckDB: dbt would keep the lake attached until its next command."""
+    with DuckDBConnectionManager._LOCK:  # noqa: SLF001  # dbt-duckdb offers no other way to close
+        if DuckDBConnectionManager._ENV is not None:  # noqa: SLF001
+            DuckDBConnectionManager._ENV.close()  # noqa: SLF001
+            DuckDBConnectionManager._ENV = None  # noqa: SLF001
+
+
+def _requests() -> queue.Queue[str]:
+    """Lines from the parent. When its pipe closes the parent is gone: so is this process, at once."""
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def main() -> None:
+    """Answer requests until the parent's pipe closes. The reply descriptor is the one argument."""
+    lines = _requests()
+    reply_to = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
+    log = os.open(Path(os.environ["DBT_LOG_PATH"]) / "console.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    runner = Runner()
+    while True:
+        reply = runner.answer(json.loads(lines.get()))
+        reply_to.write(json.dumps(reply) + "\n")
+        reply_to.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The warehouse: dbt in a child process, with typed results. Nobody else starts dbt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from gpulake.errors import LakeError
+from gpulake.lake import EXTENSIONS, Layout, extension_file
+
+_SHAPING = ("models", "macros", "seeds")
+_MEMORY = "600MB"
+"""What DuckDB may hold at once; beyond it sorts and joins spill into the lake's folder."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model, seed or test. A failed data test's message shows the rows it found."""
+
+    name: str
+    kind: str
+    status: str
+    message: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Built, passed, or warned only."""
+        return self.status in {"success", "pass", "warn"}
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What one dbt command did. `error` is set when dbt could not even begin."""
+
+    ok: bool
+    nodes: tuple[NodeResult, ...]
+    seconds: float
+    error: str = ""
+
+    @property
+    def failures(self) -> tuple[NodeResult, ...]:
+        """Nodes that failed themselves, without those skipped because of them."""
+        return tuple(node for node in self.nodes if not node.ok and node.status != "skipped")
+
+    def why(self) -> str:
+        """The failures in one line; empty when there are none."""
+        return "; ".join(f"{node.name}: {node.message}" for node in self.failures) or self.error
+
+
+class Warehouse:
+    """One dbt child, started at once so that its imports run beside the caller's work.
+
+    The child inherits `lock_fd`, so the lake stays locked until it has ended, and it ends when this object closes or its
+    process dies.
+    """
+
+    def __init__(self, lake_dir: Path, *, lock_fd: int | None) -> None:
+        self._layout = Layout(lake_dir.resolve())
+        self._replies, child_end = _pipe()
+        passed = (child_end,) if lock_fd is None else (child_end, lock_fd)
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "gpulake.dbt_child", str(child_end)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=(self.log.parent / "console.log").open("wb"),
+                pass_fds=passed,
+                env={**os.environ, **environment(self._layout)},
+                text=True,
+            )
+        finally:
+            os.close(child_end)
+
+    @property
+    def log(self) -> Path:
+        """dbt's own log."""
+        return _folder(self._layout) / "dbt.log"
+
+    def build(self, *, full: bool) -> BuildResult:
+        """Build every model at the lake's newest version: all of it, or what the pending landings touch."""
+        return self._ask({"do": "build", "full": full})
+
+    def test(self, *, version: int) -> BuildResult:
+        """Test the lake as it was at one version, read-only: what is tested is exactly what would be published."""
+        return self._ask({"do": "test", "version": version})
+
+    def dbt(self, arguments: Sequence[str], *, version: int | None = None) -> BuildResult:
+        """Run any dbt command by hand, on the newest version or, read-only, on the one that is given."""
+        return self._ask({"do": "dbt", "arguments": list(arguments), "version": version})
+
+    def close(self) -> None:
+        """End the child and wait for it."""
+        if self._child.stdin:
+            self._child.stdin.close()
+        self._child.wait()
+        self._replies.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, request: Mapping[str, object]) -> BuildResult:
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(json.dumps(request) + "\n")
+            self._child.stdin.flush()
+            line = self._replies.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise LakeError(
+                f"dbt ended without an answer (exit code {self._child.wait()}).",
+                where=str(self.log.parent / "console.log"),
+                do="read that file; a full disk or too little memory end it so",
+            )
+        reply = json.loads(line)
+        nodes = tuple(NodeResult(**node) for node in reply["nodes"])
+        return BuildResult(ok=reply["ok"], nodes=nodes, seconds=reply["seconds"], error=reply["error"])
+
+
+def project() -> Path:
+    """Where the dbt project lies: in the wheel, or beside `src` in a checkout."""
+    here = Path(__file__).resolve().parent
+    shipped = here / "_warehouse"
+    return shipped if shipped.is_dir() else here.parents[1] / "warehouse"
+
+
+def fingerprint() -> str:
+    """A digest of all that shapes the tables: another one means that everything must be built again."""
+    digest = hashlib.sha256()
+    for name in ("gpulake", "dbt-core", "dbt-duckdb", "duckdb"):
+        digest.update(f"{name}=={installed(name)}\n".encode())
+    files = [project() / "dbt_project.yml"]
+    for folder in _SHAPING:
+        files.extend(file for file in (project() / folder).rglob("*") if file.suffix in {".sql", ".csv"})
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(project()).as_posix()}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def docs(out: Path) -> Path:
+    """Write the models' documentation as one page that needs no server and no lake. Returns its file."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, Warehouse(Path(folder), lock_fd=None) as warehouse:
+        made = warehouse.dbt(["docs", "generate", "--static", "--empty-catalog", "--no-compile", "--quiet"])
+        if not made.ok:
+            raise LakeError(f"the models' documentation could not be made: {made.why()}.", where=str(project()))
+        page = _folder(warehouse._layout) / "target" / "static_index.html"  # noqa: SLF001
+        return page.rename(out / "index.html") if page.stat().st_dev == out.stat().st_dev else _copied(page, out)
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """What dbt and `profiles.yml` read from the environment."""
+    folder = _folder(layout)
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    return {
+        "DBT_PROJECT_DIR": str(project()),
+        "DBT_PROFILES_DIR": str(project()),
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+        "GPULAKE_CATALOG": str(layout.catalog),
+        "GPULAKE_DATA": f"{layout.data}/",
+        "GPULAKE_SCRATCH": str(scratch),
+        "GPULAKE_EXTENSION_FILES": os.pathsep.join(str(extension_file(name)) for name in EXTENSIONS),
+        "GPULAKE_MEMORY": os.environ.get("GPULAKE_MEMORY", _MEMORY),
+    }
+
+
+def _folder(layout: Layout) -> Path:
+    folder = layout.folder / "dbt"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _copied(page: Path, out: Path) -> Path:
+    target = out / "index.html"
+    target.write_bytes(page.read_bytes())
+    return target
+
+
+def _pipe() -> tuple[IO[str], int]:
+    ours, theirs = os.pipe()
+    return os.fdopen(ours, encoding="utf-8"), theirs

@@ -1,0 +1,106 @@
+{#
+    Everything that differs between SQL engines, one dispatched macro each.
+    Another engine (Spark comes later) adds `<engine>__<name>` here and edits no model.
+#}
+
+{# Seconds since 1970 as a UTC timestamp; null, infinite and impossible numbers give null. #}
+{% macro epoch_to_utc(seconds) %}{{ return(adapter.dispatch('epoch_to_utc', 'gpulake')(seconds)) }}{% endmacro %}
+{% macro duckdb__epoch_to_utc(seconds) -%}
+    make_timestamp(try_cast(({{ seconds }}) * 1000000 as bigint))
+{%- endmacro %}
+
+{# A timestamp as whole seconds since 1970, rounded down. #}
+{% macro utc_to_epoch(moment) %}{{ return(adapter.dispatch('utc_to_epoch', 'gpulake')(moment)) }}{% endmacro %}
+{% macro duckdb__utc_to_epoch(moment) -%}
+    (epoch_us({{ moment }}) // 1000000)
+{%- endmacro %}
+
+{# Whole seconds since 1970 divided down to quarter hours: every zone's day starts on one. #}
+{% macro quarter_of(moment) %}{{ return(adapter.dispatch('quarter_of', 'gpulake')(moment)) }}{% endmacro %}
+{% macro duckdb__quarter_of(moment) -%}
+    (epoch_us({{ moment }}) // 900000000)
+{%- endmacro %}
+
+{# Seconds from one timestamp to another, with their fraction. #}
+{% macro seconds_between(start, end) %}{{ return(adapter.dispatch('seconds_between', 'gpulake')(start, end)) }}{% endmacro %}
+{% macro duckdb__seconds_between(start, end) -%}
+    ((epoch_us({{ end }}) - epoch_us({{ start }})) / 1000000.0)
+{%- endmacro %}
+
+{# The calendar day of a UTC timestamp in a zone. #}
+{% macro local_day(moment, time_zone) %}{{ return(adapter.dispatch('local_day', 'gpulake')(moment, time_zone)) }}{% endmacro %}
+{% macro duckdb__local_day(moment, time_zone) -%}
+    cast(({{ moment }}) at time zone 'UTC' at time zone {{ time_zone }} as date)
+{%- endmacro %}
+
+{# The UTC timestamp at which a calendar day starts in a zone. #}
+{% macro day_start_utc(day, time_zone) %}{{ return(adapter.dispatch('day_start_utc', 'gpulake')(day, time_zone)) }}{% endmacro %}
+{% macro duckdb__day_start_utc(day, time_zone) -%}
+    (cast({{ day }} as timestamp) at time zone {{ time_zone }} at time zone 'UTC')
+{%- endmacro %}
+
+{# One row per day from one date to another, both included. #}
+{% macro each_day(first_day, last_day) %}{{ return(adapter.dispatch('each_day', 'gpulake')(first_day, last_day)) }}{% endmacro %}
+{% macro duckdb__each_day(first_day, last_day) -%}
+    cast(unnest(generate_series({{ first_day }}, {{ last_day }}, interval 1 day)) as date)
+{%- endmacro %}
+
+{# One row per whole number from one to another, both included. #}
+{% macro each_number(first, last) %}{{ return(adapter.dispatch('each_number', 'gpulake')(first, last)) }}{% endmacro %}
+{% macro duckdb__each_number(first, last) -%}
+    unnest(generate_series({{ first }}, {{ last }}))
+{%- endmacro %}
+
+{# The quantile with linear interpolation, exact. #}
+{% macro exact_quantile(value, share) %}{{ return(adapter.dispatch('exact_quantile', 'gpulake')(value, share)) }}{% endmacro %}
+{% macro duckdb__exact_quantile(value, share) -%}
+    quantile_cont({{ value }}, {{ share }})
+{%- endmacro %}
+
+{# A 64-bit number that equal rows share; different rows may share it too, so it only narrows a search. #}
+{% macro row_hash(columns) %}{{ return(adapter.dispatch('row_hash', 'gpulake')(columns)) }}{% endmacro %}
+{% macro duckdb__row_hash(columns) -%}
+    hash({{ columns | join(', ') }})
+{%- endmacro %}
+
+{# The text of a row: columns in order, parted by a character that no CSV holds unquoted. #}
+{% macro row_text(columns) %}{{ return(adapter.dispatch('row_text', 'gpulake')(columns)) }}{% endmacro %}
+{% macro duckdb__row_text(columns) -%}
+    concat_ws(chr(31){% for column in columns %}, coalesce(cast({{ column }} as varchar), ''){% endfor %})
+{%- endmacro %}
+
+{# Number at which a text begins, e.g. 16 of '16 GB, HBM2, 4096 bit'. #}
+{% macro leading_number(text) %}{{ return(adapter.dispatch('leading_number', 'gpulake')(text)) }}{% endmacro %}
+{% macro duckdb__leading_number(text) -%}
+    try_cast(regexp_extract({{ text }}, '^\s*([0-9]+(\.[0-9]+)?)', 1) as double)
+{%- endmacro %}
+
+{# A piece of a separated text, counted from 1. #}
+{% macro text_part(text, separator, place) %}{{ return(adapter.dispatch('text_part', 'gpulake')(text, separator, place)) }}{% endmacro %}
+{% macro duckdb__text_part(text, separator, place) -%}
+    nullif(trim(split_part({{ text }}, '{{ separator }}', {{ place }})), '')
+{%- endmacro %}
+
+{# Rows as a list of texts, in order. #}
+{% macro text_list(value) %}{{ return(adapter.dispatch('text_list', 'gpulake')(value)) }}{% endmacro %}
+{% macro duckdb__text_list(value) -%}
+    string_agg({{ value }}, ', ' order by {{ value }})
+{%- endmacro %}
+
+{# The nearest whole number; null for what is none, or too large. #}
+{% macro whole(number) %}{{ return(adapter.dispatch('whole', 'gpulake')(number)) }}{% endmacro %}
+{% macro duckdb__whole(number) -%}
+    try_cast(round({{ number }}) as bigint)
+{%- endmacro %}
+
+{# A mean whose sum is over decimals, so that it is the same in any order of rows. #}
+{% macro exact_mean(value) %}{{ return(adapter.dispatch('exact_mean', 'gpulake')(value)) }}{% endmacro %}
+{% macro duckdb__exact_mean(value) -%}
+    cast(sum(try_cast({{ value }} as decimal(18, 6))) as double) / nullif(count(try_cast({{ value }} as decimal(18, 6))), 0)
+{%- endmacro %}
+
+{# The value of the row that comes first by another column, among the rows of a condition. #}
+{% macro first_by(value, order_column, condition) %}{{ return(adapter.dispatch('first_by', 'gpulake')(value, order_column, condition)) }}{% endmacro %}
+{% macro duckdb__first_by(value, order_column, condition) -%}
+    min_by({{ value }}, {{ order_column }}) filter (where {{ condition }})
+{%- endmacro %}

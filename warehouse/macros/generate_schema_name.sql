@@ -1,0 +1,4 @@
+{# Schemas are named as written: `main` for what people read, `meta` for operations. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ (custom_schema_name or target.schema) | trim }}
+{%- endmacro %}

@@ -1,0 +1,71 @@
+{#
+    What makes two rows the same fact, per entity. `narrow` is a part of the key that nearly always differs:
+    repeated rows are first looked for by its hash, and only there by the whole key.
+#}
+{% macro entity_keys() -%}
+    {{ return({
+        'job': {'key': ['cluster_id', 'job_id'], 'narrow': ['job_id']},
+        'task': {'key': ['cluster_id', 'job_id', 'task_id'], 'narrow': ['job_id', 'task_id']},
+        'instance': {
+            'key': ['cluster_id', 'job_id', 'task_id', 'instance_id', 'attempt_id', 'started_at', 'ended_at'],
+            'narrow': ['instance_id', 'started_at', 'ended_at'],
+        },
+        'group_tag': {'key': ['cluster_id', 'instance_id'], 'narrow': ['instance_id']},
+        'machine': {'key': ['cluster_id', 'machine_id'], 'narrow': ['machine_id']},
+        'machine_window': {
+            'key': ['cluster_id', 'worker_id', 'machine_id', 'started_at', 'ended_at'],
+            'narrow': ['worker_id', 'started_at', 'ended_at'],
+        },
+        'gpu_model': {'key': ['gpu_model_source'], 'narrow': ['gpu_model_source']},
+    }) }}
+{%- endmacro %}
+
+{# Rows of an entity that another row of the same key stands for. #}
+{% macro losing_rows(entity) -%}
+    {%- set keys = entity_keys()[entity] -%}
+    {%- set hash = row_hash(keys.narrow) -%}
+    select
+        '{{ entity }}' as entity,
+        cluster_id,
+        landing_id,
+        source_row,
+        row_text = winner_text as is_equal
+    from (
+        select
+            {{ 'cluster_id' if 'cluster_id' in keys.key else 'cast(null as varchar) as cluster_id' }},
+            landing_id,
+            source_row,
+            row_text,
+            row_number() over best_first as place,
+            first_value(row_text) over best_first as winner_text
+        from ({{ union_staging(entity, keys.key + ['row_text']) }}) as staged
+        where {{ hash }} in (
+            select {{ hash }} as row_hash
+            from ({{ union_staging(entity, keys.narrow) }}) as narrowed
+            {%- if is_incremental() %}
+            where {{ hash }} in (
+                select {{ hash }} as row_hash
+                from ({{ union_staging(entity, keys.narrow, only='landing_id in (' ~ pending_landings() ~ ')') }}) as pending
+            )
+            {%- endif %}
+            group by all
+            having count(*) > 1
+        )
+        window best_first as (
+            partition by {{ keys.key | join(', ') }}
+            order by landing_no desc, row_text desc, source_row desc
+        )
+    ) as ranked
+    where place > 1
+{%- endmacro %}
+
+{# The rows of an entity that stand for their key: every staged row but the losers. #}
+{% macro winning_rows(entity, columns, only='true') -%}
+    select staged.*
+    from ({{ union_staging(entity, columns, only) }}) as staged
+    left join {{ ref('conflict_rows') }} as lost
+        on staged.landing_id = lost.landing_id
+            and staged.source_row = lost.source_row
+            and lost.entity = '{{ entity }}'
+    where lost.landing_id is null
+{%- endmacro %}

@@ -1,0 +1,110 @@
+{# Days that the pending spans of an entity cover: one row per cluster and day. A span without an end, or without a
+   start, touches the day of the time it has. Counting open spans at quarter hours keeps this linear in the rows. #}
+{% macro pending_days(entity, start, end) -%}
+    select distinct
+        '{{ entity }}' as entity,
+        days.cluster_id,
+        days.dt
+    from (
+        select
+            cluster_id,
+            quarter,
+            lead(quarter) over (partition by cluster_id order by quarter) as next_quarter,
+            sum(step) over (partition by cluster_id order by quarter) as open_spans
+        from (
+            select
+                cluster_id,
+                quarter,
+                sum(step) as step
+            from (
+                select
+                    cluster_id,
+                    {{ quarter_of('least(' ~ start ~ ', ' ~ end ~ ')') }} as quarter,
+                    1 as step
+                from ({{ union_staging(entity, ['cluster_id', start, end], pending_only()) }}) as opening
+                union all
+                select
+                    cluster_id,
+                    {{ quarter_of('greatest(' ~ start ~ ', ' ~ end ~ ')') }} + 1 as quarter,
+                    -1 as step
+                from ({{ union_staging(entity, ['cluster_id', start, end], pending_only()) }}) as closing
+            ) as steps
+            where quarter is not null
+            group by cluster_id, quarter
+        ) as stepped
+    ) as stretches
+    inner join {{ ref('silver_days') }} as days
+        on stretches.cluster_id = days.cluster_id
+            and stretches.quarter < {{ quarter_of('days.ends_at') }}
+            and stretches.next_quarter > {{ quarter_of('days.starts_at') }}
+    where stretches.open_spans > 0
+{%- endmacro %}
+
+{% macro pending_only() -%}
+    landing_id in ({{ pending_landings() }})
+{%- endmacro %}
+
+{# Jobs that a pending row names. #}
+{% macro pending_jobs(entity) -%}
+    select
+        cluster_id,
+        job_id
+    from ({{ union_staging(entity, ['cluster_id', 'job_id'], pending_only()) }}) as pending
+    where job_id is not null
+{%- endmacro %}
+
+{# Hooks and conditions of incremental models. #}
+{% macro delete_touched_days(entity) -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where (cluster_id, dt) in (select (cluster_id, dt) from {{ ref('touched_days') }} where entity = '{{ entity }}')
+    {%- endif %}
+{%- endmacro %}
+
+{# The time range of the touched days, read when the model is compiled: constants let files be skipped. #}
+{% macro within_touched_range(entity, start, end) -%}
+    {%- if is_incremental() and execute -%}
+        {%- set bounds = run_query(
+            "select min(days.starts_at), max(days.ends_at) from " ~ ref('touched_days') ~ " as touched inner join "
+            ~ ref('silver_days') ~ " as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt "
+            ~ "where touched.entity = '" ~ entity ~ "'"
+        ).rows[0] -%}
+        {%- if bounds[0] is none -%}
+    false
+        {%- else -%}
+    {{ end }} > timestamp '{{ bounds[0] }}' and {{ start }} < timestamp '{{ bounds[1] }}'
+        {%- endif -%}
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
+
+{# Rows that the pending landings replace: their own, left by a build that was not published, and those that lost. #}
+{% macro delete_replaced_rows(entity) -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where {{ pending_only() }}
+        or (landing_id, source_row) in (
+            select (landing_id, source_row) from {{ ref('conflict_rows') }} where entity = '{{ entity }}'
+        )
+    {%- endif %}
+{%- endmacro %}
+
+{% macro touched_jobs_only() -%}
+    {% if is_incremental() -%}
+    (cluster_id, job_id) in (select (cluster_id, job_id) from {{ ref('touched_jobs') }})
+    {%- else -%}
+    true
+    {%- endif %}
+{%- endmacro %}
+
+{% macro delete_touched_jobs() -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where {{ touched_jobs_only() }}
+    {%- endif %}
+{%- endmacro %}
+
+{% macro touched_days_only(entity) -%}
+    (cluster_id, dt) in (select (cluster_id, dt) from {{ ref('touched_days') }} where entity = '{{ entity }}')
+{%- endmacro %}

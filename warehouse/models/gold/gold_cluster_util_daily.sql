@@ -1,0 +1,103 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ delete_touched_days('machine_window') }}",
+) }}
+
+with
+
+days as (
+    select * from {{ ref('silver_days') }}
+    {% if is_incremental() -%}
+    where (cluster_id, dt) not in (select (cluster_id, dt) from {{ this }})
+    {%- endif %}
+),
+
+machines as (
+    select * from {{ ref('silver_machines') }}
+),
+
+machine_hours as (
+    select * from {{ ref('silver_machine_hours') }}
+    {% if is_incremental() -%}
+    where {{ touched_days_only('machine_window') }}
+    {%- endif %}
+),
+
+windows as (
+    select * from {{ ref('silver_gpu_timeseries') }}
+    {% if is_incremental() -%}
+    where {{ touched_days_only('machine_window') }}
+    {%- endif %}
+),
+
+capacity as (
+    select
+        cluster_id,
+        cast(sum(gpu_count) as bigint) as gpus,
+        cast(sum(cpu_cores) as bigint) as cores
+    from machines
+    group by cluster_id
+),
+
+covered as (
+    select
+        cluster_id,
+        dt,
+        cast(sum(gpu_covered_s * gpu_count) as bigint) as covered_gpu_s,
+        cast(sum(cpu_covered_s * cpu_cores) as bigint) as covered_core_s,
+        sum(case when gpu_count > 0 then gpu_pct_s end) as gpu_pct_s,
+        sum(cpu_pct_s * cpu_cores) as core_pct_s,
+        count(distinct machine_id) as covered_machines,
+        count(case when gpu_covered_s * 2 >= hour_s then gpu_util_pct end) as machine_hours,
+        {{ exact_quantile('case when gpu_covered_s * 2 >= hour_s then cast(gpu_util_pct as double) end', 0.95) }}
+            as p95_gpu_util
+    from machine_hours
+    group by cluster_id, dt
+),
+
+-- The mission's formula: every window counts once, on the day it ends, whatever its length and its machine's size.
+unweighted as (
+    select
+        cluster_id,
+        dt,
+        {{ exact_mean('gpu_util_pct') }} as avg_gpu_util,
+        {{ exact_quantile('gpu_util_pct', 0.95) }} as p95_gpu_util,
+        {{ exact_mean('cpu_util_pct') }} as avg_cpu_util,
+        count(*) as windows,
+        count(case when over_capacity then 1 end) as over_capacity_windows
+    from windows
+    group by cluster_id, dt
+)
+
+select
+    days.cluster_id,
+    days.dt,
+    cast(covered.gpu_pct_s / nullif(covered.covered_gpu_s, 0) as double) as avg_gpu_util,
+    covered.p95_gpu_util,
+    cast(covered.core_pct_s / nullif(covered.covered_core_s, 0) as double) as avg_cpu_util,
+    coalesce(covered.covered_gpu_s, 0) / nullif(capacity.gpus * days.day_s, 0) as coverage_ratio,
+    case when capacity.gpus is not null then coalesce(covered.covered_gpu_s, 0) end as covered_gpu_s,
+    capacity.gpus * days.day_s as capacity_gpu_s,
+    case when capacity.cores is not null then coalesce(covered.covered_core_s, 0) end as covered_core_s,
+    capacity.cores * days.day_s as capacity_core_s,
+    coalesce(covered.covered_machines, 0) as covered_machines,
+    coalesce(covered.machine_hours, 0) as machine_hours,
+    unweighted.avg_gpu_util as avg_gpu_util_unweighted,
+    unweighted.p95_gpu_util as p95_gpu_util_unweighted,
+    unweighted.avg_cpu_util as avg_cpu_util_unweighted,
+    coalesce(unweighted.windows, 0) as windows,
+    coalesce(unweighted.over_capacity_windows, 0) as over_capacity_windows
+from days
+left join capacity
+    on days.cluster_id = capacity.cluster_id
+left join covered
+    on days.cluster_id = covered.cluster_id
+        and days.dt = covered.dt
+left join unweighted
+    on days.cluster_id = unweighted.cluster_id
+        and days.dt = unweighted.dt
+order by
+    days.cluster_id,
+    days.dt

@@ -1,0 +1,33 @@
+{{ config(materialized='view', meta={'unites': ['instance']}) }}
+
+with
+
+instances as (
+    {{ winning_rows('instance', [
+        'cluster_id', 'job_id', 'task_id', 'instance_id', 'attempt_id', 'machine_id', 'status_source', 'started_at',
+        'ended_at',
+    ]) }}
+),
+
+statuses as (
+    select * from {{ ref('status_map') }}
+)
+
+select
+    instances.cluster_id,
+    instances.job_id,
+    instances.task_id,
+    instances.instance_id,
+    instances.attempt_id,
+    instances.machine_id,
+    coalesce(statuses.job_status, 'unknown') as instance_status,
+    instances.status_source,
+    instances.started_at,
+    instances.ended_at,
+    {{ seconds_between('instances.started_at', 'instances.ended_at') }} as run_s,
+    instances.landing_id,
+    instances.source_row
+from instances
+left join statuses
+    on instances.source = statuses.source
+        and instances.status_source = statuses.status_source

@@ -1,0 +1,105 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='append_new_columns',
+    pre_hook="{{ delete_touched_jobs() }}",
+    meta={'unites': ['job', 'task', 'group_tag']},
+) }}
+
+with
+
+jobs as (
+    {{ winning_rows('job', [
+        'cluster_id', 'job_id', 'instance_id', 'user_id', 'status_source', 'start_time', 'end_time', 'submitted_at',
+        'ended_at',
+    ], only=touched_jobs_only()) }}
+),
+
+tasks as (
+    {{ winning_rows('task', [
+        'cluster_id', 'job_id', 'instance_count', 'gpu_request_count', 'cpu_request_cores', 'memory_request_bytes',
+    ], only=touched_jobs_only()) }}
+),
+
+tags as (
+    {{ winning_rows('group_tag', [
+        'cluster_id', 'instance_id', 'recurrence_id', 'workload_tag', 'gpu_model_request',
+    ]) }}
+),
+
+instances as (
+    select * from {{ ref('silver_instances') }}
+    where {{ touched_jobs_only() }}
+),
+
+statuses as (
+    select * from {{ ref('status_map') }}
+),
+
+days as (
+    {{ quarters_of_days() }}
+),
+
+requests as (
+    select
+        cluster_id,
+        job_id,
+        count(*) as n_tasks,
+        sum(cast(gpu_request_count * instance_count as decimal(18, 6))) as gpu_request_count,
+        sum(cast(cpu_request_cores * instance_count as decimal(18, 6))) as cpu_request_cores,
+        cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes
+    from tasks
+    group by cluster_id, job_id
+),
+
+attempts as (
+    select
+        cluster_id,
+        job_id,
+        min(started_at) as started_at,
+        count(distinct {{ row_hash(['task_id', 'instance_id']) }}) as n_instances
+    from instances
+    group by cluster_id, job_id
+)
+
+select
+    jobs.cluster_id,
+    jobs.job_id,
+    jobs.instance_id,
+    jobs.user_id,
+    coalesce(statuses.job_status, 'unknown') as job_status,
+    jobs.status_source,
+    jobs.start_time,
+    jobs.end_time,
+    jobs.end_time - jobs.start_time as run_time_sec,
+    jobs.submitted_at,
+    attempts.started_at,
+    jobs.ended_at,
+    {{ seconds_between('jobs.submitted_at', 'attempts.started_at') }} as wait_s,
+    {{ seconds_between('attempts.started_at', 'jobs.ended_at') }} as run_s,
+    cast(null as varchar) as group_id,
+    tags.recurrence_id,
+    tags.workload_tag,
+    tags.gpu_model_request,
+    cast(requests.gpu_request_count as double) as gpu_request_count,
+    cast(requests.cpu_request_cores as double) as cpu_request_cores,
+    requests.memory_request_bytes,
+    requests.n_tasks,
+    attempts.n_instances,
+    days.dt as submitted_day
+from jobs
+left join statuses
+    on jobs.source = statuses.source
+        and jobs.status_source = statuses.status_source
+left join requests
+    on jobs.cluster_id = requests.cluster_id
+        and jobs.job_id = requests.job_id
+left join attempts
+    on jobs.cluster_id = attempts.cluster_id
+        and jobs.job_id = attempts.job_id
+left join tags
+    on jobs.cluster_id = tags.cluster_id
+        and jobs.instance_id = tags.instance_id
+left join days
+    on jobs.cluster_id = days.cluster_id
+        and {{ quarter_of('jobs.submitted_at') }} = days.quarter

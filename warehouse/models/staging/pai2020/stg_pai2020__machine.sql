@@ -1,0 +1,25 @@
+with
+
+machines as (
+    select * from {{ source('bronze', 'bronze_machine_spec') }}
+),
+
+landings as (
+    select * from {{ source('meta', 'landings') }}
+)
+
+select
+    landings.cluster_id,
+    machines.machine as machine_id,
+    machines.gpu_type as gpu_model_source,
+    cast(round(machines.cap_gpu) as bigint) as gpu_count,
+    cast(round(machines.cap_cpu) as bigint) as cpu_cores,
+    {{ gib_to_bytes('machines.cap_mem') }} as memory_bytes,
+    {{ row_text(['machine', 'gpu_type', 'cap_cpu', 'cap_mem', 'cap_gpu']) }} as row_text,
+    landings.source,
+    landings.landing_no,
+    machines.landing_id,
+    machines.source_row
+from machines
+inner join landings
+    on machines.landing_id = landings.landing_id

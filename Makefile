@@ -37,6 +37,7 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint warehouse/models
 	@scripts/check-lock
+	$(BIN)/python docs/generate.py --check
 
 fix: setup
 	$(BIN)/ruff check --fix .
@@ -45,6 +46,7 @@ fix: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+	$(BIN)/gpulake docs --out out/docs
 
 bench: setup
 	$(BIN)/python -m bench

@@ -1,0 +1,80 @@
+"""What holds for the whole tree: the lock file's hosts, sizes, links between pages, and what a plain import loads."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    if not path.is_relative_to(ROOT / "docs" / "reference")
+)
+HEAVY = {"duckdb", "dbt", "prefect", "sklearn", "matplotlib", "pandas", "polars", "pyarrow", "numpy", "kaggle"}
+
+
+def test_the_lock_file_names_the_public_index_only() -> None:
+    """A private host in the lock would break everybody else's install."""
+    hosts = set(re.findall(r"https?://[^/\" ]+", (ROOT / "uv.lock").read_text(encoding="utf-8")))
+
+    assert {"https://pypi.org", "https://files.pythonhosted.org"} == hosts
+
+
+@pytest.mark.parametrize("program", ["import gpulake", "from gpulake.cli import main; main(['--help'])"])
+def test_a_plain_start_loads_no_heavy_library(program: str) -> None:
+    """`gpulake --help` must answer at once, and a library user pays only for what is used."""
+    started = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", program], capture_output=True, text=True, check=True
+    )
+
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in started.stderr.splitlines()}
+    assert set() == loaded & HEAVY
+
+
+@pytest.mark.parametrize("module", sorted(ROOT.glob("src/**/*.py")), ids=lambda path: path.stem)
+def test_no_module_outgrows_its_reader(module: Path) -> None:
+    """Past 700 lines a module has two subjects."""
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 700
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """A reader who follows a link must not end at a missing file."""
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert [] == missing
+
+
+def test_the_index_lists_every_page() -> None:
+    """A page that nothing leads to is not read."""
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+
+    pages = [str(path.relative_to(ROOT / "docs")) for path in sorted(ROOT.glob("docs/*/*.md"))]
+    assert [] == [page for page in pages if page not in index]
+
+
+def test_docs_name_no_command_that_does_not_exist() -> None:
+    """Commands in the pages are typed as they stand."""
+    from gpulake.cli import app
+
+    known = {(command.name or command.callback.__name__) for command in app.registered_commands if command.callback}
+    named = {
+        (page.name, word)
+        for page in PAGES
+        for word in re.findall(r"(?:^|[`/ ])gpulake ([a-z]+)\b", page.read_text(encoding="utf-8"), re.MULTILINE)
+        if page.name != "CONTRIBUTING.md"
+    }
+
+    assert set() == {(page, word) for page, word in named if word not in known and _looks_typed(page, word)}
+
+
+def _looks_typed(page: str, word: str) -> bool:
+    """True where the words stand in code: prose may say "gpulake does about it"."""
+    text = next(path for path in PAGES if path.name == page).read_text(encoding="utf-8")
+    return bool(re.search(rf"`[^`\n]*gpulake {word}\b[^`\n]*`|^(?:\.venv/bin/)?gpulake {word}\b", text, re.MULTILINE))

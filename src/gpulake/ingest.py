@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -78,17 +79,17 @@ class Landing:
     """One delivery in the lake. `status` is "already" when its bytes had landed before: no row was added."""
 
     landing_id: str
-    status: Literal["landed", "already"]
+    status: Literal["landed", "already", "would land"]
     source: str
     cluster_id: str
     table: str
     bronze_table: str
     file_name: str
     layout: str
-    rows_in: int
-    rows_kept: int
-    rows_refused: int
     published_bytes: bool
+    rows_in: int | None = None
+    rows_kept: int | None = None
+    rows_refused: int | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
@@ -107,12 +108,7 @@ class LandReport:
     @property
     def landed(self) -> tuple[Landing, ...]:
         """The deliveries that are new."""
-        return tuple(landing for landing in self.landings if landing.status == "landed")
-
-    @property
-    def exit_code(self) -> int:
-        """0, or the family of the first refusal."""
-        return self.refused[0].error.exit_code if self.refused else 0
+        return tuple(landing for landing in self.landings if landing.status != "already")
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
@@ -183,7 +179,8 @@ def land(
     now: datetime,
     cluster: str | None = None,
     memory: Memory | None = None,
-    on_new: Callable[[], None] | None = None,
+    rehash: bool = False,
+    on_new: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> LandReport:
     """Land each delivery once: repeating a call adds no row. `on_new` is called when the first new one is met.
@@ -196,7 +193,7 @@ def land(
     done = 0
     # Small files first: while one is parsed the next, larger one is hashed.
     waiting = sorted(surveyed.delivered, key=lambda delivered: (delivered.path.stat().st_size, delivered.path))
-    for delivered, hash_it in _hashed_ahead(waiting, memory):
+    for delivered, hash_it in _hashed_ahead(waiting, None if rehash else memory):
         if progress:
             progress(f"landing {delivered.path.name}", done / total)
         done += delivered.path.stat().st_size
@@ -217,6 +214,32 @@ def land(
             continue
         if memory:
             memory.keep(delivered.path, hashed)
+    return LandReport(tuple(landings), tuple(refused), surveyed.unrecognised)
+
+
+def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) -> LandReport:
+    """What landing would do, without a lake: hash every delivery and say which are new."""
+    landings, refused = [], list(surveyed.refused)
+    for delivered in surveyed.delivered:
+        try:
+            sha256 = delimited.digest(delivered.path).sha256
+        except SourceError as error:
+            refused.append(Refused(delivered.path, error))
+            continue
+        landing_id = name_landing(delivered, sha256, cluster)
+        landings.append(
+            Landing(
+                landing_id=landing_id,
+                status="already" if landing_id in landed else "would land",
+                source=delivered.source.name,
+                cluster_id=_cluster_id(delivered, cluster),
+                table=delivered.table.name,
+                bronze_table=delivered.table.bronze,
+                file_name=delivered.path.name,
+                layout=delivered.recognised.layout.name,
+                published_bytes=sha256 == delivered.table.published_sha256,
+            )
+        )
     return LandReport(tuple(landings), tuple(refused), surveyed.unrecognised)
 
 

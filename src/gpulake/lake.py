@@ -106,19 +106,26 @@ class Layout:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-class Reader:
-    """One pinned, read-only view: `lake` is the published data, `ops` the operations as of the newest commit."""
+class View:
+    """A read-only look at `lake`."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self.publication = publication
-        self.build_id = publication.build_id
-        self.data_version = publication.data_version
-        self.published_at = datetime.fromisoformat(publication.published_at)
 
     def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
         """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
         return _rows(self._connection, query, params)
+
+
+class Reader(View):
+    """One pinned view: `lake` is the published data, `ops` the operations as of the newest commit."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+        super().__init__(connection)
+        self.publication = publication
+        self.build_id = publication.build_id
+        self.data_version = publication.data_version
+        self.published_at = datetime.fromisoformat(publication.published_at)
 
     def ask(self, query: str) -> pa.Table:
         """The rows of one statement that a person typed. Raises UsageError unless it does nothing but read the lake."""
@@ -136,6 +143,18 @@ def open_publication(folder: Path, *, build_id: int | None = None) -> Iterator[R
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
         yield Reader(connection, publication)
+
+
+@contextmanager
+def open_newest(folder: Path) -> Iterator[View | None]:
+    """Read the newest commit, published or not, as `lake`; None where there is no lake yet."""
+    layout = Layout(folder)
+    if not layout.catalog.is_file():
+        yield None
+        return
+    with closing(_connect()) as connection:
+        _attach(connection, layout.catalog, layout.data, alias="lake", read_only=True)
+        yield View(connection)
 
 
 def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Publication, dict[str, int]]:
@@ -213,7 +232,7 @@ class Writer:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         if self._open is None:
             self._open = _connect()
-            _attach(self._open, self.layout.catalog, self.layout.data, alias="lake", version=None)
+            _attach(self._open, self.layout.catalog, self.layout.data, alias="lake")
         return self._open
 
     def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
@@ -319,6 +338,20 @@ class Writer:
                 old.unlink(missing_ok=True)
         return publication
 
+    def merge_files(self) -> None:
+        """Merge small adjacent files. (Never rewrite or checkpoint: older versions would read today's statistics.)"""
+        self._execute("CALL ducklake_merge_adjacent_files('lake')")
+
+    def expire(self, versions: Sequence[int]) -> None:
+        """Forget the versions given, and no other."""
+        if versions:
+            self._execute("CALL ducklake_expire_snapshots('lake', versions => ?)", [list(versions)])
+
+    def delete_unused_files(self, *, older_than: datetime) -> None:
+        """Delete files that no version needs since a time that lies before every running query's start."""
+        for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
+            self._execute(f"CALL {function}('lake', older_than => ?::timestamptz)", [f"{older_than.isoformat()}+00"])
+
     def _pointer_or_none(self) -> Publication | None:
         with suppress(LakeError):
             publication = self.layout.publication()
@@ -422,18 +455,23 @@ def extension_file(name: str) -> Path:
     return found[-1]
 
 
-def attach_options(data: Path, *, version: int | None) -> str:
-    """The options of every ATTACH. The data path is given each time, so that a lake may be moved."""
+def attach_options(data: Path, *, version: int | None = None, read_only: bool = False) -> str:
+    """The options of every ATTACH: pinned to a version, or at the newest one. A pinned one is read-only.
+
+    The data path is given each time, so that a lake may be moved.
+    """
     options = [
         f"DATA_PATH '{_quoted(data)}/'",
         "OVERRIDE_DATA_PATH true",
         # Without it readers and a writer fail on each other's locks.
         "META_BUSY_TIMEOUT 30000",
     ]
-    if version is None:
-        options.append("META_JOURNAL_MODE 'WAL'")
-    else:
+    if version is not None:
         options.extend(["READ_ONLY", f"SNAPSHOT_VERSION {int(version)}"])
+    elif read_only:
+        options.append("READ_ONLY")
+    else:
+        options.append("META_JOURNAL_MODE 'WAL'")
     return ", ".join(options)
 
 
@@ -446,12 +484,17 @@ def _connect() -> duckdb.DuckDBPyConnection:
 
 
 def _attach(
-    connection: duckdb.DuckDBPyConnection, catalog: Path, data: Path, *, alias: str, version: int | None
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Path,
+    data: Path,
+    *,
+    alias: str,
+    version: int | None = None,
+    read_only: bool = False,
 ) -> None:
+    options = attach_options(data, version=version, read_only=read_only)
     try:
-        connection.execute(
-            f"ATTACH 'ducklake:sqlite:{_quoted(catalog)}' AS {alias} ({attach_options(data, version=version)})"
-        )
+        connection.execute(f"ATTACH 'ducklake:sqlite:{_quoted(catalog)}' AS {alias} ({options})")
     except duckdb.Error as error:
         if version is None:
             raise _lake_error(error, catalog.parent) from error

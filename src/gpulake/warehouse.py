@@ -84,7 +84,7 @@ class Warehouse:
 
     @property
     def log(self) -> Path:
-        """dbt's own log."""
+        """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
     def build(self, *, full: bool) -> BuildResult:
@@ -131,6 +131,13 @@ class Warehouse:
         reply = json.loads(line)
         nodes = tuple(NodeResult(**node) for node in reply["nodes"])
         return BuildResult(ok=reply["ok"], nodes=nodes, seconds=reply["seconds"], error=reply["error"])
+
+
+def run_by_hand(lake_dir: Path, arguments: Sequence[str], *, lock_fd: int) -> int:
+    """Run the dbt command line on this lake, its output where the caller's is; its exit code."""
+    command = [sys.executable, "-m", "dbt.cli.main", *arguments]
+    settings = {**os.environ, **environment(Layout(lake_dir.resolve()))}
+    return subprocess.run(command, env=settings, pass_fds=(lock_fd,), check=False).returncode
 
 
 def project() -> Path:

@@ -1,0 +1,277 @@
+"""Keeping a lake: what it holds, whether it is whole, and which versions it may forget."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gpulake.errors import LakeError, UsageError
+from gpulake.lake import Layout, Publication, View, Writer, open_newest, open_publication
+
+KEEP_ALL = timedelta(hours=24)
+KEEP_LAST_OF_DAY = timedelta(days=35)
+_LONGEST_QUERY = timedelta(days=1)
+
+Progress = Callable[[str, float], None]
+
+
+# ------------------------------------------------------------------------------------------------ status
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """One table at the newest version."""
+
+    name: str
+    rows: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """A lake at a glance."""
+
+    lake: str
+    version: int
+    tables: tuple[TableStatus, ...]
+    clusters: tuple[dict[str, object], ...]
+    last_landing: dict[str, object] | None
+    pending_landings: int
+    quarantined_rows: int
+    last_build: dict[str, object] | None
+    publication: Publication | None
+    error: None = None
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return asdict(self)
+
+
+def status(folder: Path) -> Status:
+    """Look at the newest version. Raises UsageError where there is no lake."""
+    with open_newest(folder) as view:
+        if view is None:
+            raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
+        return Status(
+            lake=str(folder),
+            version=_one(view, "SELECT max(snapshot_id) AS v FROM lake.snapshots()"),
+            tables=_tables(view),
+            clusters=tuple(
+                view.sql(
+                    "SELECT cluster_id, time_zone, time_basis, "
+                    "min(timezone(time_zone, timezone('UTC', min_event_at)))::date AS first_day, "
+                    "max(timezone(time_zone, timezone('UTC', max_event_at)))::date AS last_day "
+                    "FROM lake.meta.landings JOIN lake.meta.clusters USING (cluster_id) GROUP BY ALL ORDER BY ALL"
+                ).to_pylist()
+            ),
+            last_landing=_last(view, "SELECT * EXCLUDE (landing_id) FROM lake.meta.landings ORDER BY landing_no DESC"),
+            pending_landings=_one(
+                view,
+                "SELECT count(*) AS v FROM lake.meta.landings ANTI JOIN lake.meta.published_landings USING (landing_id)",
+            ),
+            quarantined_rows=_one(view, "SELECT count(*) AS v FROM lake.meta.quarantine"),
+            last_build=_last(
+                view, "SELECT build_id, built_at, full_build FROM lake.meta.builds ORDER BY build_id DESC"
+            ),
+            publication=Layout(folder).publication(),
+        )
+
+
+def _tables(view: View) -> tuple[TableStatus, ...]:
+    names = view.sql(
+        "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "
+        "WHERE table_catalog = 'lake' AND table_type = 'BASE TABLE' ORDER BY ALL"
+    )["name"].to_pylist()
+    sizes = {
+        row["name"]: row
+        for row in view.sql(
+            "SELECT table_name AS name, file_count, file_size_bytes FROM ducklake_table_info('lake')"
+        ).to_pylist()
+    }
+    return tuple(
+        TableStatus(
+            name=name,
+            rows=_one(view, f"SELECT count(*) AS v FROM lake.{name}"),
+            files=sizes[name.split(".")[1]]["file_count"],
+            bytes=sizes[name.split(".")[1]]["file_size_bytes"],
+        )
+        for name in names
+    )
+
+
+def _one(view: View, query: str) -> int:
+    return int(view.sql(query)["v"][0].as_py() or 0)
+
+
+def _last(view: View, query: str) -> dict[str, object] | None:
+    rows: list[dict[str, object]] = view.sql(f"{query} LIMIT 1").to_pylist()
+    return rows[0] if rows else None
+
+
+# ---------------------------------------------------------------------------------------------- retention
+
+
+def kept_publications(publications: Sequence[tuple[int, datetime]], *, now: datetime) -> tuple[int, ...]:
+    """Which builds stay readable: all of 24 hours, the last of each day for 35 days, the last of each month for ever.
+
+    The newest one always does. `publications` are (build_id, published_at), in any order.
+    """
+    ordered = sorted(publications, key=lambda publication: (publication[1], publication[0]))
+    last_of_day = {at.date(): build_id for build_id, at in ordered}
+    last_of_month = {(at.year, at.month): build_id for build_id, at in ordered}
+    return tuple(
+        build_id
+        for build_id, at in ordered
+        if build_id == ordered[-1][0]
+        or now - at <= KEEP_ALL
+        or (now - at <= KEEP_LAST_OF_DAY and last_of_day[at.date()] == build_id)
+        or last_of_month[at.year, at.month] == build_id
+    )
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What one round of maintenance did."""
+
+    kept_builds: tuple[int, ...]
+    expired_versions: int
+    error: None = None
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return asdict(self)
+
+
+def compact(writer: Writer, *, now: datetime, progress: Progress | None = None) -> Compacted:
+    """Merge small files, forget versions that no kept publication needs, and delete files unused for a day.
+
+    The readers' catalog copy is renewed before any file goes, so an open query never misses one.
+    """
+    if progress:
+        progress("merging files", 0.0)
+    writer.merge_files()
+    publications = writer.sql(
+        "SELECT build_id, data_version, published_at FROM lake.meta.publications ORDER BY build_id"
+    ).to_pylist()
+    kept = kept_publications([(row["build_id"], row["published_at"]) for row in publications], now=now)
+    needed = {row["data_version"] for row in publications if row["build_id"] in kept} | {writer.version()}
+    versions = writer.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist()
+    expired = [version for version in versions if version not in needed]
+    writer.expire(expired)
+    writer.renew_copy()
+    if progress:
+        progress("deleting unused files", 0.5)
+    writer.delete_unused_files(older_than=now - _LONGEST_QUERY)
+    builds = {str(row["build_id"]) for row in publications}
+    for folder in writer.layout.artefacts.iterdir():
+        if folder.name in builds and int(folder.name) not in kept:
+            shutil.rmtree(folder)
+    return Compacted(kept, len(expired))
+
+
+# ----------------------------------------------------------------------------------------------- verify
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was checked, and everything that is not as it should be."""
+
+    publications: tuple[int, ...]
+    tables_scanned: int
+    files_checked: int
+    faults: tuple[str, ...]
+
+    @property
+    def error(self) -> LakeError | None:
+        """The faults as one error, or None."""
+        if not self.faults:
+            return None
+        return LakeError(f"{len(self.faults)} faults: {self.faults[0]}.", do="restore the lake from a backup")
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {**asdict(self), "error": self.error.as_json() if self.error else None}
+
+
+def verify(folder: Path, *, now: datetime) -> Verification:
+    """Read every column of every table of every kept publication, and compare rows with what the landings say.
+
+    A `count(*)` is not enough: it is answered from the catalog, also where a file is gone.
+    """
+    with open_newest(folder) as view:
+        if view is None:
+            raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
+        faults = _against_landings(view)
+        publications = view.sql("SELECT build_id, published_at FROM lake.meta.publications").to_pylist()
+    versions = kept_publications([(row["build_id"], row["published_at"]) for row in publications], now=now)
+    files: set[str] = set()
+    scanned = 0
+    for build_id in versions:
+        try:
+            with open_publication(folder, build_id=build_id) as reader:
+                for name, table_files in _files(reader, reader.data_version):
+                    scanned += 1
+                    files |= table_files
+                    faults += _scan(reader, name, table_files, build_id)
+        except (LakeError, UsageError) as error:
+            faults.append(f"build {build_id} cannot be read: {error.what}")
+    return Verification(versions, scanned, len(files), tuple(faults))
+
+
+def _against_landings(view: View) -> list[str]:
+    faults = []
+    tables = view.sql("SELECT DISTINCT bronze_table FROM lake.meta.landings ORDER BY ALL")["bronze_table"].to_pylist()
+    for table in tables:
+        try:
+            rows = view.sql(
+                f'WITH held AS (SELECT landing_id, count(source_row) AS n FROM lake.main."{table}" GROUP BY ALL) '
+                "SELECT landing_id, rows_kept, coalesce(n, 0) AS n FROM lake.meta.landings FULL JOIN held USING (landing_id) "
+                "WHERE coalesce(bronze_table, ?) = ? AND rows_kept IS DISTINCT FROM coalesce(n, 0)",
+                [table, table],
+            ).to_pylist()
+        except LakeError as error:
+            faults.append(f"{table} cannot be read: {error.what}")
+            continue
+        faults += [
+            f"{table} has {row['n']} rows of landing {str(row['landing_id'])[:12]}, which kept {row['rows_kept']}"
+            for row in rows
+        ]
+    refused = view.sql(
+        "SELECT landing_id, rows_refused, count(source_row) AS n FROM lake.meta.landings "
+        "LEFT JOIN lake.meta.quarantine USING (landing_id) GROUP BY ALL HAVING rows_refused <> n"
+    ).to_pylist()
+    return faults + [
+        f"quarantine has {row['n']} rows of landing {row['landing_id'][:12]}, which refused {row['rows_refused']}"
+        for row in refused
+    ]
+
+
+def _files(view: View, version: int) -> list[tuple[str, set[str]]]:
+    names = view.sql(
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_catalog = 'lake' AND table_type = 'BASE TABLE' ORDER BY ALL"
+    ).to_pylist()
+    found = []
+    for row in names:
+        listed = view.sql(
+            "SELECT data_file, delete_file FROM ducklake_list_files('lake', ?, schema => ?, snapshot_version => ?)",
+            [row["table_name"], row["table_schema"], version],
+        )
+        files = {file for column in listed.columns for file in column.to_pylist() if file}
+        found.append((f'{row["table_schema"]}."{row["table_name"]}"', files))
+    return found
+
+
+def _scan(view: View, name: str, files: set[str], build_id: int) -> list[str]:
+    missing = [file for file in sorted(files) if not Path(file).is_file()]
+    if missing:
+        return [f"build {build_id}, {name}: {len(missing)} files are missing, as {missing[0]}"]
+    try:
+        view.sql(f"SELECT count(COLUMNS(*)) FROM lake.{name}")
+    except (LakeError, UsageError) as error:
+        return [f"build {build_id}, {name} cannot be read: {error.what}"]
+    return []

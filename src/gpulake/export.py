@@ -22,6 +22,7 @@ class Exported:
     build_id: int
     rows: Mapping[str, int]
     bytes: int
+    error: None = None
 
     def as_json(self) -> dict[str, object]:
         """The same for machines."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ WIDTH = 100
 """Columns the terminal report is laid out for."""
 
 SPARKS = "▁▂▃▄▅▆▇█"
+RULE = "─" * 64
+MOST_DAYS = 6
+"""Days listed one by one in a terminal; a page lists them all."""
+
+FOREST_NOTE = "The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm."
 
 
 class Readable(Protocol):
@@ -73,6 +80,7 @@ class Day:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
+    anomaly_flag: int | None
     anomaly_score: float | None
     anomaly_driver: str | None
     anomaly_reason: str | None
@@ -106,12 +114,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Gold columns that cannot be computed for one reason."""
+    """Columns of one table that cannot be computed, because one source table was not delivered or for other reasons."""
 
+    missing_table: str | None
     table_name: str
     columns: tuple[str, ...]
-    missing_table: str | None
-    reason: str | None
+    reasons: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        """What is missing, in words."""
+        return f"{self.missing_table} was not delivered" if self.missing_table else " ".join(self.reasons)
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,11 @@ class ClusterReport:
     unavailable: tuple[Unavailable, ...]
 
     @property
+    def has_gpu_use(self) -> bool:
+        """Whether any day has a GPU utilisation to show."""
+        return any(day.avg_gpu_util is not None for day in self.days)
+
+    @property
     def flagged(self) -> tuple[Day, ...]:
         """The days a detector calls unusual."""
         return tuple(day for day in self.days if day.judgement == "anomaly")
@@ -140,12 +158,12 @@ class ClusterReport:
         return tuple(day for day in self.days if day.judgement == "not_judged")
 
     def day_name(self, dt: date) -> str:
-        """How people see a day: "day 12, Monday" where the source hides its dates, else "2026-11-23, Monday"."""
-        return f"{self.day_label(dt)}, {dt:%A}"
+        """How people see a day of this cluster: "day 12, Tuesday", or "2026-11-24, Tuesday"."""
+        return day_name(dt, self.time_basis)
 
     def day_label(self, dt: date) -> str:
         """The same without its weekday."""
-        return dt.isoformat() if self.time_basis == "real" else f"day {day_number(dt)}"
+        return day_label(dt, self.time_basis)
 
     @property
     def provenance(self) -> str:
@@ -169,8 +187,18 @@ class Report:
 
 
 def day_number(dt: date) -> int:
-    """Days since the origin of an offset clock. Its weekday is right, its date is not (definitions.md §1)."""
+    """Days since the origin of an offset clock."""
     return (dt - date(1970, 1, 1)).days
+
+
+def day_label(dt: date, time_basis: str) -> str:
+    """The day without its weekday: a number where the source hides its dates."""
+    return dt.isoformat() if time_basis == "real" else f"day {day_number(dt)}"
+
+
+def day_name(dt: date, time_basis: str) -> str:
+    """How people see a day. The weekday of an offset clock is right, its date is not, so it is never shown."""
+    return f"{day_label(dt, time_basis)}, {dt:%A}"
 
 
 CLUSTERS = """
@@ -221,6 +249,7 @@ DAYS = """
         expected_gpu_util,
         expected_low,
         expected_high,
+        anomaly_flag,
         anomaly_score,
         anomaly_driver,
         anomaly_reason,
@@ -272,14 +301,14 @@ DETECTORS = """
 
 UNAVAILABLE = """
     select
-        table_name,
-        list(column_name order by column_name) as columns,
         missing_table,
-        reason,
+        table_name,
+        list(distinct column_name order by column_name) as columns,
+        list(distinct reason order by reason) filter (where reason is not null) as reasons,
     from gold_availability
     where cluster_id = ? and not available
-    group by table_name, missing_table, reason
-    order by table_name, missing_table
+    group by missing_table, table_name
+    order by missing_table, table_name
 """
 
 
@@ -309,7 +338,10 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any]) -> ClusterR
         refused=tuple(Refused(**row) for row in rows(REFUSED)),
         window=Window(**window[0]) if window else None,
         days=tuple(Day(**row) for row in rows(DAYS)),
-        unavailable=tuple(Unavailable(**{**row, "columns": tuple(row["columns"])}) for row in rows(UNAVAILABLE)),
+        unavailable=tuple(
+            Unavailable(row["missing_table"], row["table_name"], tuple(row["columns"]), tuple(row["reasons"] or ()))
+            for row in rows(UNAVAILABLE)
+        ),
     )
 
 
@@ -319,8 +351,8 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any]) -> ClusterR
 def headline(cluster: ClusterReport) -> str:
     """The finding in one line: the title of the report, the picture and the page."""
     window = cluster.window
-    if window is None:
-        return f"{cluster.cluster_id}: no daily utilisation could be computed"
+    if window is None or not cluster.has_gpu_use:
+        return f"{cluster.cluster_id}: GPU use was not measured"
     return (
         f"{counted(window.days, 'day')} of GPU use: mean {pct(window.mean_gpu_util, digits=0)} of measured time, "
         + (f"{counted(window.flagged_days, 'day')} flagged" if window.flagged_days else "no day flagged")
@@ -351,9 +383,19 @@ DRIVERS = {
 }
 
 
-def driver_name(driver: str | None) -> str:
-    """The figure that made a day unusual, in words; a figure we have no word for keeps its column name."""
-    return "no single figure" if driver is None else DRIVERS.get(driver, driver)
+def driver_words(day: Day) -> str:
+    """The figure that made a day unusual, with its value; one we have no word for keeps its column name."""
+    if day.anomaly_driver is None:
+        return "no single figure stands out"
+    name = DRIVERS.get(day.anomaly_driver, day.anomaly_driver)
+    value: float | None = getattr(day, day.anomaly_driver, None)
+    return name if value is None else f"{name} {pct(value)}"
+
+
+def shared_reason(days: Sequence[Day]) -> str | None:
+    """The reason that all these days share, if they do."""
+    reasons = {day.anomaly_reason for day in days}
+    return reasons.pop() if len(reasons) == 1 else None
 
 
 # --- the terminal report ---------------------------------------------------------------------------------------------
@@ -422,35 +464,35 @@ def _use_lines(cluster: ClusterReport) -> list[str]:
     window = cluster.window
     if window is None:
         return []
-    extremes = [
-        f"{word} {pct(value)} on {cluster.day_name(dt)}"
-        for word, dt, value in (
-            ("lowest", window.lowest_day, window.lowest_gpu_util),
-            ("highest", window.highest_day, window.highest_gpu_util),
-        )
-        if dt is not None
-    ]
-    p95 = f"between {pct(window.lowest_p95_gpu_util)} and {pct(window.highest_p95_gpu_util)} from day to day"
+    lines: list[str] = []
+    if cluster.has_gpu_use:
+        extremes = [
+            f"{word} {pct(value)} on {cluster.day_name(dt)}"
+            for word, dt, value in (
+                ("lowest", window.lowest_day, window.lowest_gpu_util),
+                ("highest", window.highest_day, window.highest_gpu_util),
+            )
+            if dt is not None
+        ]
+        low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
+        lines += [
+            f"GPU use    mean {pct(window.mean_gpu_util)}   {', '.join(extremes)}".rstrip(),
+            f"           95th percentile of machine-hours between {low} and {high} from day to day",
+        ]
     coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time was measured"
-    if window.lowest_coverage_day is not None:
-        coverage += (
-            f"; least on {cluster.day_name(window.lowest_coverage_day)}: {ratio_pct(window.lowest_coverage_ratio)}"
-        )
-    lines = [
-        f"GPU use    mean {pct(window.mean_gpu_util)}   {', '.join(extremes)}",
-        f"           95th percentile of machine-hours {p95}",
-        f"CPU use    mean {pct(window.mean_cpu_util)}",
-        f"coverage   {coverage}",
-        *_spark_lines(cluster.days),
-    ]
+    if window.lowest_coverage_day is not None and cluster.has_gpu_use:
+        least = ratio_pct(window.lowest_coverage_ratio)
+        coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
+    lines += [f"CPU use    mean {pct(window.mean_cpu_util)}", f"coverage   {coverage}", *_spark_lines(cluster.days)]
     if window.mean_gpu_util_unweighted is not None:
         lines.append(
-            f"unweighted {window.mean_gpu_util_unweighted:.1f}: the plain mean of the raw column, "
-            "summed over a machine's GPUs; not a percentage of anything"
+            f"unweighted {window.mean_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
+            "of a machine"
         )
     if window.over_capacity_windows:
         lines.append(
-            f"above 100  {counted(window.over_capacity_windows, 'measurement')} of a machine above its GPUs, kept and marked"
+            f"above 100  {counted(window.over_capacity_windows, 'measurement')} above what the machine's GPUs can do, "
+            "kept and counted"
         )
     return lines
 
@@ -478,23 +520,22 @@ def _spark_lines(days: Sequence[Day]) -> list[str]:
 def _flagged_lines(cluster: ClusterReport) -> list[str]:
     if not cluster.flagged:
         return []
-    lines = text_table(
-        ["flagged days", "GPU use", "95th pct", "CPU use", "coverage", "what stands out"],
-        [
-            [
-                cluster.day_name(day.dt),
-                pct(day.avg_gpu_util),
-                pct(day.p95_gpu_util),
-                pct(day.avg_cpu_util),
-                ratio_pct(day.coverage_ratio, digits=0),
-                day.anomaly_reason or driver_name(day.anomaly_driver),
-            ]
-            for day in cluster.flagged
-        ],
-        right={1, 2, 3, 4},
-    )
+    shown = cluster.flagged[-MOST_DAYS:]
+    names = [cluster.day_name(day.dt) for day in shown]
+    lines = ["flagged days", RULE]
+    for name, day in zip(names, shown, strict=True):
+        figures = [
+            name.ljust(max(map(len, names))),
+            f"GPU {pct(day.avg_gpu_util)}",
+            f"95th percentile {pct(day.p95_gpu_util)}",
+            f"CPU {pct(day.avg_cpu_util)}",
+            f"measured {ratio_pct(day.coverage_ratio, digits=0)}",
+        ]
+        lines += ["   ".join(figures), f"    {day.anomaly_reason or driver_words(day)}"]
+    if len(shown) < len(cluster.flagged):
+        lines.append(f"    and {len(cluster.flagged) - len(shown)} earlier ones")
     if "iforest" in cluster.detectors:
-        lines.append("  The isolation forest always flags about 5 % of the days: a ranking, not an alarm.")
+        lines.append(FOREST_NOTE)
     return lines
 
 
@@ -502,18 +543,30 @@ def _not_judged_lines(cluster: ClusterReport) -> list[str]:
     days = cluster.not_judged
     if not days:
         return []
-    names = ", ".join(f"{cluster.day_label(day.dt)} ({ratio_pct(day.coverage_ratio, digits=0)})" for day in days[:6])
-    more = f" and {len(days) - 6} more" if len(days) > 6 else ""
-    return [f"not judged: {counted(len(days), 'day')}, because too little was measured", f"  {names}{more}"]
+    lines = [f"not judged: {counted(len(days), 'day')}", RULE]
+    shared = shared_reason(days)
+    if shared is not None:
+        return [*lines, f"all of them: {shared}"]
+    for day in days[:MOST_DAYS]:
+        lines += [f"{cluster.day_name(day.dt)}{forest_flag(day)}", f"    {day.anomaly_reason or 'no reason was given'}"]
+    if len(days) > MOST_DAYS:
+        lines.append(f"    and {len(days) - MOST_DAYS} more")
+    return lines
+
+
+def forest_flag(day: Day) -> str:
+    """A day that is not judged may still carry the mission's flag: say so, beside its name."""
+    return " (flagged all the same)" if day.anomaly_flag else ""
 
 
 def _unavailable_lines(cluster: ClusterReport) -> list[str]:
     lines: list[str] = []
-    for gap in cluster.unavailable:
-        what = ", ".join(gap.columns[:4]) + (f" and {len(gap.columns) - 4} more" if len(gap.columns) > 4 else "")
-        why = f"needs {gap.missing_table}, which was not delivered" if gap.missing_table else (gap.reason or "")
-        lines += [f"  {gap.table_name}: {why}", f"    {what}"]
-    return ["cannot be computed", *lines] if lines else []
+    for why, gaps in groupby(cluster.unavailable, key=lambda gap: gap.why):
+        lines.append(f"{why}, so these are empty")
+        for gap in gaps:
+            lines += wrap(f"{gap.table_name}: {', '.join(gap.columns)}", WIDTH, initial_indent="  ",
+                          subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip
+    return ["cannot be computed", RULE, *lines] if lines else []
 
 
 def _further_lines(lake: str) -> list[str]:
@@ -537,5 +590,4 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: s
         text = "  ".join(padded).rstrip()
         return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
-    rule = "─" * min(WIDTH, sum(widths) + 2 * (len(widths) - 1))
-    return [line(header), rule, *(line(row) for row in rows)]
+    return [line(header), RULE, *(line(row) for row in rows)]

@@ -102,10 +102,12 @@ def two_months():
         avg = 24 + 4 * math.sin(offset / 8) - (5 if weekend else 0) + 1.5 * math.sin(offset * 2.3)
         covered = min(0.55, 0.06 + offset * 0.09) * 335 * 86400
         judgement, driver = ("not_judged", None) if offset < 3 else ("normal", None)
+        reason = "only 6.0 % of the GPU time was observed, less than half of the usual 55.0 %" if offset < 3 else None
         if offset in odd:
             avg, driver = odd[offset]
             judgement = "anomaly"
+            reason = f"{driver} of {avg:.1f} % is 3.1 standard deviations off the 62-day mean of 23.5 %"
         made.add_day(dt, avg=avg, p95=avg * 2.4 + 6, cpu=33 + avg / 5, covered=covered, capacity=335 * 86400,
-                     unweighted=avg * 4.1 + 30 * math.sin(offset), windows=1600, judgement=judgement, driver=driver,
+                     unweighted=avg * 4.1 + 30 * math.sin(offset), windows=1600, judgement=judgement, driver=driver, reason=reason,
                      over=offset % 29 == 5)  # fmt: skip
     return made

@@ -16,11 +16,10 @@ from decimal import Decimal
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Protocol, TextIO
 
 import typer
 
-from gpulake.cli.words import Result, text_of
 from gpulake.errors import GpulakeError
 
 if TYPE_CHECKING:
@@ -80,17 +79,32 @@ def plain(value: object) -> object:
             return str(value)
 
 
+class Result(Protocol):
+    """What every step returns: facts for machines, and the error that sets the exit code, if there was one."""
+
+    @property
+    def error(self) -> GpulakeError | None:
+        """A refused file, a failed test, a fault of the lake."""
+        ...
+
+    def as_json(self) -> dict[str, object]:
+        """The facts, with `error` among them."""
+        ...
+
+
 def answer(result: Result, *, as_json: bool) -> None:
-    """The result of a step; one that carries an error (a refused file, a failed test) sets the exit code."""
+    """Tell the result of a step, and leave with its error's exit code."""
+    from gpulake.cli.words import text_of
+
     if as_json:
         put_json(result.as_json())
     else:
         put(text_of(result))
-    error = getattr(result, "error", None)
-    if error is not None:
+    if result.error is not None:
         if not as_json:
-            sys.stderr.write(error_text(error))
-        raise typer.Exit(error.exit_code)
+            sys.stdout.flush()
+            sys.stderr.write(error_text(result.error))
+        raise typer.Exit(result.error.exit_code)
 
 
 # --- standard error --------------------------------------------------------------------------------------------------

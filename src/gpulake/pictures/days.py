@@ -11,7 +11,7 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpulake.report import ClusterReport, Day, Report, day_number, headline, pct, ratio_pct
+from gpulake.report import ClusterReport, Day, Report, day_number, driver_words, headline, pct, ratio_pct
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SIZE_IN = (12.0, 7.0)
 DPI = 200
-FONTS = ["DejaVu Sans", "Verdana", "sans-serif"]
+CHARACTER_SHARE = 0.0056
+"""Width of a small letter as a share of the panels' width."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Palette:
     weekend: str = "#f1f4f7"
     use: str = "#0072b2"
     use_fill: str = "#cfe3f1"
-    tail: str = "#7fb0d3"
+    tail: str = "#6aa5cf"
+    tail_ink: str = "#3c7fae"
     odd: str = "#d55e00"
     coverage: str = "#8a97a5"
     hatch: str = "#b9c2cb"
@@ -62,7 +64,7 @@ def days_svg(cluster: ClusterReport) -> str:
     with _look():
         figure = Figure(figsize=(SIZE_IN[0], 5.6), facecolor="none")
         FigureCanvasSVG(figure)
-        _draw_days(figure, cluster, top=0.97, bottom=0.09, is_touchable=True)
+        _draw_days(figure, cluster, top=0.95, bottom=0.09, is_touchable=True)
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
 
@@ -79,13 +81,15 @@ def unweighted_svg(cluster: ClusterReport) -> str:
         axes = figure.add_axes((0.055, 0.14, 0.825, 0.8))
         days = list(_every_day(cluster.days))
         _draw_calendar(axes, cluster, days)
-        _draw_line(axes, days, [_or_nan(day.avg_gpu_util_unweighted) for day in days], PALETTE.soft, 1.4)
-        _draw_line(axes, days, [_or_nan(day.avg_gpu_util) for day in days], PALETTE.use, 1.8)
-        _label_end(
-            axes, days, [day.avg_gpu_util_unweighted for day in days], "plain mean of\nthe raw column", PALETTE.soft
-        )
-        _label_end(axes, days, [day.avg_gpu_util for day in days], "weighted, per GPU", PALETTE.use)
+        unweighted = [day.avg_gpu_util_unweighted for day in days]
+        average = [day.avg_gpu_util for day in days]
+        _draw_line(axes, days, unweighted, PALETTE.soft, 1.4)
+        _draw_line(axes, days, average, PALETTE.use, 2.0)
         axes.set_ylim(bottom=0)
+        _label_ends(axes, days, [
+            ("plain mean of\nthe raw column", unweighted, PALETTE.soft),
+            ("mean of the day", average, PALETTE.use),
+        ])  # fmt: skip
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
 
@@ -95,9 +99,10 @@ def _look() -> Iterator[None]:
     from matplotlib import rc_context
 
     settings: dict[Any, Any] = {  # the stubs spell out every known key
-        "font.family": FONTS[:1],
+        "font.family": ["DejaVu Sans"],
         "font.size": 10,
         "text.color": PALETTE.ink,
+        "text.parse_math": False,
         "axes.edgecolor": PALETTE.hair,
         "axes.labelcolor": PALETTE.soft,
         "axes.facecolor": "none",
@@ -121,11 +126,13 @@ def _figure(report: Report) -> Figure:
 
     rows = max(1, len(report.clusters))
     figure = Figure(figsize=(SIZE_IN[0], SIZE_IN[1] * rows), facecolor=PALETTE.paper)
+    if not report.clusters:
+        figure.text(0.055, 0.955, "nothing has landed yet", size=17, weight="bold", va="top")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
     for part, cluster in zip(parts, report.clusters, strict=False):
         part.set_facecolor(PALETTE.paper)
         _write_around(part, report, cluster)
-        if cluster.days:
+        if cluster.has_gpu_use:
             _draw_days(part, cluster, top=0.83, bottom=0.13)
     return figure
 
@@ -139,7 +146,7 @@ def _write_around(part: Figure, report: Report, cluster: ClusterReport) -> None:
 
 def _subtitle(cluster: ClusterReport) -> str:
     window = cluster.window
-    if window is None:
+    if window is None or not cluster.has_gpu_use:
         missing = sorted({gap.missing_table for gap in cluster.unavailable if gap.missing_table})
         return f"not delivered: {', '.join(missing)}" if missing else "nothing was measured"
     return (
@@ -168,41 +175,65 @@ def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: floa
 
 
 def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
-    average = [_or_nan(day.avg_gpu_util) for day in days]
     numbers = [day_number(day.dt) for day in days]
-    axes.fill_between(numbers, 0, average, color=PALETTE.use_fill, linewidth=0, zorder=2)
-    _draw_line(axes, days, [_or_nan(day.p95_gpu_util) for day in days], PALETTE.tail, 1.1)
+    average = [day.avg_gpu_util for day in days]
+    p95 = [day.p95_gpu_util for day in days]
+    highest = max((value for value in (*average, *p95) if value is not None), default=1.0)
+    axes.set_ylim(0, highest * 1.42)
+    axes.fill_between(numbers, 0, [_or_nan(value) for value in average], color=PALETTE.use_fill, linewidth=0, zorder=2)
+    _draw_line(axes, days, p95, PALETTE.tail, 1.2)
     _draw_line(axes, days, average, PALETTE.use, 2.0)
-    _label_end(axes, days, [day.p95_gpu_util for day in days], "95th percentile of\nmachine-hours", PALETTE.tail)
-    _label_end(axes, days, [day.avg_gpu_util for day in days], "mean of the day", PALETTE.use)
-    highest = max(
-        (value for day in days for value in (day.p95_gpu_util, day.avg_gpu_util) if value is not None), default=1.0
-    )
-    axes.set_ylim(0, highest * 1.3)
+    _label_ends(axes, days, [
+        ("mean of the day", average, PALETTE.use),
+        ("95th percentile of\nmachine-hours", p95, PALETTE.tail_ink),
+    ])  # fmt: skip
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= highest * 1.05])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.set_title("GPU use", loc="left", size=10, color=PALETTE.soft, pad=4)
-    _mark_flagged(axes, cluster, days, highest=highest)
+    axes.set_title("GPU use", loc="left", size=10, color=PALETTE.soft, pad=6)
+    _draw_marks(axes, _marks(cluster, days), last=numbers[-1], span_days=len(days), highest=highest)
 
 
-def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
-    """A ring on each flagged day, its name and driver above; names that would touch climb to the next row."""
-    from gpulake.report import driver_name
+@dataclass(frozen=True)
+class _Mark:
+    """A name above the lines; `util` is where its ring sits, None for a name without one."""
 
-    flagged = [day for day in days if day.judgement == "anomaly" and day.avg_gpu_util is not None]
-    label_days = max(10.0, len(days) * 0.17)
+    number: float
+    text: str
+    colour: str
+    util: float | None = None
+
+
+def _marks(cluster: ClusterReport, days: Sequence[Day]) -> list[_Mark]:
+    silent = [
+        _Mark(first - 0.5, "not judged", PALETTE.soft)
+        for first, _ in _runs([day_number(day.dt) for day in days if day.judgement == "not_judged"])
+    ]
+    flagged = [
+        _Mark(day_number(day.dt), f"{cluster.day_label(day.dt)}, {day.dt:%a}\n{driver_words(day)}", PALETTE.odd,
+              day.avg_gpu_util)
+        for day in days
+        if day.judgement == "anomaly"
+    ]  # fmt: skip
+    return sorted([*silent, *flagged], key=lambda mark: mark.number)
+
+
+def _draw_marks(axes: Axes, marks: Sequence[_Mark], *, last: float, span_days: int, highest: float) -> None:
+    """Names that would touch go to another row; near the right edge they stand left of their line."""
     row_ends = [float("-inf")] * 3
-    for day in flagged:
-        number = day_number(day.dt)
-        row = next((i for i, end in enumerate(row_ends) if number > end), len(row_ends) - 1)
-        row_ends[row] = number + label_days
-        height = highest * (1.24 - 0.1 * row)
-        axes.plot([number, number], [_or_nan(day.avg_gpu_util), height], color=PALETTE.odd, linewidth=0.8, zorder=3)
-        axes.plot([number], [_or_nan(day.avg_gpu_util)], "o", color=PALETTE.odd, markersize=7,
-                  markeredgecolor=PALETTE.paper, zorder=5)  # fmt: skip
-        text = f"{cluster.day_label(day.dt)}, {day.dt:%a}\n{driver_name(day.anomaly_driver)}"
-        axes.annotate(text, (number, height), xytext=(4, 0), textcoords="offset points", va="center", size=8.5,
-                      color=PALETTE.odd, zorder=6)  # fmt: skip
+    for mark in marks:
+        width_days = max(map(len, mark.text.split("\n"))) * span_days * CHARACTER_SHARE
+        is_left = mark.number + width_days > last + span_days * 0.1
+        start = mark.number - width_days if is_left else mark.number
+        row = next((i for i, end in enumerate(row_ends) if start > end), row_ends.index(min(row_ends)))
+        row_ends[row] = start + width_days
+        height = highest * (1.34 - 0.12 * row)
+        axes.annotate(mark.text, (mark.number, height), xytext=(-4 if is_left else 4, 0), textcoords="offset points",
+                      ha="right" if is_left else "left", va="center", size=8.5, color=mark.colour, zorder=6,
+                      bbox={"facecolor": PALETTE.paper, "edgecolor": "none", "pad": 1.0})  # fmt: skip
+        if mark.util is not None:
+            axes.plot([mark.number] * 2, [mark.util, height], color=mark.colour, linewidth=0.8, zorder=3)
+            axes.plot([mark.number], [mark.util], "o", color=mark.colour, markersize=7,
+                      markeredgecolor=PALETTE.paper, zorder=5)  # fmt: skip
 
 
 def _draw_coverage(axes: Axes, days: Sequence[Day]) -> None:
@@ -237,18 +268,24 @@ def _draw_calendar(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> N
     axes.grid(axis="y", color=PALETTE.hair, linewidth=0.6)
 
 
-def _draw_line(axes: Axes, days: Sequence[Day], values: Sequence[float], color: str, width: float) -> None:
-    axes.plot([day_number(day.dt) for day in days], values, color=color, linewidth=width, zorder=4,
-              solid_joinstyle="round")  # fmt: skip
+def _draw_line(axes: Axes, days: Sequence[Day], values: Sequence[float | None], colour: str, width: float) -> None:
+    axes.plot([day_number(day.dt) for day in days], [_or_nan(value) for value in values], color=colour,
+              linewidth=width, solid_joinstyle="round", zorder=4)  # fmt: skip
 
 
-def _label_end(axes: Axes, days: Sequence[Day], values: Sequence[float | None], text: str, color: str) -> None:
-    """Name a line where it ends."""
-    for day, value in zip(reversed(days), reversed(values), strict=True):
-        if value is not None:
-            axes.annotate(text, (day_number(day.dt), value), xytext=(8, 0), textcoords="offset points",
-                          va="center", size=9, color=color, annotation_clip=False)  # fmt: skip
-            return
+def _label_ends(axes: Axes, days: Sequence[Day], lines: Sequence[tuple[str, Sequence[float | None], str]]) -> None:
+    """Name each line where it ends, lowest first; a name that would touch the one below it moves up."""
+    ends = [
+        (next(value for value in reversed(values) if value is not None), text, colour)
+        for text, values, colour in lines
+        if any(value is not None for value in values)
+    ]
+    floor = float("-inf")
+    for value, text, colour in sorted(ends):
+        height = max(value, floor)
+        axes.annotate(text, (day_number(days[-1].dt), height), xytext=(8, 0), textcoords="offset points", va="center",
+                      size=9, color=colour, annotation_clip=False)  # fmt: skip
+        floor = height + axes.get_ylim()[1] * 0.09
 
 
 def _draw_touch_bands(axes: Axes, days: Sequence[Day]) -> None:
@@ -273,7 +310,7 @@ def _every_day(days: Sequence[Day]) -> Iterator[Day]:
     expected: date | None = None
     for day in days:
         while expected is not None and expected < day.dt:
-            yield Day(expected, *[None] * 12)
+            yield Day(expected, *[None] * 13)
             expected += timedelta(days=1)
         yield day
         expected = day.dt + timedelta(days=1)

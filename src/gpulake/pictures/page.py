@@ -10,7 +10,19 @@ from importlib.resources import files
 from pathlib import Path
 
 from gpulake.pictures.days import PALETTE, day_sentence, days_svg, unweighted_svg
-from gpulake.report import ClusterReport, Day, Report, counted, driver_name, headline, pct, ratio_pct
+from gpulake.report import (
+    FOREST_NOTE,
+    ClusterReport,
+    Day,
+    Report,
+    counted,
+    driver_words,
+    forest_flag,
+    headline,
+    pct,
+    ratio_pct,
+    shared_reason,
+)
 
 Cell = str
 NUMBER = "n"
@@ -38,7 +50,7 @@ def page(report: Report) -> str:
             f"<style>\n{style}</style>",
             "</head>",
             "<body>",
-            *(_section(cluster) for cluster in report.clusters),
+            *([_section(cluster) for cluster in report.clusters] or ["<h1>Nothing has landed yet</h1>"]),
             _footer(report),
             "</body>",
             "</html>",
@@ -81,7 +93,7 @@ def _head(cluster: ClusterReport) -> str:
 
 def _tiles(cluster: ClusterReport) -> str:
     window = cluster.window
-    if window is None:
+    if window is None or not cluster.has_gpu_use:
         return ""
     tiles = [
         ("", pct(window.mean_gpu_util), "mean GPU use of measured time"),
@@ -89,7 +101,7 @@ def _tiles(cluster: ClusterReport) -> str:
         ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured"),
         ("", "—" if window.gpus is None else f"{window.gpus:,.0f}", "GPUs"),
         ("odd" if window.flagged_days else "", f"{window.flagged_days}", f"of {counted(window.days, 'day')} flagged"),
-        ("", f"{window.not_judged_days}", "days not judged: too little measured"),
+        ("", f"{window.not_judged_days}", "days not judged"),
     ]
     items = "\n".join(
         f'<li class="{kind}"><b>{escape(value)}</b><span>{escape(label)}</span></li>' for kind, value, label in tiles
@@ -98,7 +110,7 @@ def _tiles(cluster: ClusterReport) -> str:
 
 
 def _picture(cluster: ClusterReport) -> str:
-    if not cluster.days:
+    if not cluster.has_gpu_use:
         return ""
     svg = _themed(days_svg(cluster), label=headline(cluster))
     for day in cluster.days:
@@ -106,42 +118,33 @@ def _picture(cluster: ClusterReport) -> str:
             f'<g id="day-{day.dt.isoformat()}">', f'<g class="day"><title>{escape(day_sentence(cluster, day))}</title>'
         )
     return (
-        f"<figure>\n{svg}\n<figcaption>Point at a day for its figures. Light columns are weekends; hatched days "
-        "were measured too little to be judged.</figcaption>\n</figure>"
+        f"<figure>\n{svg}\n<figcaption>Point at a day for its figures. Shaded columns are weekends, hatched "
+        "days are not judged.</figcaption>\n</figure>"
     )
 
 
 def _flagged(cluster: ClusterReport) -> str:
     if not cluster.flagged:
         return ""
-    note = (
-        '<p class="soft">The isolation forest always flags about 5 % of the days: a ranking, not an alarm.</p>'
-        if "iforest" in cluster.detectors
-        else ""
-    )
+    note = f'\n<p class="soft">{FOREST_NOTE}</p>' if "iforest" in cluster.detectors else ""
     return "<h2>Flagged days</h2>\n" + _day_table(cluster, cluster.flagged, has_reason=True) + note
 
 
 def _not_judged(cluster: ClusterReport) -> str:
-    if not cluster.not_judged:
+    days = cluster.not_judged
+    if not days:
         return ""
-    names = ", ".join(
-        f"{cluster.day_label(day.dt)} ({ratio_pct(day.coverage_ratio, digits=0)})" for day in cluster.not_judged
-    )
-    return f"<h2>Not judged</h2>\n<p>Too little was measured on {escape(names)}.</p>"
+    shared = shared_reason(days)
+    if shared is not None:
+        return f"<h2>Not judged</h2>\n<p>{counted(len(days), 'day')}: {escape(shared)}.</p>"
+    rows = [[cluster.day_name(day.dt) + forest_flag(day), day.anomaly_reason or ""] for day in days]
+    return "<h2>Not judged</h2>\n" + _table([("day", ""), ("why", WORDS)], rows)
 
 
 def _unavailable(cluster: ClusterReport) -> str:
     if not cluster.unavailable:
         return ""
-    rows = [
-        [
-            gap.table_name,
-            ", ".join(gap.columns),
-            f"needs {gap.missing_table}, which was not delivered" if gap.missing_table else gap.reason or "",
-        ]
-        for gap in cluster.unavailable
-    ]
+    rows = [[gap.table_name, ", ".join(gap.columns), gap.why] for gap in cluster.unavailable]
     return "<h2>Cannot be computed</h2>\n" + _table([("table", ""), ("columns", WORDS), ("why", WORDS)], rows)
 
 
@@ -180,7 +183,7 @@ def _unweighted(cluster: ClusterReport) -> str:
 
 
 def _all_days(cluster: ClusterReport) -> str:
-    if not cluster.days:
+    if not cluster.has_gpu_use:
         return ""
     return (
         f"<details>\n<summary>All {len(cluster.days)} days</summary>\n{_day_table(cluster, cluster.days)}\n</details>"
@@ -198,7 +201,7 @@ def _day_table(cluster: ClusterReport, days: Sequence[Day], *, has_reason: bool 
             pct(day.p95_gpu_util),
             pct(day.avg_cpu_util),
             ratio_pct(day.coverage_ratio, digits=0),
-            *([day.anomaly_reason or driver_name(day.anomaly_driver)] if has_reason else []),
+            *([day.anomaly_reason or driver_words(day)] if has_reason else []),
         ]
         for day in days
     ]

@@ -1,0 +1,164 @@
+"""The report says what the publication holds: figures from sums, days by the names people use, gaps as gaps."""
+
+from datetime import date
+
+import pytest
+
+from gpulake import report
+
+
+def read_one(publication):
+    """The report of the only cluster."""
+    (cluster,) = report.read(publication).clusters
+    return cluster
+
+
+def test_the_mean_of_a_window_weighs_days_by_what_was_measured(empty_publication):
+    """A nearly silent day must not count as much as a fully measured one."""
+    empty_publication.add_cluster()
+    empty_publication.add_day(date(1970, 1, 13), avg=10.0, covered=90.0)
+    empty_publication.add_day(date(1970, 1, 14), avg=50.0, covered=10.0)
+
+    window = read_one(empty_publication).window
+
+    assert pytest.approx(14.0) == window.mean_gpu_util  # (10 · 90 + 50 · 10) / 100
+    assert pytest.approx(0.5) == window.coverage_ratio  # 100 of 200
+
+
+def test_the_unweighted_mean_is_the_plain_mean_of_the_rows(empty_publication):
+    """The mission's figure is shown as the mission computes it: each row of the raw column once."""
+    empty_publication.add_cluster()
+    empty_publication.add_day(date(1970, 1, 13), avg=10.0, unweighted=100.0, windows=1)
+    empty_publication.add_day(date(1970, 1, 14), avg=10.0, unweighted=200.0, windows=3)
+
+    assert pytest.approx(175.0) == read_one(empty_publication).window.mean_gpu_util_unweighted
+
+
+def test_a_day_that_is_not_judged_is_no_extreme(empty_publication):
+    """The lowest day is a low day, not a day that was hardly measured."""
+    empty_publication.add_cluster()
+    empty_publication.add_day(date(1970, 1, 13), avg=1.0, covered=1.0, judgement="not_judged")
+    empty_publication.add_day(date(1970, 1, 14), avg=20.0)
+    empty_publication.add_day(date(1970, 1, 15), avg=30.0)
+
+    window = read_one(empty_publication).window
+
+    assert (date(1970, 1, 14), date(1970, 1, 15)) == (window.lowest_day, window.highest_day)
+
+
+def test_people_never_see_1970(two_months):
+    """A cluster that hides its dates has numbered days; its weekdays are right."""
+    text = report.render(report.read(two_months))
+
+    assert "1970" not in text
+    assert "day 12, Tuesday to day 73, Sunday" in text
+    assert "day 56, Thursday" in text
+
+
+def test_a_real_clock_shows_dates(empty_publication):
+    """Days of a cluster that tells the time are dates."""
+    empty_publication.add_cluster("ours", time_zone="UTC", time_basis="real")
+    empty_publication.add_day(date(2026, 11, 23), avg=20.0, cluster_id="ours")
+
+    assert "2026-11-23, Monday" in report.render(report.read(empty_publication))
+
+
+def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_months):
+    """These are the questions somebody has after a refresh."""
+    text = report.render(report.read(two_months))
+
+    for said in (
+        "62 days of GPU use: mean 23 % of measured time, 3 days flagged",
+        "build 41, published 2026-11-25 16:02 UTC",
+        "pai_machine_metric      1  100,474  100,471        3  headerless",
+        "refused: 3 × machine_gpu is not a number (pai_machine_metric)",
+        "day 43, Friday     GPU 14.2 %",
+        "avg_gpu_util of 14.2 % is 3.1 standard deviations off",
+        "not judged: 3 days",
+        "less than half of the usual",
+        "52.4 % of all GPU time was measured",
+        "about 5 % of the days whatever happens",
+    ):
+        assert said in text
+
+
+def test_the_report_fits_a_terminal(two_months):
+    """100 columns and about 40 lines can be read at a glance."""
+    lines = report.render(report.read(two_months)).splitlines()
+
+    assert max(map(len, lines)) <= report.WIDTH
+    assert len(lines) <= 55
+
+
+def test_what_cannot_be_computed_names_the_missing_table(empty_publication):
+    """A delivery without metrics gives no utilisation, and says which file would."""
+    empty_publication.add_cluster()
+    empty_publication.add_landing("pai_machine_spec", kept=1897, published=True)
+    for column in ("avg_gpu_util", "p95_gpu_util"):
+        empty_publication.add_gap(column, missing_table="pai_machine_metric")
+
+    cluster = read_one(empty_publication)
+    text = report.render(report.read(empty_publication))
+
+    assert cluster.window is None
+    assert "pai2020: GPU use was not measured" in text
+    assert "pai_machine_metric was not delivered, so these are empty" in text
+    assert "gold_cluster_util_daily: avg_gpu_util, p95_gpu_util" in text
+
+
+def test_unknown_is_a_dash_and_never_zero(empty_publication):
+    """A cluster whose machines have no GPU has no GPU use, not a use of 0."""
+    empty_publication.add_cluster()
+    empty_publication.add_day(date(1970, 1, 13), avg=None, p95=None, covered=0.0, unweighted=None)
+
+    text = report.render(report.read(empty_publication))
+
+    assert "pai2020: GPU use was not measured" in text
+    assert "GPU use    mean" not in text
+
+
+@pytest.mark.parametrize(
+    ("published", "words"),
+    [
+        ((True, True), "the publisher's own files, by checksum"),
+        ((False, False), "simulated or altered data: no file carries the publisher's checksum"),
+        ((True, False), "1 of 2 files carry the publisher's checksum"),
+    ],
+)
+def test_the_report_says_whose_bytes_these_are(empty_publication, published, words):
+    """A simulated trace must not be taken for the real one."""
+    empty_publication.add_cluster()
+    for i, is_published in enumerate(published):
+        empty_publication.add_landing(f"table_{i}", kept=1, published=is_published)
+
+    assert words == read_one(empty_publication).provenance
+
+
+def test_two_clusters_are_two_reports(two_months):
+    """Figures of one cluster never count in another's."""
+    two_months.add_cluster("ours", time_zone="UTC", time_basis="real")
+    two_months.add_day(date(2026, 11, 23), avg=80.0, cluster_id="ours")
+
+    ours, pai = report.read(two_months).clusters
+
+    assert (1, 62) == (ours.window.days, pai.window.days)
+    assert pytest.approx(80.0) == ours.window.mean_gpu_util
+
+
+def test_a_small_share_never_reads_as_none():
+    """0.02 % of a fleet is not nothing."""
+    assert "< 0.1 %" == report.ratio_pct(0.0002)
+    assert "0.0 %" == report.ratio_pct(0.0)
+    assert "—" == report.ratio_pct(None)
+
+
+def test_a_long_history_keeps_its_newest_days_in_the_bars(empty_publication):
+    """A year does not fit a line: the last days do, and the report says so."""
+    empty_publication.add_cluster()
+    for offset in range(120):
+        empty_publication.add_day(date.fromordinal(date(1970, 2, 1).toordinal() + offset), avg=10.0 + offset % 7)
+
+    text = report.render(report.read(empty_publication))
+
+    assert "the last 80 of 120 days" in text
+    assert max(map(len, text.splitlines())) <= report.WIDTH

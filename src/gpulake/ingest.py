@@ -189,14 +189,9 @@ def land(
     """
     landings: list[Landing] = []
     refused = list(surveyed.refused)
-    total = sum(delivered.path.stat().st_size for delivered in surveyed.delivered) or 1
-    done = 0
     # Small files first: while one is parsed the next, larger one is hashed.
     waiting = sorted(surveyed.delivered, key=lambda delivered: (delivered.path.stat().st_size, delivered.path))
     for delivered, hash_it in _hashed_ahead(waiting, None if rehash else memory):
-        if progress:
-            progress(f"landing {delivered.path.name}", done / total)
-        done += delivered.path.stat().st_size
         try:
             hashed = hash_it()
             landing_id = name_landing(delivered, hashed.digest.sha256, cluster)
@@ -205,7 +200,10 @@ def land(
                 if on_new:
                     on_new()
                     on_new = None
-                landing = _land_one(writer, delivered, hashed, landing_id, config=config, cluster=cluster, now=now)
+                meter = _meter(delivered.path.name, hashed.digest.size, progress)
+                landing = _land_one(
+                    writer, delivered, hashed, landing_id, config=config, cluster=cluster, now=now, progress=meter
+                )
             landings.append(landing)
         except (SourceError, ContractError) as error:
             refused.append(Refused(delivered.path, error))
@@ -215,6 +213,20 @@ def land(
         if memory:
             memory.keep(delivered.path, hashed)
     return LandReport(tuple(landings), tuple(refused), surveyed.unrecognised)
+
+
+def _meter(name: str, total_bytes: int, progress: Progress | None) -> Callable[[int], None]:
+    """Turn bytes read into the share of a file that has been landed."""
+    done = 0
+
+    def read(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress:
+            progress(f"landing {name}", min(done / total_bytes, 1.0) if total_bytes else 1.0)
+
+    read(0)
+    return read
 
 
 def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) -> LandReport:
@@ -304,10 +316,13 @@ def _land_one(
     config: Config,
     cluster: str | None,
     now: datetime,
+    progress: delimited.Progress,
 ) -> Landing:
     table, digest = delivered.table, hashed.digest
     (bronze,) = (t for t in bronze_tables([delivered.source]) if t.name == table.bronze)
-    converted = delimited.convert(delivered.recognised, landing_id=landing_id, folder=writer.data_folder(bronze))
+    converted = delimited.convert(
+        delivered.recognised, landing_id=landing_id, folder=writer.data_folder(bronze), progress=progress
+    )
     try:
         _check(delivered, converted, hashed.identity)
     except GpulakeError:
@@ -403,8 +418,10 @@ def settle_clusters(writer: Writer, sources: Iterable[Source], *, config: Config
     """Bring what is noted of each cluster into line with the settings of this call."""
     by_name = {source.name: source for source in sources}
     for row in writer.sql(f"SELECT cluster_id, source FROM {CLUSTERS.qualified}").to_pylist():
-        with writer.transaction("note cluster", cluster_id=row["cluster_id"]):
-            _note_cluster(writer, row["cluster_id"], by_name[row["source"]], config, now)
+        cluster_id, source = row["cluster_id"], by_name[row["source"]]
+        if not _is_noted(writer, cluster_id, source, config):
+            with writer.transaction("note cluster", cluster_id=cluster_id):
+                _note_cluster(writer, cluster_id, source, config, now)
 
 
 def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[str, str]:
@@ -413,15 +430,19 @@ def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[s
     return settings.time_zone or source.time_zone, settings.time_basis or source.time_basis
 
 
-def _note_cluster(writer: Writer, cluster_id: str, source: Source, config: Config, now: datetime) -> None:
+def _is_noted(writer: Writer, cluster_id: str, source: Source, config: Config) -> bool:
     zone, basis = cluster_settings(cluster_id, source, config)
-    there = writer.sql(
+    noted = writer.sql(
         f"SELECT time_zone, time_basis FROM {CLUSTERS.qualified} WHERE cluster_id = ?", [cluster_id]
     ).to_pylist()
-    if there == [{"time_zone": zone, "time_basis": basis}]:
-        return
-    writer.delete(CLUSTERS, "cluster_id = ?", [cluster_id])
-    writer.insert(CLUSTERS, [(cluster_id, source.name, zone, basis, now)])
+    return bool(noted == [{"time_zone": zone, "time_basis": basis}])
+
+
+def _note_cluster(writer: Writer, cluster_id: str, source: Source, config: Config, now: datetime) -> None:
+    if not _is_noted(writer, cluster_id, source, config):
+        zone, basis = cluster_settings(cluster_id, source, config)
+        writer.delete(CLUSTERS, "cluster_id = ?", [cluster_id])
+        writer.insert(CLUSTERS, [(cluster_id, source.name, zone, basis, now)])
 
 
 # ------------------------------------------------------------------------------------------------ memory

@@ -94,7 +94,6 @@ class Window:
     days: int
     first_day: date
     last_day: date
-    gpus: float | None
     mean_gpu_util: float | None
     mean_cpu_util: float | None
     coverage_ratio: float | None
@@ -136,6 +135,9 @@ class ClusterReport:
     time_zone: str
     time_basis: str
     detectors: tuple[str, ...]
+    machines: int
+    gpus: int
+    jobs: Mapping[str, int]
     landed: tuple[Landed, ...]
     refused: tuple[Refused, ...]
     window: Window | None
@@ -272,7 +274,6 @@ WINDOW = """
         count(*) as days,
         min(dt) as first_day,
         max(dt) as last_day,
-        max(capacity_gpu_s) / 86400 as gpus,
         sum(avg_gpu_util * covered_gpu_s) / nullif(sum(covered_gpu_s), 0) as mean_gpu_util,
         sum(avg_cpu_util * covered_core_s) / nullif(sum(covered_core_s), 0) as mean_cpu_util,
         sum(covered_gpu_s) / nullif(sum(capacity_gpu_s), 0) as coverage_ratio,
@@ -290,6 +291,24 @@ WINDOW = """
         coalesce(sum(over_capacity_windows), 0)::bigint as over_capacity_windows,
     from days
     having count(*) > 0
+"""
+
+FLEET = """
+    select
+        count(distinct machine_id) as machines,
+        coalesce(sum(gpu_count), 0)::bigint as gpus,
+    from silver_machines
+    where cluster_id = ? and valid_to is null
+"""
+
+JOBS = """
+    select
+        job_status,
+        count(*) as jobs,
+    from silver_jobs
+    where cluster_id = ?
+    group by job_status
+    order by count(*) desc, job_status
 """
 
 DETECTORS = """
@@ -328,12 +347,16 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any]) -> ClusterR
         return found
 
     window = rows(WINDOW)
+    (fleet,) = rows(FLEET)
     return ClusterReport(
         cluster_id=cluster["cluster_id"],
         source=cluster["source"],
         time_zone=cluster["time_zone"],
         time_basis=cluster["time_basis"],
         detectors=tuple(row["detector"] for row in rows(DETECTORS)),
+        machines=fleet["machines"],
+        gpus=fleet["gpus"],
+        jobs={row["job_status"]: row["jobs"] for row in rows(JOBS)},
         landed=tuple(Landed(**row) for row in rows(LANDED)),
         refused=tuple(Refused(**row) for row in rows(REFUSED)),
         window=Window(**window[0]) if window else None,
@@ -432,6 +455,8 @@ def _title_lines(cluster: ClusterReport) -> list[str]:
             f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to "
             f"{cluster.day_name(window.last_day)}, {cluster.time_zone} time"
         )
+    if cluster.machines:
+        lines.append(f"{counted(cluster.machines, 'machine')} with {counted(cluster.gpus, 'GPU')}")
     lines.append(cluster.provenance)
     return lines
 
@@ -483,7 +508,9 @@ def _use_lines(cluster: ClusterReport) -> list[str]:
     if window.lowest_coverage_day is not None and cluster.has_gpu_use:
         least = ratio_pct(window.lowest_coverage_ratio)
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
-    lines += [f"CPU use    mean {pct(window.mean_cpu_util)}", f"coverage   {coverage}", *_spark_lines(cluster.days)]
+    if window.mean_cpu_util is not None:
+        lines.append(f"CPU use    mean {pct(window.mean_cpu_util)}")
+    lines += [f"coverage   {coverage}", *_spark_lines(cluster.days)]
     if window.mean_gpu_util_unweighted is not None:
         lines.append(
             f"unweighted {window.mean_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
@@ -494,6 +521,9 @@ def _use_lines(cluster: ClusterReport) -> list[str]:
             f"above 100  {counted(window.over_capacity_windows, 'measurement')} above what the machine's GPUs can do, "
             "kept and counted"
         )
+    if cluster.jobs:
+        statuses = ", ".join(f"{jobs:,} {status}" for status, jobs in cluster.jobs.items())
+        lines.append(f"jobs       {sum(cluster.jobs.values()):,}: {statuses}")
     return lines
 
 

@@ -22,6 +22,8 @@ TABLES = f"""
     );
     create table meta.quarantine (landing_id varchar, source_row bigint, reason varchar, raw_text varchar);
     create table meta.scores (build_id bigint, detector varchar, cluster_id varchar, dt date);
+    create table silver_machines (cluster_id varchar, machine_id varchar, gpu_count bigint, valid_to timestamp);
+    create table silver_jobs (cluster_id varchar, job_id varchar, job_status varchar);
     create table gold_cluster_util_daily_scored ({GOLD_COLUMNS});
     create table gold_availability (
         cluster_id varchar, table_name varchar, column_name varchar, available boolean, missing_table varchar,
@@ -91,6 +93,10 @@ def two_months():
     """62 days of a weekly rhythm: sparse first days, three odd days, one of them a Monday."""
     made = MadePublication()
     made.add_cluster()
+    made.connection.execute("insert into silver_machines select 'pai2020', 'm' || range, 4, null from range(95)")
+    made.connection.execute(
+        "insert into silver_jobs select 'pai2020', 'j' || range, if(range % 3 = 0, 'failed', 'completed') from range(900)"
+    )
     made.add_landing("pai_machine_metric", kept=100_471, refused=3, reason="machine_gpu is not a number")
     made.add_landing("pai_instance_table", kept=376_100)
     made.add_landing("pai_machine_spec", kept=95, published=True)

@@ -69,6 +69,8 @@ def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_m
 
     for said in (
         "62 days of GPU use: mean 23 % of measured time, 3 days flagged",
+        "95 machines with 380 GPUs",
+        "jobs       900: 600 completed, 300 failed",
         "build 41, published 2026-11-25 16:02 UTC",
         "pai_machine_metric      1  100,474  100,471        3  headerless",
         "refused: 3 × machine_gpu is not a number (pai_machine_metric)",

@@ -65,7 +65,7 @@ def report(
     if as_json:
         edge.put_json({**asdict(found), "error": None})
     else:
-        edge.put(reports.render(found, lake=os.path.relpath(config.lake)))
+        edge.put(reports.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
 
 
 def sql(
@@ -139,7 +139,7 @@ def shell(lake: edge.LakeOption = None) -> None:
     if program is None:
         edge.put(
             "The DuckDB shell is not installed: python3 -m pip install duckdb-cli==1.5.5, then\n"
-            + shlex.join(["duckdb", "-cmd", setup])
+            + (shlex.join(["duckdb", "-cmd", setup]) if set(setup) & set('"$`\\!') else f'duckdb -cmd "{setup}"')
         )
         return
     sys.stdout.flush()

@@ -99,7 +99,7 @@ def _tiles(cluster: ClusterReport) -> str:
         ("", pct(window.mean_gpu_util), "mean GPU use of measured time"),
         ("", pct(window.mean_cpu_util), "mean CPU use of measured time"),
         ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured"),
-        ("", "—" if window.gpus is None else f"{window.gpus:,.0f}", "GPUs"),
+        ("", f"{cluster.gpus:,}", f"GPUs in {counted(cluster.machines, 'machine')}"),
         ("odd" if window.flagged_days else "", f"{window.flagged_days}", f"of {counted(window.days, 'day')} flagged"),
         ("", f"{window.not_judged_days}", "days not judged"),
     ]

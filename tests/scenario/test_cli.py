@@ -1,0 +1,346 @@
+"""The command line as a user or a program meets it: streams, exit codes, and one JSON value in every case."""
+
+import csv
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from gpulake.cli import main
+from gpulake.errors import UsageError
+from gpulake.lake import open_publication
+
+
+def object_of(done):
+    """The one JSON value on standard output."""
+    assert 1 == done.stdout.count("\n")
+    return json.loads(done.stdout)
+
+
+def test_a_refresh_answers_with_one_object(refreshed):
+    """A scheduler reads what landed, what was refused, what was built and published, without parsing prose."""
+    _, answer, done = refreshed
+
+    kept = {landing["table"]: (landing["rows_kept"], landing["rows_refused"]) for landing in answer["landings"]}
+    assert (2, 0) == kept["pai_machine_spec"]
+    assert (20, 1) == kept["pai_machine_metric"]
+    assert ["notes.csv"] == [file["file"].rpartition("/")[2] for file in answer["unrecognised"]]
+    assert 10 == answer["build"]["rows"]["gold_cluster_util_daily"]
+    assert answer["published"]
+    assert answer["build_id"] == answer["publication"]["build_id"]
+    assert answer["error"] is None
+    assert 1 == done.stdout.count("\n")
+    assert "landing pai_machine_metric.csv" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "report", "verify"])
+def test_what_reads_the_lake_answers_in_json_too(refreshed, cli, command):
+    """One object each, with `error` in it."""
+    folder, _, _ = refreshed
+    done = cli(command, "--lake", folder / "lake", "--json")
+
+    assert 0 == done.returncode
+    assert object_of(done)["error"] is None
+
+
+def test_the_report_draws_and_tells(refreshed, cli):
+    """One command gives the text, the picture and the page."""
+    folder, answer, _ = refreshed
+    done = cli("report", "--lake", folder / "lake", "--png", folder / "out/a.png", "--html", folder / "out/a.html")
+
+    assert 0 == done.returncode, done.stderr
+    assert f"build {answer['build_id']}" in done.stdout
+    assert "10 days of GPU use" in done.stdout
+    assert "2 machines with 4 GPUs" in done.stdout
+    assert "refused: 1 × machine_gpu is not a number: 'many' (pai_machine_metric)" in done.stdout
+    assert (folder / "out/a.png").read_bytes().startswith(b"\x89PNG")
+    assert f"build {answer['build_id']}" in (folder / "out/a.html").read_text()
+
+
+def test_a_lake_can_be_named_by_the_environment(refreshed, cli, tmp_path):
+    """A server sets GPULAKE_LAKE once."""
+    folder, _, _ = refreshed
+    done = cli(
+        "sql", "--json", "select 1 as one", cwd=tmp_path, env={**os.environ, "GPULAKE_LAKE": str(folder / "lake")}
+    )
+
+    assert [{"one": 1}] == object_of(done)
+
+
+def test_rows_come_as_json_csv_or_a_table(refreshed, cli):
+    """The same rows for a program, a spreadsheet and a person; null stays null."""
+    folder, _, _ = refreshed
+    query = "select dt, avg_gpu_util, null as nothing from gold_cluster_util_daily order by dt limit 2"
+    rows = object_of(cli("sql", "--lake", folder / "lake", "--json", query))
+    table = cli("sql", "--lake", folder / "lake", query).stdout.splitlines()
+    lines = list(csv.reader(io.StringIO(cli("sql", "--lake", folder / "lake", "--csv", query).stdout)))
+
+    assert ["1970-01-21", "1970-01-22"] == [row["dt"] for row in rows]
+    assert [None, None] == [row["nothing"] for row in rows]
+    assert ["dt", "avg_gpu_util", "nothing"] == lines[0]
+    assert [str(row["avg_gpu_util"]) for row in rows] == [line[1] for line in lines[1:]]
+    assert [""] * 2 == [line[2] for line in lines[1:]]
+    assert 4 == len(table)
+    assert table[2].endswith("null")
+
+
+def test_no_rows_are_an_empty_array(refreshed, cli):
+    """A program needs no special case."""
+    folder, _, _ = refreshed
+
+    assert [] == object_of(cli("sql", "--lake", folder / "lake", "--json", "select 1 where false"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A SQLite file that is none of the lake's business."""
+    file = tmp_path / "elsewhere.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("create table secret (word)")
+    return file
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "create table t as select 1",
+        "insert into silver_jobs (job_id) values ('x')",
+        "delete from gold_cluster_util_daily",
+        "drop view gold_cluster_util_daily_scored",
+        "copy (select 1) to '{lake}/data/written.csv'",
+        "explain analyze copy (select 1) to '{lake}/data/written.csv'",
+        "export database '{lake}/data/written'",
+        "copy (select 1) to '{folder}/written.csv'",
+        "select * from read_text('{lake}/data/../publication.json')",
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "select * from glob('/etc/*')",
+        "select * from sqlite_scan('{elsewhere}', 'secret')",
+        "with a as (from system.main.SQLITE_SCAN('{elsewhere}', 'secret')) from a",
+        "select (select count(*) from sqlite_scan('{elsewhere}', 'secret'))",
+        "from query('from sqlite_scan(''{elsewhere}'', ''secret'')')",
+        "from query_table(['silver_jobs'])",
+        "attach '{elsewhere}' as e (type sqlite)",
+        "attach 'ducklake:sqlite:{lake}/catalog.sqlite' as again",
+        "call ducklake_delete_orphaned_files('lake', cleanup_all => true)",
+        "set enable_external_access = true",
+        "install httpfs",
+        "pragma database_list",
+        "select 1; select 2",
+        "",
+    ],
+)
+def test_sql_only_reads_and_only_this_lake(refreshed, tmp_path, elsewhere, query):
+    """What a person types can neither change the lake nor read or write any other file of the machine."""
+    folder, _, _ = refreshed
+    lake = folder / "lake"
+    before = sorted(path.name for path in (lake / "data").iterdir())
+    with open_publication(lake) as publication, pytest.raises(UsageError):
+        publication.ask(query.format(lake=lake, folder=tmp_path, elsewhere=elsewhere))
+
+    assert before == sorted(path.name for path in (lake / "data").iterdir())
+    assert [elsewhere] == list(tmp_path.iterdir())
+
+
+def test_the_command_asks_through_that_guard(refreshed, cli, elsewhere):
+    """The limits hold on the command line, not only in the library."""
+    folder, _, _ = refreshed
+    done = cli("sql", "--lake", folder / "lake", "--json", f"select * from sqlite_scan('{elsewhere}', 'secret')")
+
+    assert 2 == done.returncode
+    assert "the table function sqlite_scan is not allowed here." == object_of(done)["error"]["what"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "describe gold_cluster_util_daily",
+        "summarize silver_machines",
+        "show tables",
+        "from silver_machines limit 1",
+        "values (1)",
+        "explain select 1",
+        "with days as (select * from gold_cluster_util_daily) select count(*) from days",
+        "pivot silver_machines on gpu_model in ('T4') using count(*)",
+        "select * from range(3)",
+        "select 1;",
+    ],
+)
+def test_sql_reads_in_every_form(refreshed, query):
+    """DuckDB's short forms are part of the comfort."""
+    folder, _, _ = refreshed
+    with open_publication(folder / "lake") as publication:
+        assert publication.ask(query).num_rows > 0
+
+
+def test_a_wrong_name_is_answered_with_the_near_one(refreshed, cli):
+    """A typo costs one look, not a search."""
+    folder, _, _ = refreshed
+    done = cli("sql", "--lake", folder / "lake", "select * from gold_cluster_util_dayly")
+
+    assert 2 == done.returncode
+    assert "gold_cluster_util_daily" in done.stderr
+    assert "" == done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_export_is_one_duckdb_file_with_the_tables_names(refreshed, cli, tmp_path):
+    """What the mission's README types into the DuckDB shell works on it."""
+    import duckdb
+
+    folder, answer, _ = refreshed
+    file = tmp_path / "telemetry.db"
+    told = object_of(cli("export", "--lake", folder / "lake", "--duckdb", file, "--json"))
+    again = cli("export", "--lake", folder / "lake", "--duckdb", file)
+
+    assert 0 == again.returncode, again.stderr
+    assert answer["build_id"] == told["build_id"]
+    assert [file] == list(tmp_path.iterdir())
+    with duckdb.connect(str(file), read_only=True) as connection:
+        flagged, days = connection.execute(
+            "select sum(anomaly_flag) as num_anomalies, count(*) as total_days from gold_cluster_util_daily_scored"
+        ).fetchone()
+        tables = dict(connection.execute("select table_name, table_type from information_schema.tables").fetchall())
+    assert (1, 10) == (flagged, days)
+    assert {"silver_jobs", "silver_gpu_timeseries", "gold_cluster_util_daily"} <= set(tables)
+    assert {"BASE TABLE"} == set(tables.values())
+    assert not any(name.startswith("bronze") for name in tables)
+
+
+def test_the_export_takes_bronze_along_if_asked(refreshed, cli, tmp_path):
+    """Raw rows are large, so they come on request."""
+    folder, _, _ = refreshed
+    told = object_of(cli("export", "--lake", folder / "lake", "--duckdb", tmp_path / "t.db", "--bronze", "--json"))
+
+    assert 20 == told["tables"]["bronze_machine_metrics"]
+
+
+def test_the_export_overwrites_nothing_but_an_export(refreshed, cli, tmp_path):
+    """A typing slip must not cost somebody a file."""
+    folder, _, _ = refreshed
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = cli("export", "--lake", folder / "lake", "--duckdb", tmp_path / "thesis.txt")
+
+    assert 2 == done.returncode
+    assert "no DuckDB file" in done.stderr
+    assert "years of work" == (tmp_path / "thesis.txt").read_text()
+
+
+def test_without_the_duckdb_shell_the_exact_line_is_printed(refreshed, cli):
+    """Whoever installs it later can paste the line."""
+    folder, _, _ = refreshed
+    done = cli("shell", "--lake", folder / "lake", env={"PATH": "/nowhere"})
+
+    assert 0 == done.returncode, done.stderr
+    assert "duckdb -cmd" in done.stdout
+    assert "READ_ONLY, SNAPSHOT_VERSION" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "kind"),
+    [
+        (["refresh", "--json"], 2, "UsageError"),
+        (["refresh", "--data", "nowhere", "--json"], 10, "SourceError"),
+        (["refresh", "--data", ".", "--source", "pai2021", "--json"], 2, "UsageError"),
+        (["land", "--data", ".", "--json"], 10, "SourceError"),
+        (["sql", "select 1", "--json"], 2, "UsageError"),
+        (["status", "--json"], 2, "UsageError"),
+        (["report", "--json"], 2, "UsageError"),
+        (["verify", "--json"], 2, "UsageError"),
+        (["export", "--duckdb", "t.db", "--json"], 2, "UsageError"),
+        (["fetch", "pai2021", "--out", "x", "--json"], 2, "UsageError"),
+        (["simulate", "pai2021", "--out", "x", "--json"], 2, "UsageError"),
+        (["nonsense", "--json"], 2, "UsageError"),
+        (["status", "--jsonn", "--json"], 2, "UsageError"),
+        (["simulate", "pai2020", "--out", "x", "--scale", "much", "--json"], 2, "UsageError"),
+    ],
+)
+def test_every_failure_is_one_json_object_with_its_exit_code(monkeypatch, tmp_path, capsys, args, code, kind):
+    """A program that asked for JSON gets JSON, also when the call itself was wrong; nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    assert code == main(args)
+    told = capsys.readouterr()
+    error = json.loads(told.out)["error"]
+    assert (kind, code) == (error["kind"], error["exit_code"])
+    assert error["what"]
+    assert "" == told.err
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_failure_says_what_where_and_what_to_do(cli, tmp_path):
+    """One look at the terminal is enough."""
+    done = cli("report", cwd=tmp_path)
+
+    assert 2 == done.returncode
+    assert "" == done.stdout
+    assert [
+        "gpulake: nothing is published here yet.",
+        f"  where: {tmp_path / 'lake'}",
+        "  do:    run: gpulake refresh --data DIR",
+    ] == done.stderr.splitlines()
+
+
+BROKEN = """
+import sys
+from gpulake import cli
+
+@cli.app.command()
+def broken(as_json: cli.edge.JsonOption = False) -> None:
+    1 / 0
+
+sys.exit(cli.main(["broken", "--json"]))
+"""
+
+
+def test_a_bug_keeps_its_traceback_and_still_answers_in_json(tmp_path):
+    """Our own faults are told as such, and programs are not left waiting for an object."""
+    done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert 1 == done.returncode
+    assert "ZeroDivisionError" == object_of(done)["error"]["kind"]
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError: division by zero" in done.stderr
+
+
+def test_every_command_takes_the_lake_or_needs_none(cli):
+    """--lake is where people look for it."""
+    listed = cli("--help").stdout
+    names = [line.split()[0] for line in listed[listed.index("Commands:") :].splitlines()[1:] if line.strip()]
+
+    assert {"refresh", "land", "build", "detect", "publish", "status", "verify", "sql", "export", "shell"} <= set(names)
+    for name in set(names) - {"fetch", "simulate", "docs"}:
+        assert "--lake DIR" in cli(name, "--help").stdout
+
+
+def test_help_loads_no_heavy_library(tmp_path):
+    """Asking for help takes a moment, not seconds."""
+    code = (
+        "import sys; from gpulake.cli import main; main(['refresh', '--help']); "
+        "print(sorted({'duckdb', 'pyarrow', 'polars', 'numpy', 'sklearn', 'matplotlib', 'dbt', 'prefect', 'rich'}"
+        " & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert "[]" == done.stderr.strip()
+
+
+def test_a_closed_pipe_is_no_error(refreshed):
+    """`gpulake sql … | head` ends quietly."""
+    folder, _, _ = refreshed
+    code = "import sys; from gpulake.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        f"{sys.executable} -c '{code}' sql --lake {folder}/lake 'select * from range(200000)' | head -n 3",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 3 == done.stdout.count("\n")
+    assert "" == done.stderr

@@ -16,7 +16,8 @@
         days.day_s,
         {{ utc_to_epoch('days.starts_at') }} as starts_s,
         {{ utc_to_epoch('days.ends_at') }} as ends_s,
-        row_number() over (order by days.cluster_id, days.dt) as day_no,
+        dense_rank() over (order by days.cluster_id) as cluster_no,
+        cast(row_number() over (order by days.cluster_id, days.dt) as integer) as day_no,
         {% if is_incremental() -%}
         touched.dt is not null as is_touched
         {%- else -%}

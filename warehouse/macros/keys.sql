@@ -1,6 +1,7 @@
 {#
     What makes two rows the same fact, per entity. `narrow` is a part of the key that nearly always differs:
-    repeated rows are first looked for by its hash, and only there by the whole key.
+    repeated rows are first looked for by its hash, and only there by the whole key. Instances are looked through when
+    silver_instances is read, not at each build: nothing built here changes when one of them is counted twice.
 #}
 {% macro entity_keys() -%}
     {{ return({
@@ -9,6 +10,7 @@
         'instance': {
             'key': ['cluster_id', 'job_id', 'task_id', 'instance_id', 'attempt_id', 'started_at', 'ended_at'],
             'narrow': ['instance_id', 'started_at', 'ended_at'],
+            'when_read': true,
         },
         'group_tag': {'key': ['cluster_id', 'instance_id'], 'narrow': ['instance_id']},
         'machine': {'key': ['cluster_id', 'machine_id'], 'narrow': ['machine_id']},
@@ -63,9 +65,18 @@
 {% macro winning_rows(entity, columns, only='true') -%}
     select staged.*
     from ({{ union_staging(entity, columns, only) }}) as staged
-    left join {{ ref('conflict_rows') }} as lost
+    left join {% if entity_keys()[entity].when_read %}({{ losing_rows(entity) }}){% else %}{{ ref('conflict_rows') }}{% endif %} as lost
         on staged.landing_id = lost.landing_id
             and staged.source_row = lost.source_row
             and lost.entity = '{{ entity }}'
     where lost.landing_id is null
+{%- endmacro %}
+
+{# Entities whose losers stand in meta.conflict_rows. #}
+{% macro entities_built() -%}
+    {%- set built = [] -%}
+    {%- for entity, keys in entity_keys().items() if not keys.when_read -%}
+        {%- do built.append(entity) -%}
+    {%- endfor -%}
+    {{ return(built) }}
 {%- endmacro %}

@@ -11,11 +11,10 @@
     swept_hours (machine_no, day_no, hour_no, gpu_covered_s, gpu_pct_us, gpu_pct_weighted_us, cpu_covered_s, cpu_pct_us).
 #}
 {% macro swept_machine_hours(windows, machines, days) -%}
-spans as (
+numbered_windows as (
     select
         machines.machine_no,
-        opening.day_no as first_day_no,
-        closing.day_no as last_day_no,
+        machines.cluster_no,
         {{ utc_to_epoch('windows.started_at') }} as start_s,
         {{ utc_to_epoch('windows.ended_at') }} as end_s,
         windows.gpu_util_pct,
@@ -24,18 +23,32 @@ spans as (
     inner join {{ machines }} as machines
         on windows.cluster_id = machines.cluster_id
             and windows.machine_id = machines.machine_id
+),
+
+-- One key, not two columns: else planners join the quarters with themselves first, by cluster.
+quarters as (
+    select
+        cluster_no * 1000000000 + {{ each_number('starts_s // 900', 'ends_s // 900 - 1') }} as quarter_key,
+        day_no
+    from {{ days }}
+),
+
+spans as (
+    select
+        windows.*,
+        opening.day_no as first_day_no,
+        closing.day_no as last_day_no
+    from numbered_windows as windows
     inner join quarters as opening
-        on windows.cluster_id = opening.cluster_id
-            and {{ quarter_of('windows.started_at') }} = opening.quarter
+        on windows.cluster_no * 1000000000 + windows.start_s // 900 = opening.quarter_key
     inner join quarters as closing
-        on windows.cluster_id = closing.cluster_id
-            and {{ quarter_of("windows.ended_at - interval '1 second'") }} = closing.quarter
+        on windows.cluster_no * 1000000000 + (windows.end_s - 1) // 900 = closing.quarter_key
 ),
 
 span_days as (
     select
         *,
-        {{ each_number('first_day_no', 'last_day_no') }} as day_no
+        cast({{ each_number('first_day_no', 'last_day_no') }} as integer) as day_no
     from spans
 ),
 
@@ -43,8 +56,8 @@ day_parts as (
     select
         span_days.machine_no,
         span_days.day_no,
-        greatest(span_days.start_s, days.starts_s) - days.starts_s as start_s,
-        least(span_days.end_s, days.ends_s) - days.starts_s as end_s,
+        cast(greatest(span_days.start_s, days.starts_s) - days.starts_s as integer) as start_s,
+        cast(least(span_days.end_s, days.ends_s) - days.starts_s as integer) as end_s,
         {{ whole('span_days.gpu_util_pct * 1000000') }} as gpu_micro_pct,
         {{ whole('span_days.cpu_util_pct * 1000000') }} as cpu_micro_pct,
         case when span_days.gpu_util_pct is not null then {{ whole('1e12 / (span_days.end_s - span_days.start_s)') }} end as weight,

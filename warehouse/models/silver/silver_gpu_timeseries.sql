@@ -2,7 +2,6 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='append_new_columns',
-    partitioned_by=['dt'],
     pre_hook="{{ delete_replaced_rows('machine_window') }}",
     meta={'unites': ['machine_window']},
 ) }}
@@ -53,7 +52,3 @@ left join machines
 inner join days
     on windows.cluster_id = days.cluster_id
         and {{ quarter_of('windows.ended_at') }} = days.quarter
-order by
-    days.dt,
-    windows.machine_id,
-    windows.started_at

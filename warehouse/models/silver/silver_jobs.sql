@@ -3,7 +3,7 @@
     incremental_strategy='append',
     on_schema_change='append_new_columns',
     pre_hook="{{ delete_touched_jobs() }}",
-    meta={'unites': ['job', 'task', 'group_tag']},
+    meta={'unites': ['job', 'task', 'instance', 'group_tag']},
 ) }}
 
 with
@@ -27,9 +27,9 @@ tags as (
     ]) }}
 ),
 
+-- Rows that silver_instances leaves out have the same times as those it keeps.
 instances as (
-    select * from {{ ref('silver_instances') }}
-    where {{ touched_jobs_only() }}
+    {{ union_staging('instance', ['cluster_id', 'job_id', 'started_at'], only=touched_jobs_only()) }}
 ),
 
 statuses as (
@@ -45,6 +45,7 @@ requests as (
         cluster_id,
         job_id,
         count(*) as n_tasks,
+        cast(sum(instance_count) as bigint) as n_instances,
         sum(cast(gpu_request_count * instance_count as decimal(18, 6))) as gpu_request_count,
         sum(cast(cpu_request_cores * instance_count as decimal(18, 6))) as cpu_request_cores,
         cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes
@@ -52,12 +53,11 @@ requests as (
     group by cluster_id, job_id
 ),
 
-attempts as (
+starts as (
     select
         cluster_id,
         job_id,
-        min(started_at) as started_at,
-        count(distinct {{ row_hash(['task_id', 'instance_id']) }}) as n_instances
+        min(started_at) as started_at
     from instances
     group by cluster_id, job_id
 )
@@ -73,10 +73,10 @@ select
     jobs.end_time,
     jobs.end_time - jobs.start_time as run_time_sec,
     jobs.submitted_at,
-    attempts.started_at,
+    starts.started_at,
     jobs.ended_at,
-    {{ seconds_between('jobs.submitted_at', 'attempts.started_at') }} as wait_s,
-    {{ seconds_between('attempts.started_at', 'jobs.ended_at') }} as run_s,
+    {{ seconds_between('jobs.submitted_at', 'starts.started_at') }} as wait_s,
+    {{ seconds_between('starts.started_at', 'jobs.ended_at') }} as run_s,
     cast(null as varchar) as group_id,
     tags.recurrence_id,
     tags.workload_tag,
@@ -85,7 +85,7 @@ select
     cast(requests.cpu_request_cores as double) as cpu_request_cores,
     requests.memory_request_bytes,
     requests.n_tasks,
-    attempts.n_instances,
+    requests.n_instances,
     days.dt as submitted_day
 from jobs
 left join statuses
@@ -94,9 +94,9 @@ left join statuses
 left join requests
     on jobs.cluster_id = requests.cluster_id
         and jobs.job_id = requests.job_id
-left join attempts
-    on jobs.cluster_id = attempts.cluster_id
-        and jobs.job_id = attempts.job_id
+left join starts
+    on jobs.cluster_id = starts.cluster_id
+        and jobs.job_id = starts.job_id
 left join tags
     on jobs.cluster_id = tags.cluster_id
         and jobs.instance_id = tags.instance_id

@@ -21,22 +21,16 @@ days as (
     {{ numbered_days('machine_window') }}
 ),
 
-quarters as (
-    select
-        cluster_id,
-        day_no,
-        {{ each_number(quarter_of('starts_at'), quarter_of('starts_at') ~ ' + day_s // 900 - 1') }} as quarter
-    from days
-),
-
 -- Numbers for texts: the sweep below sorts and groups by them.
 numbered_machines as (
     select
-        cluster_id,
-        machine_id,
-        row_number() over (order by cluster_id, machine_id) as machine_no
-    from windows
-    group by cluster_id, machine_id
+        measured.cluster_id,
+        measured.machine_id,
+        clusters.cluster_no,
+        cast(row_number() over (order by measured.cluster_id, measured.machine_id) as integer) as machine_no
+    from (select distinct cluster_id, machine_id from windows) as measured
+    inner join (select distinct cluster_id, cluster_no from days) as clusters
+        on measured.cluster_id = clusters.cluster_id
 ),
 
 {{ swept_machine_hours('windows', 'numbered_machines', 'days') }}
@@ -66,7 +60,3 @@ inner join days
 left join machines
     on numbered_machines.cluster_id = machines.cluster_id
         and numbered_machines.machine_id = machines.machine_id
-order by
-    days.dt,
-    numbered_machines.machine_id,
-    hours.hour_no

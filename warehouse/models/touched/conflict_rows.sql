@@ -2,13 +2,13 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='append_new_columns',
-    meta={'unites': entity_keys().keys() | list},
+    meta={'unites': entities_built()},
 ) }}
 
 with
 
 losers as (
-    {% for entity in entity_keys() -%}
+    {% for entity in entities_built() -%}
     {{ losing_rows(entity) }}
     {%- if not loop.last %}
     union all

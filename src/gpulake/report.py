@@ -577,8 +577,10 @@ def _not_judged_lines(cluster: ClusterReport) -> list[str]:
     shared = shared_reason(days)
     if shared is not None:
         return [*lines, f"all of them: {shared}"]
-    for day in days[:MOST_DAYS]:
-        lines += [f"{cluster.day_name(day.dt)}{forest_flag(day)}", f"    {day.anomaly_reason or 'no reason was given'}"]
+    names = [f"{cluster.day_name(day.dt)}{forest_flag(day)}" for day in days[:MOST_DAYS]]
+    for name, day in zip(names, days, strict=False):
+        lines += wrap(f"{name.ljust(max(map(len, names)))}   {day.anomaly_reason or 'no reason was given'}", WIDTH,
+                      subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip
     if len(days) > MOST_DAYS:
         lines.append(f"    and {len(days) - MOST_DAYS} more")
     return lines

@@ -83,6 +83,7 @@ def test_the_page_tells_what_the_report_tells(two_months, tmp_path):
         "build 41",
         "machine_gpu is not a number",
         "1 of 3 files carry the publisher&#x27;s checksum",
+        "GPUs in 95 machines",
     ):
         assert said in text
     assert "1970" not in text

@@ -68,19 +68,25 @@ def simulate(
     as_json: edge.JsonOption = False,
 ) -> None:
     """Write a trace of a simulated fleet, in a source's own format, with the truth beside it."""
+    from dataclasses import asdict
     from importlib import import_module
-    from pkgutil import iter_modules
+    from importlib.util import find_spec
 
-    from gpulake import simulate as fleets
+    from gpulake.report import counted, text_table
+    from gpulake.sources import all_sources
 
-    known = sorted(module.name for module in iter_modules(fleets.__path__) if not module.name.startswith("_"))
-    known = [name for name in known if hasattr(import_module(f"{fleets.__name__}.{name}"), "simulate")]
+    known = [known.name for known in all_sources() if find_spec(f"gpulake.simulate.{known.name}")]
     if source not in known:
         raise UsageError(f"no simulator writes {source!r}.", do=f"choose from {', '.join(known)}")
-    simulator = import_module(f"{fleets.__name__}.{source}")
+    simulator = import_module(f"gpulake.simulate.{source}")
     with edge.Screen().closing() as screen:
         summary = simulator.simulate(out, scale=scale, days=days, seed=seed, faults=faults, progress=screen.step)
     if as_json:
-        edge.put_json({**summary.as_json(), "error": None})
-    else:
-        edge.put(f"{summary}\nnext: gpulake refresh --data {out} --source {source}")
+        edge.put_json({**asdict(summary), "error": None})
+        return
+    table = text_table(["table", "rows"], [[name, f"{rows:,}"] for name, rows in summary.rows.items()], right={1})
+    told = (
+        f"{counted(summary.days, 'day')} of {counted(summary.machines, 'machine')} with {counted(summary.gpus, 'GPU')}, "
+        f"{counted(summary.faults, 'fault')}, the truth in {summary.truth}"
+    )
+    edge.put("\n".join([*table, told, f"next: gpulake refresh --data {out} --source {source}"]))

@@ -142,7 +142,7 @@ def flow(
         ) from error
     from gpulake import flows
 
-    result = flows.gpu_telemetry_full_refresh(
+    result = flows.refresh(
         edge.config_of(lake),
         data=data,
         source=source,

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 SIZE_IN = (12.0, 7.0)
 DPI = 200
-CHARACTER_SHARE = 0.0056
+CHARACTER_SHARE = 0.0074
 """Width of a small letter as a share of the panels' width."""
+
+MOST_NAMES = 8
+"""Flagged days that get a name; more would be a wall of text."""
 
 
 @dataclass(frozen=True)
@@ -133,14 +136,14 @@ def _figure(report: Report) -> Figure:
         part.set_facecolor(PALETTE.paper)
         _write_around(part, report, cluster)
         if cluster.has_gpu_use:
-            _draw_days(part, cluster, top=0.83, bottom=0.13)
+            _draw_days(part, cluster, top=0.805, bottom=0.125)
     return figure
 
 
 def _write_around(part: Figure, report: Report, cluster: ClusterReport) -> None:
     part.text(0.055, 0.955, headline(cluster), size=17, weight="bold", va="top")
-    part.text(0.055, 0.9, _subtitle(cluster), size=10.5, color=PALETTE.soft, va="top")
-    part.text(0.055, 0.025, f"gpulake build {report.build_id} · source {cluster.source} · {cluster.provenance}",
+    part.text(0.055, 0.905, _subtitle(cluster), size=10.5, color=PALETTE.soft, va="top", linespacing=1.4)
+    part.text(0.055, 0.025, f"gpulake build {report.build_id}, published {report.published_at:%Y-%m-%d %H:%M} UTC · source {cluster.source}",
               size=8.5, color=PALETTE.soft)  # fmt: skip
 
 
@@ -150,8 +153,8 @@ def _subtitle(cluster: ClusterReport) -> str:
         missing = sorted({gap.missing_table for gap in cluster.unavailable if gap.missing_table})
         return f"not delivered: {', '.join(missing)}" if missing else "nothing was measured"
     return (
-        f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to "
-        f"{cluster.day_name(window.last_day)}; {ratio_pct(window.coverage_ratio, digits=0)} of all GPU time was measured"
+        f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to {cluster.day_name(window.last_day)} · "
+        f"{ratio_pct(window.coverage_ratio, digits=0)} of all GPU time was measured\n{cluster.provenance}"
     )
 
 
@@ -190,50 +193,34 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= highest * 1.05])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
     axes.set_title("GPU use", loc="left", size=10, color=PALETTE.soft, pad=6)
-    _draw_marks(axes, _marks(cluster, days), last=numbers[-1], span_days=len(days), highest=highest)
+    _mark_flagged(axes, cluster, days, highest=highest)
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """A name above the lines; `util` is where its ring sits, None for a name without one."""
+def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
+    """A ring on each flagged day; the most unusual also get their name and driver above the lines.
 
-    number: float
-    text: str
-    colour: str
-    util: float | None = None
-
-
-def _marks(cluster: ClusterReport, days: Sequence[Day]) -> list[_Mark]:
-    silent = [
-        _Mark(first - 0.5, "not judged", PALETTE.soft)
-        for first, _ in _runs([day_number(day.dt) for day in days if day.judgement == "not_judged"])
-    ]
-    flagged = [
-        _Mark(day_number(day.dt), f"{cluster.day_label(day.dt)}, {day.dt:%a}\n{driver_words(day)}", PALETTE.odd,
-              day.avg_gpu_util)
-        for day in days
-        if day.judgement == "anomaly"
-    ]  # fmt: skip
-    return sorted([*silent, *flagged], key=lambda mark: mark.number)
-
-
-def _draw_marks(axes: Axes, marks: Sequence[_Mark], *, last: float, span_days: int, highest: float) -> None:
-    """Names that would touch go to another row; near the right edge they stand left of their line."""
+    Names that would touch go to another row; near the right edge they stand left of their line.
+    """
+    flagged = [day for day in days if day.judgement == "anomaly" and day.avg_gpu_util is not None]
+    named = sorted(flagged, key=lambda day: (day.anomaly_score is None, day.anomaly_score))[:MOST_NAMES]
+    last = day_number(days[-1].dt)
     row_ends = [float("-inf")] * 3
-    for mark in marks:
-        width_days = max(map(len, mark.text.split("\n"))) * span_days * CHARACTER_SHARE
-        is_left = mark.number + width_days > last + span_days * 0.1
-        start = mark.number - width_days if is_left else mark.number
+    for day in flagged:
+        number, util = day_number(day.dt), _or_nan(day.avg_gpu_util)
+        axes.plot([number], [util], "o", color=PALETTE.odd, markersize=7, markeredgecolor=PALETTE.paper, zorder=5)
+        if day not in named:
+            continue
+        text = f"{cluster.day_label(day.dt)}, {day.dt:%a}\n{driver_words(day)}"
+        width_days = max(map(len, text.split("\n"))) * len(days) * CHARACTER_SHARE
+        is_left = number + width_days > last + len(days) * 0.14
+        start = number - width_days if is_left else number
         row = next((i for i, end in enumerate(row_ends) if start > end), row_ends.index(min(row_ends)))
         row_ends[row] = start + width_days
         height = highest * (1.34 - 0.12 * row)
-        axes.annotate(mark.text, (mark.number, height), xytext=(-4 if is_left else 4, 0), textcoords="offset points",
-                      ha="right" if is_left else "left", va="center", size=8.5, color=mark.colour, zorder=6,
+        axes.plot([number, number], [util, height], color=PALETTE.odd, linewidth=0.8, zorder=3)
+        axes.annotate(text, (number, height), xytext=(-4 if is_left else 4, 0), textcoords="offset points",
+                      ha="right" if is_left else "left", va="center", size=8.5, color=PALETTE.odd, zorder=6,
                       bbox={"facecolor": PALETTE.paper, "edgecolor": "none", "pad": 1.0})  # fmt: skip
-        if mark.util is not None:
-            axes.plot([mark.number] * 2, [mark.util, height], color=mark.colour, linewidth=0.8, zorder=3)
-            axes.plot([mark.number], [mark.util], "o", color=mark.colour, markersize=7,
-                      markeredgecolor=PALETTE.paper, zorder=5)  # fmt: skip
 
 
 def _draw_coverage(axes: Axes, days: Sequence[Day]) -> None:
@@ -243,7 +230,11 @@ def _draw_coverage(axes: Axes, days: Sequence[Day]) -> None:
     axes.set_ylim(0, 100)
     axes.set_yticks([0, 50, 100])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.set_title("measured share of all GPU time", loc="left", size=10, color=PALETTE.soft, pad=4)
+    axes.set_title("measured share of all GPU time", loc="left", size=10, color=PALETTE.soft, pad=6)
+    silent = next((day for day in days if day.judgement == "not_judged"), None)
+    if silent is not None:
+        axes.text(day_number(silent.dt) - 0.4, 84, "hatched: not judged", size=8.5, color=PALETTE.soft, va="center",
+                  bbox={"facecolor": PALETTE.paper, "edgecolor": "none", "pad": 1.0})  # fmt: skip
 
 
 def _hatch_not_judged(axes: Axes, days: Sequence[Day]) -> None:

@@ -157,7 +157,7 @@ def _landed(cluster: ClusterReport) -> str:
             f"{landed.rows_kept:,}",
             f"{landed.rows_refused:,}",
             landed.layouts,
-            "yes" if landed.publishers_files == landed.files else f"{landed.publishers_files} of {landed.files}",
+            {landed.files: "yes", 0: "no"}.get(landed.publishers_files, f"{landed.publishers_files} of {landed.files}"),
         ]
         for landed in cluster.landed
     ]

@@ -1,0 +1,267 @@
+"""A fleet like Alibaba's PAI cluster of 2020: the seven tables in the publisher's text, and the truth beside them.
+
+Calibrated to what is published about cluster-trace-gpu-v2020 (CC-BY 4.0; Weng et al., NSDI 2022). The order of work:
+jobs, their tasks, the instances; placement on real slots of the machines; use; the machines' exact signals; the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gpulake.errors import UsageError
+from gpulake.simulate import measurements, tables, truth
+from gpulake.simulate.activity import Activity, draw_activity, with_faults
+from gpulake.simulate.curves import Ints
+from gpulake.simulate.dice import Dice
+from gpulake.simulate.faults import Fault, burst_of, plan_faults
+from gpulake.simulate.fleet import Machines, build_machines
+from gpulake.simulate.identifiers import Names
+from gpulake.simulate.instances import Rows, Shown, close_at_window_end, draw_rows, hide
+from gpulake.simulate.placement import place
+from gpulake.simulate.population import RUNNING, WAITING, Jobs, Window, draw_jobs
+from gpulake.simulate.signal import Host, Means, draw_hosts, sweep
+from gpulake.simulate.tasks import Tasks, draw_tasks
+from gpulake.simulate.usage import Usage, draw_usage, with_metric, with_sensor
+
+Progress = Callable[[str, float], None]
+
+_JOBS_AT_A_TIME = 60_000
+_ROWS_AT_A_TIME = 200_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was simulated and where it is."""
+
+    out: Path
+    truth: Path
+    scale: float
+    days: int
+    seed: int
+    rows: dict[str, int]
+    machines: int
+    gpus: int
+    start_s: int
+    end_s: int
+    faults: int
+
+
+@dataclass(frozen=True)
+class _Fleet:
+    """Everything that was drawn and placed, before it is written."""
+
+    window: Window
+    dice: Dice
+    names: Names
+    machines: Machines
+    jobs: Jobs
+    tasks: Tasks
+    rows: Rows
+    submit_s: Ints
+    shown: Shown
+    usage: Usage
+    hosts: Host
+    activity: Activity
+    sensed: NDArray[np.bool_]
+    observed: NDArray[np.bool_]
+    faults: tuple[Fault, ...]
+
+
+def simulate(
+    out: Path, *, scale: float, days: int, seed: int, faults: bool = False, progress: Progress | None = None
+) -> Summary:
+    """Write seven tables and `truth/` under `out`: the same scale, days and seed give the same bytes.
+
+    Scale 1 over 62 days is the real trace's size; machines follow the scale, jobs follow scale x days, so that the load per machine
+    is the same at any size. Memory follows scale x days. Raises UsageError for a scale outside (0, 1], no days, or a negative seed.
+    """
+    if not 0 < scale <= 1:
+        raise UsageError(f"scale is {scale}, but a fleet has a scale above 0 and at most 1", do="give --scale 0.05")
+    if days < 1:
+        raise UsageError(f"days is {days}, but a fleet lives for one day at least", do="give --days 62")
+    if seed < 0:
+        raise UsageError(f"seed is {seed}, but a seed is zero or more", do="give --seed 42")
+    tell = progress or _silent
+    (out / "truth").mkdir(parents=True, exist_ok=True)
+    fleet = _draw(scale, Window(days), seed, faults=faults, tell=tell)
+    rows = _write(fleet, out, scale, tell)
+    tell("simulated", 1.0)
+    return Summary(
+        out=out,
+        truth=out / "truth",
+        scale=scale,
+        days=days,
+        seed=seed,
+        rows=rows,
+        machines=len(fleet.machines),
+        gpus=int(fleet.machines.gpus.sum()),
+        start_s=fleet.window.start_s,
+        end_s=fleet.window.end_s,
+        faults=len(fleet.faults),
+    )
+
+
+def _silent(_what: str, _share: float) -> None:
+    return
+
+
+def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progress) -> _Fleet:
+    dice, names = Dice(seed), Names(seed)
+    machines = build_machines(scale)
+    tell("drawing jobs", 0.02)
+    jobs = draw_jobs(scale, window, dice, burst=faults)
+    jobs, tasks = draw_tasks(jobs, machines.gpus_by_type(), window, dice)
+    rows = draw_rows(jobs, tasks, dice)
+    tell("placing instances", 0.2)
+    submit_s = place(rows, tasks, jobs.submit_s, machines, window, dice)
+    close_at_window_end(rows, window)
+    jobs, tasks = _settled(jobs, tasks, rows, window)
+    shown = hide(rows, tasks, window, dice)
+    tell("drawing use", 0.35)
+    healthy = draw_activity(len(machines), window, dice)
+    usage = draw_usage(rows, jobs, tasks, healthy, dice)
+    injected = (*plan_faults(machines, window, dice), *burst_of(jobs)) if faults else ()
+    return _Fleet(
+        window=window,
+        dice=dice,
+        names=names,
+        machines=machines,
+        jobs=jobs,
+        tasks=tasks,
+        rows=rows,
+        submit_s=submit_s,
+        shown=shown,
+        usage=usage,
+        hosts=draw_hosts(machines, dice),
+        activity=with_faults(healthy, injected) if injected else healthy,
+        sensed=with_sensor(rows, shown.worker_row, dice),
+        observed=with_metric(rows, shown.worker_row, dice, end_s=window.end_s),
+        faults=injected,
+    )
+
+
+def _settled(jobs: Jobs, tasks: Tasks, rows: Rows, window: Window) -> tuple[Jobs, Tasks]:
+    """Statuses after placement: a task of which nothing started waits, one that the window's end cuts is running."""
+    first = np.flatnonzero(np.concatenate(([True], rows.task[1:] != rows.task[:-1])))
+    ended = np.maximum.reduceat(rows.end_s, first)
+    status = np.where(ended < 0, WAITING, np.where(ended >= window.end_s, RUNNING, tasks.status))
+    leads = np.flatnonzero(tasks.leads)
+    job_status = jobs.status.copy()
+    changed = status[leads] != tasks.status[leads]
+    job_status[changed] = status[leads][changed]
+    return replace(jobs, status=job_status), replace(tasks, status=status)
+
+
+def _write(fleet: _Fleet, out: Path, scale: float, tell: Progress) -> dict[str, int]:
+    amounts = truth.row_truth(fleet.rows, fleet.tasks, fleet.usage, fleet.activity)
+    with tables.writing(out) as writer:
+        tables.write_machines(writer, fleet.machines, fleet.names)
+        _write_jobs(fleet, writer, out, amounts)
+        tables.write_strays(writer, fleet.names, scale, fleet.dice)
+        tell("writing instances", 0.5)
+        _write_rows(fleet, writer, out, scale, amounts)
+        tell("sweeping machines", 0.75)
+        means = _write_machine_truth(fleet, out)
+        for start in range(0, len(means.row), _ROWS_AT_A_TIME):
+            measurements.write_metrics(
+                writer,
+                fleet.rows,
+                means,
+                machines=fleet.machines,
+                hosts=fleet.hosts,
+                part=slice(start, start + _ROWS_AT_A_TIME),
+                names=fleet.names,
+                dice=fleet.dice,
+            )
+    user_days = truth.user_days_frame(fleet.jobs, fleet.tasks, fleet.rows, fleet.usage, fleet.activity, fleet.names)
+    truth.save(user_days, out / "truth" / "user_days.parquet")
+    truth.save(truth.faults_frame(fleet.faults, fleet.names), out / "truth" / "faults.parquet")
+    truth.save(_counts(fleet, writer.rows), out / "truth" / "counts.parquet")
+    return dict(writer.rows)
+
+
+def _write_jobs(fleet: _Fleet, writer: tables.Writer, out: Path, amounts: truth.RowTruth) -> None:
+    shown = tables.show_jobs(fleet.jobs, fleet.tasks, fleet.rows, fleet.submit_s, fleet.dice)
+    file = truth.Growing(out / "truth" / "jobs.parquet")
+    for start in range(0, len(fleet.jobs), _JOBS_AT_A_TIME):
+        part = slice(start, min(start + _JOBS_AT_A_TIME, len(fleet.jobs)))
+        tables.write_jobs(
+            writer, fleet.jobs, fleet.tasks, shown, fleet.submit_s, part=part, names=fleet.names, dice=fleet.dice
+        )
+        file.add(
+            truth.jobs_frame(
+                fleet.jobs,
+                fleet.tasks,
+                fleet.rows,
+                amounts,
+                fleet.submit_s,
+                window=fleet.window,
+                part=part,
+                names=fleet.names,
+            )
+        )
+    file.close()
+
+
+def _write_rows(fleet: _Fleet, writer: tables.Writer, out: Path, scale: float, amounts: truth.RowTruth) -> None:
+    sensed = np.flatnonzero(fleet.sensed)
+    strange = measurements.unknown_machines(sensed, scale, fleet.dice)
+    file = truth.Growing(out / "truth" / "instances.parquet")
+    machine_names = fleet.names.of("machine", np.arange(len(fleet.machines)))
+    for start in range(0, len(fleet.rows), _ROWS_AT_A_TIME):
+        part = slice(start, min(start + _ROWS_AT_A_TIME, len(fleet.rows)))
+        tables.write_instances(writer, fleet.rows, fleet.tasks, fleet.shown, part=part, names=fleet.names)
+        file.add(truth.instances_frame(fleet.rows, fleet.tasks, amounts, part=part, machine_names=machine_names))
+        measurements.write_sensors(
+            writer,
+            fleet.rows,
+            fleet.tasks,
+            fleet.usage,
+            sensed[slice(*np.searchsorted(sensed, (part.start, part.stop)).tolist())],
+            activity=fleet.activity,
+            strange=strange,
+            names=fleet.names,
+            dice=fleet.dice,
+        )
+    file.close()
+
+
+def _write_machine_truth(fleet: _Fleet, out: Path) -> Means:
+    file = truth.Growing(out / "truth" / "machine_hours.parquet")
+    machine_names = fleet.names.of("machine", np.arange(len(fleet.machines)))
+    days = truth.Days(fleet.window)
+    means = []
+    for hours, part in sweep(
+        fleet.rows,
+        fleet.tasks,
+        fleet.usage,
+        fleet.observed,
+        machines=fleet.machines,
+        hosts=fleet.hosts,
+        activity=fleet.activity,
+    ):
+        file.add(truth.machine_hours_frame(hours, fleet.machines, machine_names))
+        days.add(hours, fleet.machines)
+        means.append(part)
+    file.close()
+    truth.save(days.frame(), out / "truth" / "days.parquet")
+    return measurements.sorted_means(means)
+
+
+def _counts(fleet: _Fleet, rows: dict[str, int]) -> pl.DataFrame:
+    """Rows of each table, and of each status where a table has one."""
+    found = [(table, "rows", count) for table, count in rows.items()]
+    for table, status in (
+        ("pai_job_table", fleet.jobs.status),
+        ("pai_task_table", fleet.tasks.status),
+        ("pai_instance_table", fleet.rows.status),
+    ):
+        counted = np.bincount(status, minlength=len(tables.STATUSES))
+        found += [(table, f"status={name}", int(count)) for name, count in zip(tables.STATUSES, counted, strict=True)]
+    return pl.DataFrame(found, schema={"table_name": pl.String, "statistic": pl.String, "value": pl.Int64}, orient="row")

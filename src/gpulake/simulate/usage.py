@@ -1,0 +1,120 @@
+"""What each instance really uses of its GPUs and cores while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpulake.simulate import reference
+from gpulake.simulate.activity import Activity
+from gpulake.simulate.curves import Floats, Ints, choose, ranks
+from gpulake.simulate.dice import Dice
+from gpulake.simulate.instances import Rows
+from gpulake.simulate.population import Jobs
+from gpulake.simulate.tasks import Tasks
+
+PER_PERCENT = 1_000_000
+"""Rates are whole millionths of a percent: sums over a machine come back to exactly zero when the last instance ends."""
+
+_BURST_USE_PCT = 88.0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Per row, in millionths of a percent of one GPU: `swinging` times the machine's activity, plus `steady`.
+
+    Only the few rows that exceed their request use steadily, so the part within the request is `swinging` x activity + `within`.
+    """
+
+    swinging: Ints
+    steady: Ints
+    within: Ints
+    cpu_pct: Floats
+
+    def gpu_pct_s(self, rows: Rows, members: Ints, activity: Activity) -> Floats:
+        """Percent x seconds that each member used over its whole run."""
+        return self._total(rows, members, activity, self.steady)
+
+    def active_pct_s(self, rows: Rows, members: Ints, activity: Activity) -> Floats:
+        """The same, at most what was asked for."""
+        return self._total(rows, members, activity, self.within)
+
+    def _total(self, rows: Rows, members: Ints, activity: Activity, fixed: Ints) -> Floats:
+        machine, start, end = rows.machine[members], rows.start_s[members], rows.end_s[members]
+        live = activity.until(machine, end) - activity.until(machine, start)
+        result: Floats = (self.swinging[members] * live + fixed[members] * (end - start)) / PER_PERCENT
+        return result
+
+
+def draw_usage(rows: Rows, jobs: Jobs, tasks: Tasks, activity: Activity, dice: Dice) -> Usage:
+    """Draw every placed row's use: lifetime means meet the sensor table's distribution, 2.1 % above what was asked."""
+    rng = dice.on("use")
+    placed = rows.start_s >= 0
+    on_gpu = np.flatnonzero(placed & (tasks.gpu_type[rows.task] >= 0))
+    task = rows.task[on_gpu]
+    asked = tasks.plan_gpu[task].astype(np.float64)
+    length = np.maximum(rows.end_s[on_gpu] - rows.start_s[on_gpu], 1)
+    by_group = rng.standard_normal(int(jobs.group.max()) + 1)
+    score = by_group[jobs.group[tasks.job[task]]] + 0.5 * rng.standard_normal(len(on_gpu), dtype=np.float32)
+    # Long runs are the ones that compute, and more is used of more
+    score = score + 0.30 * np.log(length) + 0.75 * np.log(np.minimum(asked, 200.0))
+    share = ranks(score)
+    wanted = np.where(share < reference.GPU_USE_ZERO_SHARE, 0.0, reference.GPU_USE.quantile(share))
+    wanted = np.where(jobs.burst[tasks.job[task]], np.minimum(asked, 100.0) * _BURST_USE_PCT / 100, wanted)
+    over = _over_users(wanted, asked, rng)
+    live = activity.until(rows.machine[on_gpu], rows.end_s[on_gpu]) - activity.until(rows.machine[on_gpu], rows.start_s[on_gpu])
+    mean_activity = np.maximum(live / length, 0.05)
+    amounts = [np.zeros(len(rows), dtype=np.int64) for _ in range(3)]
+    swinging, steady, within = amounts
+    swinging[on_gpu] = np.where(over, 0, np.rint(np.minimum(wanted / mean_activity, asked) * PER_PERCENT))
+    steady[on_gpu] = np.where(over, np.rint(np.minimum(wanted, 2 * asked) * PER_PERCENT), 0)
+    within[on_gpu] = np.minimum(steady[on_gpu], (asked * PER_PERCENT).astype(np.int64))
+    return Usage(swinging, steady, within, _cpu_use(rows, jobs, tasks, placed, dice))
+
+
+def _over_users(wanted: Floats, asked: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Rows that use more than they asked for: the published 2.1 %, among those whose draw exceeds the request."""
+    exceeding = np.flatnonzero((wanted > asked) & (asked < 100))
+    count = round(reference.GPU_USE_OVER_PLAN_SHARE * len(wanted))
+    over = np.zeros(len(wanted), dtype=bool)
+    over[rng.permutation(exceeding)[:count]] = True
+    return over
+
+
+def _cpu_use(rows: Rows, jobs: Jobs, tasks: Tasks, placed: NDArray[np.bool_], dice: Dice) -> Floats:
+    """Percent of a core, lifetime mean: steady over the run."""
+    rng = dice.on("cpu use")
+    inside = np.flatnonzero(placed)
+    task = rows.task[inside]
+    by_group = rng.standard_normal(int(jobs.group.max()) + 1)
+    score = by_group[jobs.group[tasks.job[task]]] + 0.6 * rng.standard_normal(len(inside), dtype=np.float32)
+    score = score + 0.35 * np.log(np.maximum(tasks.plan_cpu[task], 20.0) / 600) + 0.15 * np.log(np.maximum(tasks.plan_gpu[task], 10))
+    result = np.zeros(len(rows))
+    result[inside] = np.round(reference.CPU_USE.quantile(ranks(score)), 3)
+    return result
+
+
+def with_sensor(rows: Rows, worker_row: Ints, dice: Dice) -> NDArray[np.bool_]:
+    """Rows whose worker has a sensor row: 40 % of all, one per worker name."""
+    share = reference.count_of("pai_sensor_table", "rows") / reference.count_of("pai_instance_table", "rows")
+    return _dealt(rows, worker_row, share, dice, topic="sensors", ended=False)
+
+
+def with_metric(rows: Rows, worker_row: Ints, dice: Dice, *, end_s: int) -> NDArray[np.bool_]:
+    """Rows whose worker has a machine_metric row: 27 % of all, a third of those of finished jobs."""
+    share = reference.count_of("pai_machine_metric", "rows") / reference.count_of("pai_instance_table", "rows")
+    return _dealt(rows, worker_row, share, dice, topic="metrics", ended=True) & (rows.end_s < end_s)
+
+
+def _dealt(rows: Rows, worker_row: Ints, share: float, dice: Dice, *, topic: str, ended: bool) -> NDArray[np.bool_]:
+    rng = dice.on(topic)
+    possible = (rows.start_s >= 0) & (worker_row == np.arange(len(rows)))
+    if ended:
+        possible &= rows.end_s > rows.start_s
+    by_task = rng.random(int(rows.task.max()) + 1, dtype=np.float32)
+    score = by_task[rows.task] + rng.random(len(rows), dtype=np.float32)
+    # Finished work is recorded more often than what was lost: 44 % against 40 % over all rows
+    score = np.where(rows.status == 0, score + 0.25, score)
+    return choose(np.where(possible, score, -1.0), round(share * len(rows))) & possible

@@ -1,0 +1,255 @@
+"""The refresh under Prefect: a task per step, with retries, and row counts as artifacts. The steps are pipeline's own.
+
+Each step takes the lake's lock for itself, so other writers get their turn between two steps. A step that meets a busy
+or faulty lake is tried again; bad data is not, since a second look finds the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+# Quiet and at home: no telemetry, and time enough for the first start of Prefect's temporary server, which lays out
+# its own database. Whatever the user has set wins.
+for _name, _value in {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+# Prefect reads the settings above when it is imported.
+from prefect import flow, get_run_logger, task  # noqa: E402
+from prefect.artifacts import create_table_artifact  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
+from prefect.states import Completed, Failed  # noqa: E402
+from prefect.tasks import Task  # noqa: E402
+
+from gpulake import config as settings  # noqa: E402
+from gpulake import pipeline  # noqa: E402
+from gpulake.config import Config  # noqa: E402
+from gpulake.errors import DataTestError, LakeError, LockError  # noqa: E402
+from gpulake.pipeline import StepResult  # noqa: E402
+
+_RETRY_AFTER_S = [2.0, 10.0, 30.0]
+
+Rows = list[dict[str, object]]
+"""A table for people: one dictionary per row."""
+
+
+def may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
+    """Whether a step that failed so is worth another try: the lake was busy or faulty, not the data."""
+    return isinstance(state.data, LockError | LakeError)
+
+
+# -------------------------------------------------------------------------------------------------- tasks
+
+
+@task(name="land", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
+def land(
+    config: Config, *, data: str, source: str | None, cluster: str | None, rehash: bool, wait_s: float
+) -> StepResult:
+    """Land what is new."""
+    result = pipeline.land(
+        config,
+        data=Path(data),
+        source=source,
+        cluster=cluster,
+        rehash=rehash,
+        wait_s=wait_s,
+        progress=_log_each_step(),
+    )
+    _keep("gpulake-landed", landed_rows(result), result)
+    return result
+
+
+@task(name="build", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
+def build(config: Config, *, full: bool, wait_s: float) -> StepResult:
+    """Build what pending landings touch; nothing pending, nothing built."""
+    result = pipeline.build(config, full=full, wait_s=wait_s, progress=_log_each_step())
+    if result.build:
+        _keep("gpulake-built", built_rows(result), result)
+    return result
+
+
+@task(name="detect", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
+def detect(config: Config, *, wait_s: float) -> StepResult:
+    """Judge the days of the newest build."""
+    result = pipeline.detect(config, wait_s=wait_s, progress=_log_each_step())
+    _keep("gpulake-judged", judged_rows(result), result)
+    return result
+
+
+@task(name="publish", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
+def publish(config: Config, *, wait_s: float) -> StepResult:
+    """Test the newest build and publish it."""
+    result = pipeline.publish(config, wait_s=wait_s, progress=_log_each_step())
+    _keep("gpulake-published", published_rows(result), result)
+    return result
+
+
+# --------------------------------------------------------------------------------------------------- flow
+
+
+@flow(name="gpu_telemetry_full_refresh")
+def gpu_telemetry_full_refresh(
+    data: str,
+    lake: str | None = None,
+    source: str | None = None,
+    cluster: str | None = None,
+    rehash: bool = False,  # noqa: FBT001, FBT002  Prefect passes parameters by name
+    full: bool = False,  # noqa: FBT001, FBT002
+    wait_s: float = 60.0,
+) -> State[StepResult]:
+    """Land what is new, build what it touches, detect, test and publish. Nothing new: nothing is done.
+
+    The run fails when a file was refused or a data test failed, as the command's exit code would say; what could be
+    landed and published is. Parameters are plain values, so a deployment can carry them.
+    """
+    config = settings.load(os.environ, lake=Path(lake) if lake else None)
+    landed = land(config, data=data, source=source, cluster=cluster, rehash=rehash, wait_s=wait_s)
+    built = detected = None
+    try:
+        built = build(config, full=full, wait_s=wait_s)
+        if built.build:
+            detected = detect(config, wait_s=wait_s)
+        published = publish(config, wait_s=wait_s) if detected else None
+        result = merged(landed, built, detected, published)
+    except DataTestError as error:
+        why = f"not published: {error.what}"
+        result = replace(merged(landed, built, detected, None), why=why, error=error)
+    if result.error:
+        return Failed(message=str(result.error), data=result)
+    return Completed(message=result.why, data=result)
+
+
+def refresh(
+    config: Config,
+    *,
+    data: Path,
+    source: str | None = None,
+    cluster: str | None = None,
+    rehash: bool = False,
+    full: bool = False,
+    wait_s: float = 0.0,
+) -> StepResult:
+    """`pipeline.refresh` as a flow run: the same result, and the run is on record.
+
+    It is recorded by the server that PREFECT_API_URL names, else by a temporary one of Prefect's own. Raises what the
+    steps raise, when they have been tried often enough.
+    """
+    state = gpu_telemetry_full_refresh(
+        data=str(data),
+        lake=str(config.lake),
+        source=source,
+        cluster=cluster,
+        rehash=rehash,
+        full=full,
+        wait_s=wait_s,
+        return_state=True,
+    )
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, StepResult):
+        return result
+    assert isinstance(result, BaseException)
+    raise result
+
+
+def merged(
+    landed: StepResult, built: StepResult | None, detected: StepResult | None, published: StepResult | None
+) -> StepResult:
+    """The steps' results as the one that `pipeline.refresh` gives."""
+    steps = [step for step in (landed, built, detected, published) if step]
+    return StepResult(
+        why=steps[-1].why,
+        published=published is not None and published.published,
+        land=landed.land,
+        build=built.build if built else None,
+        detect=detected.detect if detected else None,
+        tests=published.tests if published else None,
+        publication=steps[-1].publication,
+        error=landed.error,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- artifacts
+
+
+def landed_rows(result: StepResult) -> Rows:
+    """What became of each file."""
+    if result.land is None:
+        return []
+    files: Rows = [
+        {
+            "file": landing.file_name,
+            "table": landing.table,
+            "outcome": landing.status,
+            "rows": landing.rows_in,
+            "kept": landing.rows_kept,
+            "refused": landing.rows_refused,
+            "why": "; ".join(f"{rows} x {reason}" for reason, rows in landing.reasons.items()),
+        }
+        for landing in result.land.landings
+    ]
+    others = [(refused.path.name, "refused", refused.error.what) for refused in result.land.refused]
+    others += [(other.path.name, "left alone", other.reason) for other in result.land.unrecognised]
+    return files + [_left_out(name, outcome, why) for name, outcome, why in others]
+
+
+def _left_out(name: str, outcome: str, why: str) -> dict[str, object]:
+    return {"file": name, "table": "", "outcome": outcome, "rows": None, "kept": None, "refused": None, "why": why}
+
+
+def built_rows(result: StepResult) -> Rows:
+    """The rows of each silver and gold table."""
+    rows: Mapping[str, int] = result.build.rows if result.build else {}
+    return [{"table": table, "rows": count} for table, count in rows.items()]
+
+
+def judged_rows(result: StepResult) -> Rows:
+    """How many days were judged, and which were flagged."""
+    if result.detect is None:
+        return []
+    flagged: Sequence[str] = result.detect.flagged_days
+    return [
+        {"days": "judged", "count": result.detect.days - result.detect.not_judged, "which": ""},
+        {"days": "flagged", "count": len(flagged), "which": ", ".join(flagged)},
+        {"days": "not judged", "count": result.detect.not_judged, "which": ""},
+    ]
+
+
+def published_rows(result: StepResult) -> Rows:
+    """What the data tests said, and what people read now."""
+    tests: Rows = []
+    if result.tests:
+        tests = [
+            {"what": "tests passed", "value": result.tests.passed},
+            {"what": "tests that warned", "value": ", ".join(result.tests.warned) or 0},
+        ]
+    publication = result.publication
+    return [
+        *tests,
+        {"what": "published build", "value": publication.build_id if publication else "none"},
+        {"what": "lake version", "value": publication.data_version if publication else "none"},
+    ]
+
+
+def _keep(key: str, rows: Rows, result: StepResult) -> None:
+    create_table_artifact(key=key, table=rows, description=result.why)
+
+
+def _log_each_step() -> Callable[[str, float], None]:
+    """Progress for a log: a line as each thing begins."""
+    logger, begun = get_run_logger(), set[str]()
+
+    def tell(what: str, _share: float) -> None:
+        if what not in begun:
+            begun.add(what)
+            logger.info(what)
+
+    return tell

@@ -124,7 +124,7 @@ def refresh(
     surveyed = _survey(data, source)
     if dry_run:
         return _plan(config, surveyed, cluster=cluster)
-    with _session(config, "refresh", wait_s=wait_s, progress=progress) as session:
+    with _session(config, "refresh", wait_s=wait_s, progress=progress, make=True) as session:
         report = session.land(surveyed, cluster=cluster, rehash=rehash)
         refusal = report.refused[0].error if report.refused else None
         if not (full or session.is_stale()):
@@ -169,7 +169,7 @@ def land(
 ) -> StepResult:
     """Only land: what is new waits for the next build."""
     surveyed = _survey(data, source)
-    with _session(config, "land", wait_s=wait_s, progress=progress) as session:
+    with _session(config, "land", wait_s=wait_s, progress=progress, make=True) as session:
         report = session.land(surveyed, cluster=cluster, rehash=rehash, start_dbt=False)
         waiting = session.pending()
         return StepResult(
@@ -228,7 +228,7 @@ def verify(config: Config) -> upkeep.Verification:
 
 def compact(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> upkeep.Compacted:
     """Merge small files and drop the versions that no kept publication needs."""
-    with lake.writing(config.lake, purpose="compact", wait_s=wait_s, tables=_all_tables()) as writer:
+    with lake.writing(config.lake, purpose="compact", wait_s=wait_s, tables=_all_tables(), make=False) as writer:
         return upkeep.compact(writer, now=clock.now(), progress=progress)
 
 
@@ -236,7 +236,7 @@ def run_dbt(config: Config, args: Sequence[str], *, wait_s: float = 0.0, progres
     """Run dbt by hand under the lake's lock; its exit code."""
     from gpulake import warehouse
 
-    with lake.writing(config.lake, purpose="dbt", wait_s=wait_s, tables=_all_tables()) as writer:
+    with lake.writing(config.lake, purpose="dbt", wait_s=wait_s, tables=_all_tables(), make=False) as writer:
         if progress:
             progress("dbt", 0.0)
         return warehouse.run_by_hand(config.lake, args, lock_fd=writer.lock_fd)
@@ -285,9 +285,13 @@ def _plan(config: Config, surveyed: Survey, *, cluster: str | None) -> StepResul
 
 
 @contextmanager
-def _session(config: Config, purpose: str, *, wait_s: float, progress: Progress | None) -> Iterator[_Session]:
+def _session(
+    config: Config, purpose: str, *, wait_s: float, progress: Progress | None, make: bool = False
+) -> Iterator[_Session]:
     with ExitStack() as stack:
-        writer = stack.enter_context(lake.writing(config.lake, purpose=purpose, wait_s=wait_s, tables=_all_tables()))
+        writer = stack.enter_context(
+            lake.writing(config.lake, purpose=purpose, wait_s=wait_s, tables=_all_tables(), make=make)
+        )
         yield _Session(config, writer, stack, progress)
 
 
@@ -464,7 +468,7 @@ def _names(result: BuildResult) -> str:
     bad = result.failures
     if not bad:
         return result.error or "dbt gave no reason"
-    shown = "; ".join(f"{node.name}: {(node.message or node.status).strip().splitlines()[0]}" for node in bad[:3])
+    shown = "; ".join(f"{node.name}: {' '.join((node.message or node.status).split())[:300]}" for node in bad[:3])
     return shown + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
 
 

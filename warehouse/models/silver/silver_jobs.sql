@@ -29,7 +29,7 @@ tags as (
 
 -- Rows that silver_instances leaves out have the same times as those it keeps.
 instances as (
-    {{ union_staging('instance', ['cluster_id', 'job_id', 'started_at'], only=touched_jobs_only()) }}
+    {{ union_staging('instance', ['cluster_id', 'job_id', 'machine_id', 'started_at'], only=touched_jobs_only()) }}
 ),
 
 statuses as (
@@ -53,13 +53,25 @@ requests as (
     group by cluster_id, job_id
 ),
 
+-- An instance that was placed on a machine without a recorded start may have been the first: then the job's start is not
+-- known, and the earliest recorded one is only the latest that it can have been.
 starts as (
     select
         cluster_id,
         job_id,
-        min(started_at) as started_at
+        min(started_at) as started_by_at,
+        count(case when machine_id is not null and started_at is null then 1 end) = 0 as is_known
     from instances
     group by cluster_id, job_id
+),
+
+known_starts as (
+    select
+        cluster_id,
+        job_id,
+        started_by_at,
+        case when is_known then started_by_at end as started_at
+    from starts
 )
 
 select
@@ -74,6 +86,7 @@ select
     jobs.end_time - jobs.start_time as run_time_sec,
     jobs.submitted_at,
     starts.started_at,
+    starts.started_by_at,
     jobs.ended_at,
     {{ seconds_between('jobs.submitted_at', 'starts.started_at') }} as wait_s,
     {{ seconds_between('starts.started_at', 'jobs.ended_at') }} as run_s,
@@ -94,7 +107,7 @@ left join statuses
 left join requests
     on jobs.cluster_id = requests.cluster_id
         and jobs.job_id = requests.job_id
-left join starts
+left join known_starts as starts
     on jobs.cluster_id = starts.cluster_id
         and jobs.job_id = starts.job_id
 left join tags

@@ -27,7 +27,7 @@ import pyarrow as pa
 from isal import igzip, isal_zlib
 
 from gpulake.contract import Table
-from gpulake.errors import SourceError
+from gpulake.errors import LakeError, SourceError
 
 CHUNK_BYTES = 16 << 20
 _HEAD_BYTES = 64 << 10
@@ -39,8 +39,12 @@ _LATEST_S = 1e10
 """Seconds: the year 2286. A later time is milliseconds, or garbage; either would stretch every calendar."""
 
 _INDEX_NAMES = {"", "index", "unnamed: 0", "id"}
+_HEADER = re.compile(rb"(?:[ \t\r\f\v]*\n)*[^\n]*\S[^\n]*\n")
+"""The first line that is not blank, with the blank ones before it."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNREADABLE = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), tarfile.TarError)
+_BOM = b"\xef\xbb\xbf"
 _TAR_MAGIC = slice(257, 262)
 
 Progress = Callable[[int], None]
@@ -127,8 +131,9 @@ def opened(path: Path, *, whole: bool = True) -> Iterator[IO[bytes]]:
                     yield plain
                 else:
                     with tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 20) as archive:
-                        yield _only_member(archive, path)
-                        if whole and any(_is_table(member) for member in archive):
+                        members = iter(archive)
+                        yield _only_member(archive, members, path)
+                        if whole and any(_is_table(member) for member in members):
                             raise SourceError(
                                 "the archive holds more than one table.", where=str(path), do="unpack it there"
                             )
@@ -146,8 +151,8 @@ def _gunzip(file: Path | IO[bytes]) -> IO[bytes]:
     return cast("IO[bytes]", igzip.open(file, "rb"))  # type: ignore[no-untyped-call]  # isal ships no types
 
 
-def _only_member(archive: tarfile.TarFile, path: Path) -> IO[bytes]:
-    for member in archive:
+def _only_member(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo], path: Path) -> IO[bytes]:
+    for member in members:
         if _is_table(member):
             stream = archive.extractfile(member)
             if stream is not None:
@@ -200,7 +205,7 @@ def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
     if len(head) == _HEAD_BYTES:
         lines = lines[:-1]
     lines = [line.rstrip("\r") for line in lines if line.strip()][:_SAMPLE_LINES]
-    rows = list(csv.reader(lines))
+    rows = [_unquoted(line) for line in lines]
     if not rows:
         return Unrecognised(path, f"no line ends within its first {_HEAD_BYTES} bytes")
     return _by_header(path, rows[0], tables) or _by_content(path, rows, tables, named)
@@ -284,7 +289,7 @@ def convert(
     chunks: list[_Chunk] = []
     with ThreadPoolExecutor(workers) as pool, opened(delivery.path) as stream:
         waiting: deque[Future[_Chunk]] = deque()
-        for number, (first_row, lines) in enumerate(_whole_lines(stream, skip=int(delivery.layout.header))):
+        for number, (first_row, lines) in enumerate(_whole_lines(stream, header=delivery.layout.header)):
             file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
             waiting.append(pool.submit(_convert_chunk, lines, first_row, delivery, landing_id, file))
             if len(waiting) > workers:
@@ -312,8 +317,8 @@ class _Chunk:
     max_event_s: float | None
 
 
-def _whole_lines(stream: IO[bytes], *, skip: int) -> Iterator[tuple[int, bytes]]:
-    """Chunks that end with a line, each with the 1-based number of its first line."""
+def _whole_lines(stream: IO[bytes], *, header: bool) -> Iterator[tuple[int, bytes]]:
+    """Chunks that end with a line, each with the 1-based number of its first line; a header is left out."""
     row, rest = 1, b""
     while True:
         block = stream.read(CHUNK_BYTES)
@@ -326,19 +331,24 @@ def _whole_lines(stream: IO[bytes], *, skip: int) -> Iterator[tuple[int, bytes]]
         lines, rest = (rest + block[:cut]) if rest else block[:cut], block[cut:]
         count = _count(lines, b"\n")
         if row == 1:
-            lines = _without_first(lines, skip)
-        if lines:
-            yield (row if row > 1 else 1 + skip), lines
+            lines = lines.removeprefix(_BOM)
+        skipped = 0
+        if header:
+            skipped, lines = _after_header(lines)
+            header = not skipped
+        if lines and not header:
+            yield row + skipped, lines
         row += count
     if rest:
-        lines = _without_first(rest + b"\n", skip) if row == 1 else rest
-        if lines:
-            yield (row if row > 1 else 1 + skip), lines
+        lines = rest.removeprefix(_BOM) if row == 1 else rest
+        if lines.strip() and not header:
+            yield row, lines
 
 
-def _without_first(lines: bytes, skip: int) -> bytes:
-    lines = lines.removeprefix(b"\xef\xbb\xbf")
-    return lines[lines.find(b"\n") + 1 :] if skip else lines
+def _after_header(lines: bytes) -> tuple[int, bytes]:
+    """How many lines the header takes with the blank ones before it, and what follows; 0 while it is not reached."""
+    found = _HEADER.match(lines)
+    return (lines.count(b"\n", 0, found.end()), lines[found.end() :]) if found else (0, lines)
 
 
 def _count(block: bytes, byte: bytes) -> int:
@@ -355,7 +365,13 @@ def _convert_chunk(lines: bytes, first_row: int, delivery: Recognised, landing_i
     if frame.height == 0:
         return _Chunk(None, 0, refused, low, high)
     frame = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
-    frame.write_parquet(file, compression="zstd", compression_level=1)
+    try:
+        frame.write_parquet(file, compression="zstd", compression_level=1)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # Not the delivery's fault: read as one, a full disk would be told as a damaged file.
+        raise LakeError(
+            f"a file cannot be written: {error}.", where=str(file), do="free some space and run it again"
+        ) from error
     return _Chunk(file, frame.height, refused, low, high)
 
 

@@ -70,15 +70,16 @@ class Warehouse:
         self._replies, child_end = _pipe()
         passed = (child_end,) if lock_fd is None else (child_end, lock_fd)
         try:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "gpulake.dbt_child", str(child_end)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=(self.log.parent / "console.log").open("wb"),
-                pass_fds=passed,
-                env={**os.environ, **environment(self._layout)},
-                text=True,
-            )
+            with (self.log.parent / "console.log").open("wb") as console:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-m", "gpulake.dbt_child", str(child_end)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=console,
+                    pass_fds=passed,
+                    env={**os.environ, **environment(self._layout)},
+                    text=True,
+                )
         finally:
             os.close(child_end)
 
@@ -133,11 +134,16 @@ class Warehouse:
         return BuildResult(ok=reply["ok"], nodes=nodes, seconds=reply["seconds"], error=reply["error"])
 
 
-def run_by_hand(lake_dir: Path, arguments: Sequence[str], *, lock_fd: int) -> int:
-    """Run the dbt command line on this lake, its output where the caller's is; its exit code."""
-    command = [sys.executable, "-m", "dbt.cli.main", *arguments]
-    settings = {**os.environ, **environment(Layout(lake_dir.resolve()))}
-    return subprocess.run(command, env=settings, pass_fds=(lock_fd,), check=False).returncode
+def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:
+    """Run one dbt command on the newest version, talking on this process's own stdout; its exit code."""
+    layout = Layout(lake_dir.resolve())
+    child = subprocess.run(
+        [sys.executable, "-m", "gpulake.dbt_child", "--", *args],
+        pass_fds=(lock_fd,),
+        env={**os.environ, **environment(layout)},
+        check=False,
+    )
+    return child.returncode
 
 
 def project() -> Path:

@@ -1,0 +1,120 @@
+"""Published figures against the truth that the simulated fleet wrote beside its trace."""
+
+from __future__ import annotations
+
+import random
+
+import polars as pl
+import pytest
+
+from gpulake import pipeline
+from gpulake.config import Config
+from gpulake.lake import open_publication
+from gpulake.simulate import pai2020
+
+RMSE_BOUND = 0.016
+"""Of the day's mean GPU use, as a ratio, against the truth of the covered machine-seconds."""
+
+BRONZE = {
+    "pai_job_table": "bronze_job_events",
+    "pai_task_table": "bronze_task_table",
+    "pai_instance_table": "bronze_instance_table",
+    "pai_sensor_table": "bronze_sensor_table",
+    "pai_group_tag_table": "bronze_group_tag_table",
+    "pai_machine_spec": "bronze_machine_spec",
+    "pai_machine_metric": "bronze_machine_metrics",
+}
+
+
+class Compared:
+    """One trace, its truth, and what was published of it."""
+
+    def __init__(self, folder, *, scale, days, seed):
+        print(f"scale {scale}, {days} days, seed {seed}")
+        trace = folder / "trace"
+        pai2020.simulate(trace, scale=scale, days=days, seed=seed)
+        result = pipeline.refresh(Config(lake=folder / "lake"), data=trace)
+        assert result.error is None, result.error
+        self.trace = trace
+        self.lake = folder / "lake"
+
+    def truth(self, table):
+        return pl.read_parquet(self.trace / "truth" / f"{table}.parquet")
+
+    def published(self, query):
+        with open_publication(self.lake) as publication:
+            return pl.from_arrow(publication.sql(query))
+
+
+def check_row_counts(compared):
+    truth = compared.truth("counts").filter(pl.col("statistic") == "rows")
+    assert truth.height == len(BRONZE)
+    for table, rows in truth.select("table_name", "value").iter_rows():
+        assert rows == compared.published(f"select count(*) as n from {BRONZE[table]}")["n"][0], table
+    assert compared.truth("jobs").height == compared.published("select count(*) as n from silver_jobs")["n"][0]
+
+
+def check_run_times(compared):
+    jobs = compared.truth("jobs").join(
+        compared.published("select job_id as job_name, wait_s as wait, run_s as run, run_time_sec from silver_jobs"),
+        on="job_name",
+    )
+    known = jobs.filter(pl.col("run").is_not_null())
+    assert known.height > 0.6 * jobs.height
+    assert known.filter((pl.col("run") != pl.col("run_s")).fill_null(value=True)).height == 0
+    assert known.filter(pl.col("run_time_sec") != pl.col("ended_s") - pl.col("submitted_s")).height == 0
+    waits = jobs.filter(pl.col("wait").is_not_null())
+    assert waits.filter((pl.col("wait") != pl.col("wait_s")).fill_null(value=True)).height == 0
+
+
+def check_coverage(compared):
+    hours = compared.published(
+        "select machine_id as machine, epoch(hour_start_at)::bigint as hour_start_s, gpu_covered_s "
+        "from silver_machine_hours where gpu_count > 0"
+    )
+    truth = compared.truth("machine_hours").filter((pl.col("covered_s") > 0) & (pl.col("gpus") > 0))
+    both = truth.join(hours, on=["machine", "hour_start_s"], how="full")
+    assert both.filter((pl.col("covered_s") != pl.col("gpu_covered_s")).fill_null(value=True)).height == 0
+
+
+def days(compared):
+    return compared.truth("days").join(
+        compared.published("select * from gold_cluster_util_daily"), on="dt", suffix="_gold"
+    )
+
+
+def rmse_ratio(days, published, truth):
+    return float(((days[published] - days[truth]) ** 2).mean() ** 0.5) / 100
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return Compared(tmp_path_factory.mktemp("small"), scale=0.004, days=10, seed=7)
+
+
+def test_a_small_fleet_is_counted_exactly(small):
+    """Rows, run times, waits and measured seconds are facts: a published one that differs from the fleet's is wrong."""
+    check_row_counts(small)
+    check_run_times(small)
+    check_coverage(small)
+
+
+def test_a_small_fleets_days_close(small):
+    """Capacity and covered GPU-seconds are whole numbers; they must be the fleet's own."""
+    found = days(small)
+    assert found.height == small.truth("days").height
+    assert found["capacity_gpu_s"].equals(found["capacity_gpu_s_gold"], check_names=False)
+    assert found["covered_gpu_s"].equals(found["covered_gpu_s_gold"], check_names=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(2**31) for _ in range(3)], ids=str)
+def test_fresh_fleets_are_published_as_they_were(tmp_path, seed):
+    """On any fleet: counts, run times and coverage exact; the day's mean within the bound; the mission's far outside."""
+    compared = Compared(tmp_path, scale=0.05, days=62, seed=seed)
+    check_row_counts(compared)
+    check_run_times(compared)
+    check_coverage(compared)
+    found = days(compared)
+    assert rmse_ratio(found, "avg_gpu_util_gold", "avg_gpu_util_covered") <= RMSE_BOUND
+    assert rmse_ratio(found, "avg_gpu_util_unweighted", "avg_gpu_util_covered") > 5 * RMSE_BOUND

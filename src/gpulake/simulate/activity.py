@@ -10,7 +10,7 @@ import numpy as np
 from gpulake.simulate import reference
 from gpulake.simulate.curves import Floats, Ints
 from gpulake.simulate.dice import Dice
-from gpulake.simulate.faults import FLEET, IDLE_MACHINE, LOW_USE, Fault
+from gpulake.simulate.faults import FLEET, Fault
 from gpulake.simulate.population import Window
 
 _MEAN, _DAILY_SWING, _BUSIEST_HOUR = 0.72, 0.16, 15
@@ -57,7 +57,7 @@ def with_faults(activity: Activity, faults: Iterable[Fault]) -> Activity:
     """The same activity, cut down where a fault says so."""
     factor = activity.factor.copy()
     for fault in faults:
-        if fault.kind in {LOW_USE, IDLE_MACHINE}:
+        if fault.cuts_use:
             first, last = ((at - activity.window.start_s) // 3_600 for at in (fault.start_s, fault.end_s))
             rows = slice(None) if fault.machine == FLEET else slice(fault.machine, fault.machine + 1)
             factor[rows, first:last] *= fault.magnitude

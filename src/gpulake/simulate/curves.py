@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def deal(scores: Floats, weights: Floats) -> Ints:
     return result
 
 
-def choose(scores: Floats, count: int) -> NDArray[np.bool_]:
+def choose(scores: Floats, count: int) -> Flags:
     """Mark the `count` highest scores."""
     n = len(scores)
     count = min(max(count, 0), n)

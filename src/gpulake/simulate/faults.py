@@ -25,6 +25,11 @@ class Fault:
     end_s: int
     magnitude: float
 
+    @property
+    def cuts_use(self) -> bool:
+        """Whether it multiplies the use of running instances."""
+        return self.kind in {LOW_USE, IDLE_MACHINE}
+
 
 def plan_faults(machines: Machines, window: Window, dice: Dice) -> tuple[Fault, ...]:
     """Two days on which every instance of the fleet uses little, and a few machines whose GPUs do nothing for hours."""

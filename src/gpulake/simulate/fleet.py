@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpulake.simulate import reference
-from gpulake.simulate.curves import Floats, Ints, apportion
+from gpulake.simulate.curves import Flags, Floats, Ints, apportion
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.reference import MACHINE_TYPES, MachineClass
 
@@ -38,7 +38,10 @@ class Machines:
 
     def gpus_by_type(self) -> Floats:
         """True GPUs of each GPU type, in the order of GPU_TYPES."""
-        return np.bincount(self.gpu_type, weights=self.true_gpus, minlength=len(MACHINE_TYPES))[:-1]
+        gpus: Floats = 1.0 * np.bincount(
+            self.gpu_type, weights=self.true_gpus.astype(np.float64), minlength=len(MACHINE_TYPES)
+        )
+        return gpus[:-1]
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,16 @@ def carve(machines: Machines, gpu_type: int, need: Floats, dice: Dice) -> dict[i
     small = np.flatnonzero(need[:4] > 0)
     shares = apportion(np.maximum(wanted[small] - 1, 0.01), max(len(row) - len(small), 0)) + 1
     start = 0
-    for kind, count in zip(small, shares, strict=True):
+    for kind, count in zip(small.tolist(), shares.tolist(), strict=True):
         picked = order[start : start + count]
         start += count
         per_gpu = int(_SLOTS_PER_UNIT[kind])
         machine = np.repeat(members[row[picked]], per_gpu)
-        slots[int(kind)] = Slots(machine, np.repeat(column[picked], per_gpu), np.ones(len(machine), dtype=np.int64))
+        slots[kind] = Slots(machine, np.repeat(column[picked], per_gpu), np.ones(len(machine), dtype=np.int64))
     return slots
 
 
-def _free_blocks(free: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], unit: int, wanted: int) -> list[tuple[int, int]]:
+def _free_blocks(free: Flags, unit: int, wanted: int) -> list[tuple[int, int]]:
     """Take up to `wanted` aligned runs of `unit` free GPUs, one per machine in turn; always leaves GPUs for smaller slots."""
     blocks: list[tuple[int, int]] = []
     for column in range(0, free.shape[1] - unit + 1, unit):

@@ -12,7 +12,17 @@ from gpulake.simulate.curves import Ints
 _PAIRS = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype=np.uint16)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
-LENGTHS = {"job": 24, "inst_id": 60, "user": 12, "machine": 24, "group": 32, "instance": 60, "worker": 60, "stranger": 24, "lost": 60}
+LENGTHS = {
+    "job": 24,
+    "inst_id": 60,
+    "user": 12,
+    "machine": 24,
+    "group": 32,
+    "instance": 60,
+    "worker": 60,
+    "stranger": 24,
+    "lost": 60,
+}
 """Hex digits of each kind of name, as in the publisher's README and the real rows."""
 
 
@@ -34,7 +44,10 @@ class Names:
         """Name each number; equal numbers get equal names, different ones different names (12-digit ones by odds of 2^-48)."""
         digits = LENGTHS[kind]
         words = (digits + 15) // 16
-        key = _mixed(np.array([self._seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64) + np.array([sorted(LENGTHS).index(kind) + 1], dtype=np.uint64) * _GOLDEN)
+        key = _mixed(
+            np.array([self._seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64)
+            + np.array([sorted(LENGTHS).index(kind) + 1], dtype=np.uint64) * _GOLDEN
+        )
         hashed = np.empty((len(numbers), words), dtype=np.uint64)
         counters = numbers.astype(np.uint64) * _GOLDEN
         for word in range(words):
@@ -42,5 +55,7 @@ class Names:
             hashed[:, word] = _mixed(counters + key)
         text = _PAIRS[hashed.view(np.uint8)[:, : digits // 2]]
         offsets = np.arange(len(numbers) + 1, dtype=np.int64) * digits
-        array = pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)))
+        array = pa.LargeStringArray.from_buffers(
+            len(numbers), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text))
+        )
         return pl.Series(kind, array)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpulake.simulate import reference
-from gpulake.simulate.curves import Curve, Ints, apportion, choose, deal
+from gpulake.simulate.curves import Curve, Flags, Ints, apportion, choose, deal
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.population import FAILED, INTERRUPTED, RUNNING, TERMINATED, WAITING, Jobs, Window
 from gpulake.simulate.tasks import Tasks
@@ -29,7 +28,7 @@ class Rows:
 
     task: Ints
     instance: Ints
-    opens_task: NDArray[np.bool_]
+    opens_task: Flags
     status: Ints
     wish_s: Ints
     run_s: Ints
@@ -47,47 +46,59 @@ class Rows:
 class Shown:
     """What the trace shows of each row: its times where the status lets it, and which row's worker it shares."""
 
-    start: NDArray[np.bool_]
-    end: NDArray[np.bool_]
+    start: Flags
+    end: Flags
     worker_row: Ints
 
 
 def draw_rows(jobs: Jobs, tasks: Tasks, dice: Dice) -> Rows:
     """Draw instances and their attempts; what waits for ever gets no wish to start."""
     rng = dice.on("attempts")
-    instances = np.repeat(np.arange(len(tasks)), tasks.inst_num)
+    # Small types: at full scale every array here has 7.5 million entries
+    instances = np.repeat(np.arange(len(tasks), dtype=np.int32), tasks.inst_num)
     number = len(instances)
     first = np.cumsum(tasks.inst_num) - tasks.inst_num
-    place = np.arange(number) - np.repeat(first, tasks.inst_num)
+    place = np.arange(number, dtype=np.int32) - np.repeat(first.astype(np.int32), tasks.inst_num)
     status = _final_statuses(tasks, instances, place, dice)
-    attempts = _attempts(tasks.status[instances], status, dice)
-    row_instance = np.repeat(np.arange(number), attempts)
+    attempts = _attempts(tasks.status.astype(np.int8)[instances], status, dice)
+    row_instance = np.repeat(np.arange(number, dtype=np.int32), attempts)
     task = instances[row_instance]
-    begins = np.concatenate(([0], np.cumsum(attempts)[:-1]))
+    begins = np.cumsum(attempts) - attempts
     is_last = np.zeros(len(task), dtype=bool)
     is_last[begins + attempts - 1] = True
-    row_status = np.where(is_last, status[row_instance], FAILED)
-    run_s = np.maximum(_jittered(tasks.run_s[task], rng), 1)
+    row_status = np.where(is_last, status[row_instance], np.int8(FAILED))
+    run_s = np.maximum(_jittered(tasks.run_s.astype(np.int32)[task], rng), 1)
     early = np.flatnonzero(~is_last)
     run_s[early] = np.minimum(run_s[early], np.floor(_LOST_ATTEMPT_S.quantile(rng.random(len(early)))).astype(np.int64))
     spent = np.where(is_last, 0, run_s + _RESTART_S)
-    before = np.cumsum(spent) - spent
+    before = np.cumsum(spent, dtype=np.int64) - spent
     submit_s = jobs.submit_s[tasks.job]
-    wish = (submit_s + tasks.wait_s)[task] + _gang_offsets(tasks, instances, place, dice)[row_instance]
-    wish = wish + before - before[begins][row_instance]
-    opens = (place[row_instance] == 0) & (np.arange(len(task)) == begins[row_instance])
-    empty = [np.full(len(task), NEVER, dtype=np.int64) for _ in range(4)]
-    return Rows(task, row_instance, opens, row_status, np.where(row_status == WAITING, NEVER, wish), run_s, *empty)
+    wish = (submit_s + tasks.wait_s).astype(np.int32)[task] + _gang_offsets(tasks, instances, place, dice)[row_instance]
+    wish += (before - before[begins][row_instance]).astype(np.int32)
+    opens = np.zeros(len(task), dtype=bool)
+    opens[begins[first[tasks.inst_num > 0]]] = True
+    return Rows(
+        task=task,
+        instance=row_instance,
+        opens_task=opens,
+        status=row_status,
+        wish_s=np.where(row_status == WAITING, np.int32(NEVER), wish),
+        run_s=run_s,
+        start_s=np.full(len(task), NEVER, dtype=np.int32),
+        end_s=np.full(len(task), NEVER, dtype=np.int32),
+        machine=np.full(len(task), NEVER, dtype=np.int16),
+        first_gpu=np.full(len(task), NEVER, dtype=np.int8),
+    )
 
 
 def _final_statuses(tasks: Tasks, task: Ints, place: Ints, dice: Dice) -> Ints:
     """Status of each instance's last attempt, by its task's."""
     rng = dice.on("instance statuses")
     mode = rng.choice(3, size=len(tasks), p=[share for _, share in _FAILED_TASK_MODES])
-    other = np.array([status for status, _ in _FAILED_TASK_MODES])[mode]
+    other = np.array([status for status, _ in _FAILED_TASK_MODES], dtype=np.int8)[mode]
     partly = rng.random(len(tasks)) < _PARTLY_WAITING_SHARE
-    luck = rng.random(len(task))
-    of_task = tasks.status[task]
+    luck = rng.random(len(task), dtype=np.float32)
+    of_task = tasks.status.astype(np.int8)[task]
     status = of_task.copy()
     gang = place > 0
     failed = gang & (of_task == FAILED) & (luck > 0.12)
@@ -104,10 +115,12 @@ def _attempts(task_status: Ints, status: Ints, dice: Dice) -> Ints:
     extra = float((rows - 1) @ weights / weights.sum())
     retried = round((reference.ROWS_PER_INSTANCE - 1) * len(status) / extra)
     # Exponential keys choose by weight without replacement
-    weight = np.select([status == WAITING, task_status == FAILED, task_status == RUNNING], [1e-9, 4.0, 4.0], 1.0)
-    key = -rng.exponential(size=len(status)) / weight
+    weight = np.where((task_status == FAILED) | (task_status == RUNNING), np.float32(4), np.float32(1))
+    key = -rng.standard_exponential(len(status), dtype=np.float32) / np.where(
+        status == WAITING, np.float32(1e-9), weight
+    )
     chosen = np.flatnonzero(choose(key, retried))
-    result = np.ones(len(status), dtype=np.int64)
+    result = np.ones(len(status), dtype=np.int32)
     result[chosen] = rows[deal(rng.random(len(chosen)), weights)]
     return result
 
@@ -115,15 +128,19 @@ def _attempts(task_status: Ints, status: Ints, dice: Dice) -> Ints:
 def _jittered(run_s: Ints, rng: np.random.Generator) -> Ints:
     """Members of a gang end within a few per cent of each other; short ones at the same poll."""
     noise = 1 + 0.03 * rng.standard_normal(len(run_s), dtype=np.float32)
-    return np.where(run_s < 200, run_s, np.rint(run_s * np.clip(noise, 0.85, 1.15))).astype(np.int64)
+    jittered: Ints = np.where(run_s < 200, run_s, np.rint(run_s * np.clip(noise, 0.85, 1.15))).astype(np.int32)
+    return jittered
 
 
 def _gang_offsets(tasks: Tasks, task: Ints, place: Ints, dice: Dice) -> Ints:
     """Seconds by which each instance starts after the first of its task."""
     rng = dice.on("gang offsets")
     spread = reference.GANG_SPREAD_S.quantile(rng.random(len(tasks)))
-    part = np.where(place == tasks.inst_num[task] - 1, 1.0, rng.random(len(task)) ** 2)
-    return np.where(place == 0, 0, np.floor(spread[task] * part)).astype(np.int64)
+    part = rng.random(len(task), dtype=np.float32) ** 2
+    part[place == tasks.inst_num.astype(np.int32)[task] - 1] = 1.0
+    part[place == 0] = 0.0
+    offsets: Ints = np.floor(spread.astype(np.float32)[task] * part).astype(np.int32)
+    return offsets
 
 
 def close_at_window_end(rows: Rows, window: Window) -> None:
@@ -146,7 +163,9 @@ def hide(rows: Rows, tasks: Tasks, window: Window, dice: Dice) -> Shown:
         kinds = reference.NULLS_OF_STATUS[name]
         cut = rows.end_s[inside] >= window.end_s
         # What still runs at the end can show no end; it is dealt among the others of its status all the same
-        dealt = rng.permutation(np.repeat(np.arange(len(kinds)), apportion(np.array([n for _, n in kinds], dtype=np.float64), len(inside))))
+        dealt = rng.permutation(
+            np.repeat(np.arange(len(kinds)), apportion(np.array([n for _, n in kinds], dtype=np.float64), len(inside)))
+        )
         shows_start = np.array(["start" in kind for kind, _ in kinds])
         shows_end = np.array(["end" in kind and "neither" not in kind for kind, _ in kinds])
         start[inside] = shows_start[dealt]
@@ -156,7 +175,7 @@ def hide(rows: Rows, tasks: Tasks, window: Window, dice: Dice) -> Shown:
 
 def _shared_workers(rows: Rows, tasks: Tasks, dice: Dice) -> Ints:
     """Row whose worker name each row bears: its own, except for a few neighbours of one task on one machine."""
-    own = np.arange(len(rows))
+    own = np.arange(len(rows), dtype=np.int32)
     both = rows.status == TERMINATED
     pair = both[1:] & both[:-1] & (rows.task[1:] == rows.task[:-1]) & (rows.machine[1:] == rows.machine[:-1])
     pair &= rows.instance[1:] != rows.instance[:-1]

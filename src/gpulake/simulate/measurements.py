@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from gpulake.simulate.activity import Activity
-from gpulake.simulate.curves import Floats, Ints
+from gpulake.simulate.curves import Flags, Floats, Ints
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.fleet import Machines
 from gpulake.simulate.identifiers import Names
@@ -68,7 +67,9 @@ def write_sensors(
     write = read * quantile_noise(rng, 0.35, 1.0, number)
     nulls = {name: rng.random(number) >= share for name, share in _shares_of_nulls().items()}
     jobs, position = np.unique(job, return_inverse=True)
-    machine_names = names.of("machine", np.arange(int(rows.machine.max()) + 1)).append(names.of("stranger", np.arange(1)))
+    machine_names = names.of("machine", np.arange(int(rows.machine.max()) + 1)).append(
+        names.of("stranger", np.arange(1))
+    )
     machine = np.where(np.isin(sensed, strange), len(machine_names) - 1, rows.machine[sensed])
     device = pl.Series([f"/dev/nvidia{number}" for number in range(8)]).gather(np.maximum(rows.first_gpu[sensed], 0))
     shown_gpu = pl.Series(on_gpu)
@@ -121,7 +122,7 @@ def write_metrics(
     iowait = hosts.iowait_pct[machine]
     load = means.cpu_pct[part] / 100 * machines.cores[machine] * quantile_noise(rng, 0.9, 0.45, number)
     network = quantile_noise(rng, 3.2e7, 0.8, number) * (1 + means.workers[part])
-    seen: NDArray[np.bool_] = rng.random(number) >= _NO_NETWORK_SHARE
+    seen: Flags = rng.random(number) >= _NO_NETWORK_SHARE
     writer.write(
         "pai_machine_metric",
         (

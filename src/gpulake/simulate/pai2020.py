@@ -12,19 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from gpulake.errors import UsageError
 from gpulake.simulate import measurements, tables, truth
 from gpulake.simulate.activity import Activity, draw_activity, with_faults
-from gpulake.simulate.curves import Ints
+from gpulake.simulate.curves import Flags, Ints
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.faults import Fault, burst_of, plan_faults
 from gpulake.simulate.fleet import Machines, build_machines
 from gpulake.simulate.identifiers import Names
 from gpulake.simulate.instances import Rows, Shown, close_at_window_end, draw_rows, hide
 from gpulake.simulate.placement import place
-from gpulake.simulate.population import RUNNING, WAITING, Jobs, Window, draw_jobs
+from gpulake.simulate.population import RUNNING, STATUSES, WAITING, Jobs, Window, draw_jobs
 from gpulake.simulate.signal import Host, Means, draw_hosts, sweep
 from gpulake.simulate.tasks import Tasks, draw_tasks
 from gpulake.simulate.usage import Usage, draw_usage, with_metric, with_sensor
@@ -68,8 +67,8 @@ class _Fleet:
     usage: Usage
     hosts: Host
     activity: Activity
-    sensed: NDArray[np.bool_]
-    observed: NDArray[np.bool_]
+    sensed: Flags
+    observed: Flags
     faults: tuple[Fault, ...]
 
 
@@ -125,8 +124,8 @@ def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progre
     shown = hide(rows, tasks, window, dice)
     tell("drawing use", 0.35)
     healthy = draw_activity(len(machines), window, dice)
-    usage = draw_usage(rows, jobs, tasks, healthy, dice)
     injected = (*plan_faults(machines, window, dice), *burst_of(jobs)) if faults else ()
+    usage = draw_usage(rows, jobs, tasks, healthy, dice, faults=injected)
     return _Fleet(
         window=window,
         dice=dice,
@@ -262,6 +261,8 @@ def _counts(fleet: _Fleet, rows: dict[str, int]) -> pl.DataFrame:
         ("pai_task_table", fleet.tasks.status),
         ("pai_instance_table", fleet.rows.status),
     ):
-        counted = np.bincount(status, minlength=len(tables.STATUSES))
-        found += [(table, f"status={name}", int(count)) for name, count in zip(tables.STATUSES, counted, strict=True)]
-    return pl.DataFrame(found, schema={"table_name": pl.String, "statistic": pl.String, "value": pl.Int64}, orient="row")
+        counted = np.bincount(status, minlength=len(STATUSES))
+        found += [(table, f"status={name}", int(count)) for name, count in zip(STATUSES, counted, strict=True)]
+    return pl.DataFrame(
+        found, schema={"table_name": pl.String, "statistic": pl.String, "value": pl.Int64}, orient="row"
+    )

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from heapq import heapify, heapreplace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpulake.simulate.curves import Floats, Ints
+from gpulake.simulate.curves import Flags, Floats, Ints
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.fleet import Machines, Slots, carve, cpu_slots, gpu_weight, slot_kind
 from gpulake.simulate.instances import Rows
@@ -37,14 +36,14 @@ def place(rows: Rows, tasks: Tasks, submit_s: Ints, machines: Machines, window: 
         if not len(members):
             continue
         kinds = kind[members]
-        need = np.array([_need(rows, members[kinds == one], window) * gpu_weight(np.array([one]))[0] for one in range(7)])
+        need = np.array(
+            [_need(rows, members[kinds == one], window) * gpu_weight(np.array([one]))[0] for one in range(7)]
+        )
         slots = carve(machines, number, need, dice)
         for one in range(7):
             inside = members[kinds == one]
             if len(inside):
                 _fill(rows, inside, _nearest(slots, one))
-                import os
-                if os.environ.get("DBG"): print(number, one, len(inside), "need", round(need[one],1), "slots", len(slots.get(one,())), "mean load", rows.run_s[inside].sum()/max(1,len(_nearest(slots, one)))/(window.end_s-window.start_s), "q", np.quantile(rows.start_s[inside]-rows.wish_s[inside],[.5,.9,.99,1]))
     delay = _queued(rows, tasks, len(submit_s), gpu_type >= 0)
     bare, beside = cpu_slots(machines)
     at_bare = dice.on("cpu machines").random(len(tasks)) < _ON_CPU_MACHINES
@@ -87,7 +86,9 @@ def _fill(rows: Rows, members: Ints, slots: Slots) -> None:
     heapify(heap)
     for part in range(0, len(order), _CHUNK):
         inside = order[part : part + _CHUNK]
-        taken = np.fromiter(_steps(heap, rows.wish_s[inside], rows.run_s[inside], mask), dtype=np.int64, count=len(inside))
+        taken = np.fromiter(
+            _steps(heap, rows.wish_s[inside], rows.run_s[inside], mask), dtype=np.int64, count=len(inside)
+        )
         slot = taken & mask
         rows.start_s[inside] = np.maximum(rows.wish_s[inside], taken >> _SLOT_BITS)
         rows.machine[inside] = slots.machine[slot]
@@ -100,10 +101,10 @@ def _steps(heap: list[int], wish_s: Ints, run_s: Ints, mask: int) -> Iterator[in
     for wish, run in zip(wish_s.tolist(), run_s.tolist(), strict=True):
         top = heap[0]
         free = top >> bits
-        yield heapreplace(heap, (((wish if wish > free else free) + run) << bits) | (top & mask))
+        yield heapreplace(heap, (((max(free, wish)) + run) << bits) | (top & mask))
 
 
-def _queued(rows: Rows, tasks: Tasks, jobs: int, on_gpu: NDArray[np.bool_]) -> Ints:
+def _queued(rows: Rows, tasks: Tasks, jobs: int, on_gpu: Flags) -> Ints:
     """Seconds by which each job's earliest GPU task had to queue beyond its drawn wait."""
     # The first attempt of a task's first instance says how long the task queued: the others wished to start later
     opening = np.flatnonzero(on_gpu & (rows.start_s >= 0) & rows.opens_task)

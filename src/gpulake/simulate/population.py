@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpulake.simulate import reference
-from gpulake.simulate.curves import Curve, Floats, Ints, apportion, choose, deal, fit_table, ranks
+from gpulake.simulate.curves import Curve, Flags, Floats, Ints, apportion, choose, deal, fit_table, ranks
 from gpulake.simulate.dice import Dice
 
 TERMINATED, FAILED, RUNNING, WAITING, INTERRUPTED = range(5)
@@ -47,10 +46,10 @@ class Jobs:
     group: Ints
     group_size: Ints
     submit_s: Ints
-    late: NDArray[np.bool_]
-    cpu_only: NDArray[np.bool_]
+    late: Flags
+    cpu_only: Flags
     status: Ints
-    burst: NDArray[np.bool_]
+    burst: Flags
 
     def __len__(self) -> int:
         """Number of jobs."""
@@ -128,7 +127,7 @@ def _positions(group: Ints, dice: Dice) -> Floats:
     return ranks(np.where(raw > 1.0, 2.0 - raw, raw))
 
 
-def _submissions(share: Floats, window: Window, dice: Dice) -> tuple[Ints, NDArray[np.bool_]]:
+def _submissions(share: Floats, window: Window, dice: Dice) -> tuple[Ints, Flags]:
     """Second of submission by position, and whether it lies in the last quarter of the window."""
     by_hour = arrival_weights(window, dice)
     edges = np.concatenate(([0.0], np.cumsum(by_hour)))
@@ -153,7 +152,7 @@ def arrival_weights(window: Window, dice: Dice) -> Floats:
     return result
 
 
-def _burst(user: Ints, submit_s: Ints, window: Window, dice: Dice) -> tuple[Ints, NDArray[np.bool_]]:
+def _burst(user: Ints, submit_s: Ints, window: Window, dice: Dice) -> tuple[Ints, Flags]:
     """Move some hundred jobs of one busy user into a few hours of one day."""
     rng = dice.on("burst")
     owned = np.bincount(user)
@@ -175,7 +174,7 @@ CPU_JOBS_OF_REAL = 47_215
 """Jobs without any GPU task: the CPU-only tasks less those (mostly parameter servers) that accompany GPU tasks."""
 
 
-def _cpu_only(group: Ints, dice: Dice) -> NDArray[np.bool_]:
+def _cpu_only(group: Ints, dice: Dice) -> Flags:
     rng = dice.on("cpu-only jobs")
     real = reference.count_of("pai_job_table", "rows")
     by_group = rng.random(int(group[-1]) + 1)
@@ -188,8 +187,10 @@ def _statuses(jobs: Jobs, dice: Dice) -> Ints:
     rng = dice.on("statuses")
     total = len(jobs)
     table = "pai_job_table"
-    counted = np.array([reference.count_of(table, f"status={status} rows") for status in STATUSES[:4]], dtype=np.float64)
-    terminated, failed, running, waiting = (int(part) for part in apportion(counted, total))
+    counted = np.array(
+        [reference.count_of(table, f"status={status} rows") for status in STATUSES[:4]], dtype=np.float64
+    )
+    _, failed, running, waiting = (int(part) for part in apportion(counted, total))
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
     score = by_group[jobs.group] + 0.8 * rng.standard_normal(total)
     big = jobs.group_size >= 50

@@ -47,7 +47,19 @@ ASKED_CPU_AND_MEMORY = (
 )
 """(plan_cpu in percent of a core, plan_mem in GB, rows of 500 real requests): site defaults, spikes instead of curves."""
 
-ATTEMPTS_OF_RETRIED = ((2, 373), (3, 114), (4, 11), (5, 4), (6, 4), (7, 8), (8, 6), (9, 12), (10, 14), (11, 22), (12, 4))
+ATTEMPTS_OF_RETRIED = (
+    (2, 373),
+    (3, 114),
+    (4, 11),
+    (5, 4),
+    (6, 4),
+    (7, 8),
+    (8, 6),
+    (9, 12),
+    (10, 14),
+    (11, 22),
+    (12, 4),
+)
 """(rows, instances): how often a retried instance was started, in 18,229 real rows."""
 
 RETRIED_SHARE = 741 / 24_040
@@ -85,7 +97,9 @@ GPU_USE_ZERO_SHARE = 0.345
 GPU_USE_OVER_PLAN_SHARE = 0.021
 
 CPU_USE = Curve.through(
-    ((0.05, 3.0), (0.25, 45.0), (0.5, 112.0), (0.75, 300.0), (0.87, 600.0), (0.95, 1_100.0), (0.99, 2_200.0)), least=0.3, most=4_000.0
+    ((0.05, 3.0), (0.25, 45.0), (0.5, 112.0), (0.75, 300.0), (0.87, 600.0), (0.95, 1_100.0), (0.99, 2_200.0)),
+    least=0.3,
+    most=4_000.0,
 )
 """Lifetime cpu_usage of a worker in percent of a core, near the notebook's task sums; 15 % exceed the common request of 600."""
 
@@ -113,7 +127,9 @@ def _rows(name: str) -> list[dict[str, str]]:
 def machine_classes() -> tuple[MachineClass, ...]:
     """Every kind of machine of the real fleet, in the order of its own machine table."""
     return tuple(
-        MachineClass(row["gpu_type"], int(row["machines"]), int(row["cap_cpu"]), int(row["cap_mem"]), int(row["cap_gpu"]))
+        MachineClass(
+            row["gpu_type"], int(row["machines"]), int(row["cap_cpu"]), int(row["cap_mem"]), int(row["cap_gpu"])
+        )
         for row in _rows("pai2020_machines.csv")
     )
 

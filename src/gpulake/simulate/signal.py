@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpulake.simulate.activity import Activity
-from gpulake.simulate.curves import Floats, Ints
+from gpulake.simulate.curves import Flags, Floats, Ints
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.fleet import Machines
 from gpulake.simulate.instances import Rows
@@ -66,13 +65,15 @@ def draw_hosts(machines: Machines, dice: Dice) -> Host:
     rng = dice.on("hosts")
     names = [MACHINE_TYPES[number] for number in machines.gpu_type]
     base = np.array([_BASE_CPU_PCT[name] for name in names]) * np.exp(0.3 * rng.standard_normal(len(names)))
-    kernel = np.clip(np.array([_KERNEL_SHARE[name] for name in names]) * np.exp(0.15 * rng.standard_normal(len(names))), 0.05, 0.6)
+    kernel = np.clip(
+        np.array([_KERNEL_SHARE[name] for name in names]) * np.exp(0.15 * rng.standard_normal(len(names))), 0.05, 0.6
+    )
     iowait = 0.0029 * np.exp(0.55 * rng.standard_normal(len(names)))
     return Host(base, kernel, iowait)
 
 
 def sweep(
-    rows: Rows, tasks: Tasks, usage: Usage, observed: NDArray[np.bool_], *, machines: Machines, hosts: Host, activity: Activity
+    rows: Rows, tasks: Tasks, usage: Usage, observed: Flags, *, machines: Machines, hosts: Host, activity: Activity
 ) -> Iterator[tuple[MachineHours, Means]]:
     """Yield the true hours and the observed spans' means, a few machines at a time."""
     placed = np.flatnonzero(rows.start_s >= 0)
@@ -82,7 +83,10 @@ def sweep(
     first = 0
     while first < len(machines):
         last = first + 1
-        while last < len(machines) and 2 * (bounds[last + 1] - bounds[first]) + (last + 1 - first) * hours < _EVENTS_AT_A_TIME:
+        while (
+            last < len(machines)
+            and 2 * (bounds[last + 1] - bounds[first]) + (last + 1 - first) * hours < _EVENTS_AT_A_TIME
+        ):
             last += 1
         members = placed[bounds[first] : bounds[last]]
         yield _Sweep(rows, members, first=first, last=last, activity=activity).integrate(
@@ -110,7 +114,7 @@ class _Sweep:
             )
         )
         # The event's own number in the low bits makes every key different, so the order never depends on the sorting method
-        bits = int(len(moments)).bit_length()
+        bits = len(moments).bit_length()
         keys = np.sort((moments << bits) | np.arange(len(moments)))
         self._order = keys & ((1 << bits) - 1)
         at = keys >> bits
@@ -135,7 +139,7 @@ class _Sweep:
         result: Floats | Ints = sums.reshape(-1, self._hours + 1)[:, :-1].ravel()
         return result
 
-    def _over(self, values: Floats, seen: NDArray[np.bool_]) -> Floats:
+    def _over(self, values: Floats, seen: Flags) -> Floats:
         """Mean of a rate, given as its integral per moment, over each seen member's span."""
         total = np.concatenate(([0.0], np.cumsum(values)))
         members = self._members[seen]
@@ -144,7 +148,7 @@ class _Sweep:
         return np.where(result < 1e-7, 0.0, result)
 
     def integrate(
-        self, tasks: Tasks, usage: Usage, observed: NDArray[np.bool_], *, machines: Machines, hosts: Host
+        self, tasks: Tasks, usage: Usage, observed: Flags, *, machines: Machines, hosts: Host
     ) -> tuple[MachineHours, Means]:
         """Integrate everything that the truth and the metric table need."""
         members, seconds = self._members, self._seconds

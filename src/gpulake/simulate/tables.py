@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gpulake.simulate import reference
-from gpulake.simulate.curves import Floats, Ints, choose
+from gpulake.simulate.curves import Flags, Floats, Ints, choose
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.fleet import Machines
 from gpulake.simulate.identifiers import Names
@@ -54,12 +54,12 @@ def writing(out: Path) -> Iterator[Writer]:
         yield Writer({table: stack.enter_context((out / f"{table}.csv").open("wb")) for table in TABLES})
 
 
-def masked(values: NDArray[np.generic], shown: NDArray[np.bool_]) -> pl.Series:
+def masked(values: NDArray[np.generic], shown: Flags) -> pl.Series:
     """A column that is empty where it is not shown."""
     return pl.select(pl.when(pl.Series(shown)).then(pl.Series(values))).to_series()
 
 
-def text_time(seconds: Ints, shown: NDArray[np.bool_]) -> pl.Series:
+def text_time(seconds: Ints, shown: Flags) -> pl.Series:
     """Seconds as the trace writes them, `4550879.0`."""
     return masked(seconds.astype(np.float64), shown)
 
@@ -84,9 +84,9 @@ class JobsShown:
 
     end_s: Ints
     task_end_s: Ints
-    ends: NDArray[np.bool_]
-    task_ends: NDArray[np.bool_]
-    tagged: NDArray[np.bool_]
+    ends: Flags
+    task_ends: Flags
+    tagged: Flags
     workload: Ints
 
 
@@ -100,7 +100,9 @@ def show_jobs(jobs: Jobs, tasks: Tasks, rows: Rows, submit_s: Ints, dice: Dice) 
     for status in (FAILED, RUNNING, WAITING):
         name = STATUSES[status]
         inside = np.flatnonzero(jobs.status == status)
-        share = count_of("pai_job_table", f"status={name} with end_time") / count_of("pai_job_table", f"status={name} rows")
+        share = count_of("pai_job_table", f"status={name} with end_time") / count_of(
+            "pai_job_table", f"status={name} rows"
+        )
         ends[inside[choose(rng.random(len(inside)), round(share * len(inside)))]] = True
     # A job that waits for ever has no last instance: what ends it is someone giving up
     job_end = np.where(job_end < 0, submit_s + rng.integers(60, 86_400, len(jobs)), job_end)
@@ -109,7 +111,7 @@ def show_jobs(jobs: Jobs, tasks: Tasks, rows: Rows, submit_s: Ints, dice: Dice) 
     return JobsShown(job_end, task_end, ends, task_ends, *_tags(jobs, dice))
 
 
-def _tags(jobs: Jobs, dice: Dice) -> tuple[NDArray[np.bool_], Ints]:
+def _tags(jobs: Jobs, dice: Dice) -> tuple[Flags, Ints]:
     rng = dice.on("tags")
     share = reference.EXTRA_TASK_COUNTS["jobs with a group row"] / count_of("pai_job_table", "rows")
     tagged = choose(rng.random(len(jobs)), round(share * len(jobs)))
@@ -197,12 +199,13 @@ def write_strays(writer: Writer, names: Names, scale: float, dice: Dice) -> None
     lost = np.arange(number)
     nothing = pl.Series([None] * number, dtype=pl.String)
     users = dice.on("strays").integers(0, 40, number)
-    writer.write("pai_group_tag_table", (names.of("lost", lost), names.of("user", users), nothing, names.of("group", lost), nothing))
+    writer.write(
+        "pai_group_tag_table",
+        (names.of("lost", lost), names.of("user", users), nothing, names.of("group", lost), nothing),
+    )
 
 
-def write_instances(
-    writer: Writer, rows: Rows, tasks: Tasks, shown: Shown, *, part: slice, names: Names
-) -> None:
+def write_instances(writer: Writer, rows: Rows, tasks: Tasks, shown: Shown, *, part: slice, names: Names) -> None:
     """Write a run of instance rows; what never started has neither worker nor machine."""
     task = rows.task[part]
     job = tasks.job[task]

@@ -5,21 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpulake.simulate import reference
-from gpulake.simulate.curves import Curve, Floats, Ints, apportion, choose, deal, fit_table, ranks
+from gpulake.simulate.curves import Curve, Flags, Floats, Ints, deal, fit_table, ranks
 from gpulake.simulate.dice import Dice
 from gpulake.simulate.population import FAILED, RUNNING, TERMINATED, WAITING, Jobs, Window
 from gpulake.simulate.reference import GPU_TYPES, PLAN_GPU, count_of
 
 ROLES = (
-    *("tensorflow", "worker", "ps", "PyTorchWorker", "DecoderWorker", "ReduceTask", "evaluator", "chief", "xComputeWorker"),
-    *("TensorboardTask", "JupyterTask", "OssToVolumeWorker", "TVMTuneMain", "MWorker", "LeadingWorker", "OpenmpiWorker"),
+    *(
+        "tensorflow",
+        "worker",
+        "ps",
+        "PyTorchWorker",
+        "DecoderWorker",
+        "ReduceTask",
+        "evaluator",
+        "chief",
+        "xComputeWorker",
+    ),
+    *(
+        "TensorboardTask",
+        "JupyterTask",
+        "OssToVolumeWorker",
+        "TVMTuneMain",
+        "MWorker",
+        "LeadingWorker",
+        "OpenmpiWorker",
+    ),
     "OpenmpiTracker",
 )
 _CPU_ROLES = {"ps", "ReduceTask", "OpenmpiTracker"}
-_SIZE_BUMP = {"worker": 1.5, "DecoderWorker": 2.6, "MWorker": 1.0, "ps": 0.2, "tensorflow": -1.3, "evaluator": -9.0, "chief": -9.0}
+_SIZE_BUMP = {
+    "worker": 1.5,
+    "DecoderWorker": 2.6,
+    "MWorker": 1.0,
+    "ps": 0.2,
+    "tensorflow": -1.3,
+    "evaluator": -9.0,
+    "chief": -9.0,
+}
 
 _GPU_JOBS = (
     (("tensorflow",), 560_000),
@@ -53,7 +78,7 @@ class Tasks:
 
     job: Ints
     role: Ints
-    leads: NDArray[np.bool_]
+    leads: Flags
     gpu_type: Ints
     plan_gpu: Ints
     plan_cpu: Floats
@@ -92,13 +117,23 @@ def draw_tasks(jobs: Jobs, gpus_by_type: Floats, window: Window, dice: Dice) -> 
         dice=dice,
     )
     tasks = Tasks(
-        job, role, leads, gpu_type, plan_gpu, plan_cpu, plan_mem, inst_num, np.zeros(len(job), dtype=np.int64), wait_s, run_s
+        job,
+        role,
+        leads,
+        gpu_type,
+        plan_gpu,
+        plan_cpu,
+        plan_mem,
+        inst_num,
+        np.zeros(len(job), dtype=np.int64),
+        wait_s,
+        run_s,
     )
     jobs = _settle_ends(jobs, tasks, window, dice)
     return jobs, replace(tasks, status=_task_statuses(jobs, tasks, dice))
 
 
-def _expand(jobs: Jobs, dice: Dice) -> tuple[Ints, Ints, NDArray[np.bool_], NDArray[np.bool_]]:
+def _expand(jobs: Jobs, dice: Dice) -> tuple[Ints, Ints, Flags, Flags]:
     """Tasks of each job: its index, role, whether it leads the job, whether it asks for no GPU."""
     rng = dice.on("templates")
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
@@ -111,10 +146,10 @@ def _expand(jobs: Jobs, dice: Dice) -> tuple[Ints, Ints, NDArray[np.bool_], NDAr
         (_CPU_JOBS, np.flatnonzero(jobs.cpu_only), len(_GPU_JOBS)),
     ):
         kind[members] = first + deal(score[members], np.array([count for _, count in templates], dtype=np.float64))
-    templates = [names for names, _ in (*_GPU_JOBS, *_CPU_JOBS)]
-    length = np.array([len(names) for names in templates])
-    roles = np.zeros((len(templates), int(length.max())), dtype=np.int64)
-    for number, names in enumerate(templates):
+    names_of = [names for names, _ in (*_GPU_JOBS, *_CPU_JOBS)]
+    length = np.array([len(names) for names in names_of])
+    roles = np.zeros((len(names_of), int(length.max())), dtype=np.int64)
+    for number, names in enumerate(names_of):
         roles[number, : len(names)] = [ROLES.index(name) for name in names]
     lengths = length[kind]
     job = np.repeat(np.arange(len(jobs)), lengths)
@@ -124,7 +159,7 @@ def _expand(jobs: Jobs, dice: Dice) -> tuple[Ints, Ints, NDArray[np.bool_], NDAr
     return job, role, place == 0, cpu
 
 
-def _devices(group: Ints, cpu: NDArray[np.bool_], dice: Dice) -> tuple[Ints, Ints]:
+def _devices(group: Ints, cpu: Flags, dice: Dice) -> tuple[Ints, Ints]:
     """GPU type and plan_gpu of each task (NO_GPU and 0 for CPU-only): both margins exact, jobs of a group mostly alike."""
     rng = dice.on("devices")
     asks = np.flatnonzero(~cpu)
@@ -132,11 +167,13 @@ def _devices(group: Ints, cpu: NDArray[np.bool_], dice: Dice) -> tuple[Ints, Int
     plans = np.array(reference.TASKS_BY_PLAN_GPU, dtype=np.float64)
     plan_gpu = np.array(PLAN_GPU)
     prior = np.ones((len(types), len(plans)))
-    two_gpus = [GPU_TYPES.index("T4"), GPU_TYPES.index("P100")]
+    two_gpus = np.array([GPU_TYPES.index("T4"), GPU_TYPES.index("P100")])
     prior[np.ix_(two_gpus, np.flatnonzero(plan_gpu > 200))] = 0.0
     prior[GPU_TYPES.index("P100"), plan_gpu == 100] = 5.0
     for strong, most in (("V100", 10.0), ("V100M32", 40.0)):
-        prior[GPU_TYPES.index(strong)] *= np.select([plan_gpu > 200, plan_gpu == 200, plan_gpu == 100], [most, 4.0, 2.0], 0.3)
+        prior[GPU_TYPES.index(strong)] *= np.select(
+            [plan_gpu > 200, plan_gpu == 200, plan_gpu == 100], [most, 4.0, 2.0], 0.3
+        )
     table = fit_table(prior * plans, (((1,), plans / plans.sum()), ((0,), types / types.sum())))
     by_group = rng.random(int(group.max()) + 1)
     score = by_group[group[asks]] + 0.01 * rng.standard_normal(len(asks))
@@ -158,7 +195,9 @@ def _sizes(jobs: Jobs, job: Ints, role: Ints, plan_gpu: Ints, gpu_type: Ints, di
     low = np.array([1, *(size for size, _ in grid[:-1])])
     high = np.array([2, *(size for size, _ in grid[1:])])
     mean = (high - low) / np.log(high / low)
-    weights = np.concatenate(([single], np.maximum(-np.diff([share for _, share in grid]), 0.0) * real_instances / mean[1:]))
+    weights = np.concatenate(
+        ([single], np.maximum(-np.diff([share for _, share in grid]), 0.0) * real_instances / mean[1:])
+    )
     # The smallest gangs take what the digitised curve leaves over, so that the number of tasks is right
     weights[1] = max(real_tasks - weights[0] - weights[2:].sum(), weights[1] * 0.5)
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
@@ -167,7 +206,7 @@ def _sizes(jobs: Jobs, job: Ints, role: Ints, plan_gpu: Ints, gpu_type: Ints, di
     score += np.where(gpu_type == GPU_TYPES.index("P100"), 0.7, 0.0) - np.where(plan_gpu > 200, 1.2, 0.0)
     score += np.select([jobs.status[job] == WAITING, jobs.status[job] == RUNNING], [0.8, -0.4], 0.0)
     bucket = deal(score, weights)
-    sizes = np.floor(low[bucket] * (high / low)[bucket] ** rng.random(len(job))).astype(np.int64)
+    sizes: Ints = np.floor(low[bucket] * (high / low)[bucket] ** rng.random(len(job))).astype(np.int64)
     # One instance in nine sits in a task of exactly 100: the curve falls by eleven points between 98 and 103
     sizes[low[bucket] == 98] = 100
     most = _LARGEST_TASK_GPUS * 100 // np.maximum(plan_gpu, 1)
@@ -187,7 +226,9 @@ def _host_requests(group: Ints, plan_gpu: Ints, dice: Dice) -> tuple[Floats, Flo
     score = by_group[group] + 0.2 * rng.standard_normal(len(group)) + np.where(plan_gpu > 100, 2.5, 0.0)
     pair = deal(score, pairs[:, 2])
     plan_cpu = pairs[pair, 0].copy()
-    zero = max(1, round(count_of("pai_task_table", "plan_cpu equal to 0") * len(group) / count_of("pai_task_table", "rows")))
+    zero = max(
+        1, round(count_of("pai_task_table", "plan_cpu equal to 0") * len(group) / count_of("pai_task_table", "rows"))
+    )
     plan_cpu[rng.permutation(len(group))[:zero]] = 0.0
     return plan_cpu, pairs[pair, 1]
 
@@ -195,7 +236,9 @@ def _host_requests(group: Ints, plan_gpu: Ints, dice: Dice) -> tuple[Floats, Flo
 def _waits(gpu_type: Ints, plan_gpu: Ints, dice: Dice) -> Ints:
     """Seconds from submission to the first start, meeting the figures by GPU type and by share class at once."""
     rng = dice.on("waits")
-    edges = np.unique(np.round(np.concatenate((np.arange(1, 24), np.geomspace(25, 330_000, 40))))) - 0.5
+    edges: Floats = (
+        np.unique(np.round(np.concatenate((np.arange(1, 24), np.geomspace(25, 330_000, 40))))).astype(np.float64) - 0.5
+    )
     gpu = gpu_type >= 0
     share_class = np.searchsorted([25, 50, 100, 101], plan_gpu, side="right")
     cell = np.where(gpu, gpu_type * 5 + share_class, 0)
@@ -227,7 +270,7 @@ def _run_times(
     jobs: Jobs,
     *,
     job: Ints,
-    leads: NDArray[np.bool_],
+    leads: Flags,
     gpu_type: Ints,
     inst_num: Ints,
     plan_gpu: Ints,
@@ -257,11 +300,10 @@ def _run_times(
     return _polled(runs, rng)
 
 
-def _runs_within(
-    curve: Curve, score: Floats, failed: NDArray[np.bool_], width: Floats, gpus: Floats, held_gpu_s: float
-) -> Floats:
+def _runs_within(curve: Curve, score: Floats, failed: Flags, width: Floats, gpus: Floats, held_gpu_s: float) -> Floats:
     """Run times by rank, wide gangs shorter (or longer) as needed for the type's tasks to hold about that many GPU-seconds."""
     low, high = -0.6, 1.2
+    runs = _ranked_runs(curve, score, failed)
     for _ in range(_LOAD_STEPS):
         slope = (low + high) / 2
         runs = _ranked_runs(curve, score - slope * width, failed)
@@ -269,7 +311,7 @@ def _runs_within(
     return runs
 
 
-def _ranked_runs(curve: Curve, score: Floats, failed: NDArray[np.bool_]) -> Floats:
+def _ranked_runs(curve: Curve, score: Floats, failed: Flags) -> Floats:
     runs = np.empty(len(score))
     runs[~failed] = curve.quantile(ranks(score[~failed]))
     runs[failed] = curve.quantile(ranks(score[failed])) * (
@@ -285,7 +327,11 @@ _LOAD_STEPS = 7
 _LARGE_SHARE = 0.1
 """A task that asks for more than this share of its type's GPUs at once runs the shorter for it: no task blocks a small fleet for days."""
 
-_CPU_RUN_S = Curve.through(((0.1, 12.0), (0.3, 40.0), (0.5, 240.0), (0.75, 2_000.0), (0.9, 9_000.0), (0.98, 40_000.0)), least=8.0, most=200_000.0)
+_CPU_RUN_S = Curve.through(
+    ((0.1, 12.0), (0.3, 40.0), (0.5, 240.0), (0.75, 2_000.0), (0.9, 9_000.0), (0.98, 40_000.0)),
+    least=8.0,
+    most=200_000.0,
+)
 
 
 def _polled(seconds: Floats, rng: np.random.Generator) -> Ints:
@@ -305,7 +351,9 @@ def _settle_ends(jobs: Jobs, tasks: Tasks, window: Window, dice: Dice) -> Jobs:
         (RUNNING, np.maximum.reduceat(start_s + tasks.run_s, first) >= window.end_s),
     ):
         cut = np.flatnonzero(reached & (status != open_status) & (status != WAITING))
-        spare = dice.on(f"swaps {open_status}").permutation(np.flatnonzero((status == open_status) & ~reached))[: len(cut)]
+        spare = dice.on(f"swaps {open_status}").permutation(np.flatnonzero((status == open_status) & ~reached))[
+            : len(cut)
+        ]
         status[spare] = status[cut[: len(spare)]]
         status[cut] = open_status
     return replace(jobs, status=status)

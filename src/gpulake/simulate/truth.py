@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpulake.simulate import reference
@@ -88,10 +87,12 @@ class Days:
     def frame(self) -> pl.DataFrame:
         """One row per local day; `dt` is the date that the offset clock gives, `day` counts from the window's first."""
         day, pct = np.concatenate(self.hourly_day), np.concatenate(self.hourly_pct)
-        p95 = [float(np.quantile(pct[day == one], 0.95)) if (day == one).any() else None for one in range(self.window.days)]
+        p95 = [
+            float(np.quantile(pct[day == one], 0.95)) if (day == one).any() else None for one in range(self.window.days)
+        ]
         epoch_day = (self.window.start_s + reference.UTC_OFFSET_S) // 86_400
-        whole = ("capacity_gpu_s", "allocated_mgpu_s", "active_mgpu_s", "covered_machine_s", "covered_gpu_s")
-        whole = (*whole, "capacity_core_s", "covered_core_s")
+        whole = {"capacity_gpu_s", "allocated_mgpu_s", "active_mgpu_s", "covered_machine_s", "covered_gpu_s"}
+        whole |= {"capacity_core_s", "covered_core_s"}
         frame = pl.DataFrame(
             {
                 "dt": pl.Series(np.arange(self.window.days) + epoch_day, dtype=pl.Int32).cast(pl.Date),
@@ -153,14 +154,22 @@ def row_truth(rows: Rows, tasks: Tasks, usage: Usage, activity: Activity) -> Row
 
 
 def jobs_frame(
-    jobs: Jobs, tasks: Tasks, rows: Rows, amounts: RowTruth, submit_s: Ints, *, window: Window, part: slice, names: Names
+    jobs: Jobs,
+    tasks: Tasks,
+    rows: Rows,
+    amounts: RowTruth,
+    submit_s: Ints,
+    *,
+    window: Window,
+    part: slice,
+    names: Names,
 ) -> pl.DataFrame:
     """One row per job, with the waits and ends that the trace hides; null where nothing started, or nothing ended yet."""
     first_row = np.searchsorted(rows.task, tasks.first_of_job[part.start : part.stop])
     last_row = len(rows) if part.stop >= len(jobs) else int(np.searchsorted(rows.task, tasks.first_of_job[part.stop]))
     inside = slice(int(first_row[0]), last_row)
     local = first_row - first_row[0]
-    start = rows.start_s[inside]
+    start = rows.start_s[inside].astype(np.int64)  # wide enough for the sentinel below
     started = np.minimum.reduceat(np.where(start < 0, np.iinfo(np.int64).max, start), local)
     ended = np.maximum.reduceat(rows.end_s[inside], local)
     ran, done = ended >= 0, (ended >= 0) & (ended < window.end_s)
@@ -184,7 +193,9 @@ def jobs_frame(
     )
 
 
-def user_days_frame(jobs: Jobs, tasks: Tasks, rows: Rows, usage: Usage, activity: Activity, names: Names) -> pl.DataFrame:
+def user_days_frame(
+    jobs: Jobs, tasks: Tasks, rows: Rows, usage: Usage, activity: Activity, names: Names
+) -> pl.DataFrame:
     """One row per user and local day: runs are cut at midnight first."""
     window = activity.window
     users = int(jobs.user.max()) + 1
@@ -222,7 +233,9 @@ def user_days_frame(jobs: Jobs, tasks: Tasks, rows: Rows, usage: Usage, activity
     )
 
 
-def instances_frame(rows: Rows, tasks: Tasks, amounts: RowTruth, *, part: slice, machine_names: pl.Series) -> pl.DataFrame:
+def instances_frame(
+    rows: Rows, tasks: Tasks, amounts: RowTruth, *, part: slice, machine_names: pl.Series
+) -> pl.DataFrame:
     """One row per row of the instance table that really ran: where, when, on how much; `instance_row` counts its lines from 1."""
     members = part.start + np.flatnonzero(rows.start_s[part] >= 0)
     plan = tasks.plan_gpu[rows.task[members]]
@@ -257,5 +270,3 @@ def faults_frame(faults: tuple[Fault, ...], names: Names) -> pl.DataFrame:
             "magnitude": pl.Series([fault.magnitude for fault in faults], dtype=pl.Float64),
         }
     )
-
-

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpulake.simulate import reference
 from gpulake.simulate.activity import Activity
-from gpulake.simulate.curves import Floats, Ints, choose, ranks
+from gpulake.simulate.curves import Flags, Floats, Ints, choose, ranks
 from gpulake.simulate.dice import Dice
+from gpulake.simulate.faults import FLEET, Fault
 from gpulake.simulate.instances import Rows
 from gpulake.simulate.population import Jobs
 from gpulake.simulate.tasks import Tasks
@@ -19,6 +19,8 @@ PER_PERCENT = 1_000_000
 """Rates are whole millionths of a percent: sums over a machine come back to exactly zero when the last instance ends."""
 
 _BURST_USE_PCT = 88.0
+_USE_BUMP = np.array((0.0, 0.15, 0.6, 0.9, 1.8))
+"""Work on stronger cards uses more of them: median machine_gpu per GPU in real rows, in the order of GPU_TYPES."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,13 @@ class Usage:
         return result
 
 
-def draw_usage(rows: Rows, jobs: Jobs, tasks: Tasks, activity: Activity, dice: Dice) -> Usage:
-    """Draw every placed row's use: lifetime means meet the sensor table's distribution, 2.1 % above what was asked."""
+def draw_usage(
+    rows: Rows, jobs: Jobs, tasks: Tasks, activity: Activity, dice: Dice, *, faults: tuple[Fault, ...] = ()
+) -> Usage:
+    """Draw every placed row's use: lifetime means meet the sensor table's distribution, 2.1 % above what was asked.
+
+    What runs through a fault that cuts use follows the machine's activity, so that the fault reaches it.
+    """
     rng = dice.on("use")
     placed = rows.start_s >= 0
     on_gpu = np.flatnonzero(placed & (tasks.gpu_type[rows.task] >= 0))
@@ -59,12 +66,14 @@ def draw_usage(rows: Rows, jobs: Jobs, tasks: Tasks, activity: Activity, dice: D
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
     score = by_group[jobs.group[tasks.job[task]]] + 0.5 * rng.standard_normal(len(on_gpu), dtype=np.float32)
     # Long runs are the ones that compute, and more is used of more
-    score = score + 0.30 * np.log(length) + 0.75 * np.log(np.minimum(asked, 200.0))
+    score = score + 0.30 * np.log(length) + 0.75 * np.log(np.minimum(asked, 200.0)) + _USE_BUMP[tasks.gpu_type[task]]
     share = ranks(score)
     wanted = np.where(share < reference.GPU_USE_ZERO_SHARE, 0.0, reference.GPU_USE.quantile(share))
     wanted = np.where(jobs.burst[tasks.job[task]], np.minimum(asked, 100.0) * _BURST_USE_PCT / 100, wanted)
-    over = _over_users(wanted, asked, rng)
-    live = activity.until(rows.machine[on_gpu], rows.end_s[on_gpu]) - activity.until(rows.machine[on_gpu], rows.start_s[on_gpu])
+    over = _over_users(wanted, asked, rng) & ~_cut_by(faults, rows, on_gpu)
+    live = activity.until(rows.machine[on_gpu], rows.end_s[on_gpu]) - activity.until(
+        rows.machine[on_gpu], rows.start_s[on_gpu]
+    )
     mean_activity = np.maximum(live / length, 0.05)
     amounts = [np.zeros(len(rows), dtype=np.int64) for _ in range(3)]
     swinging, steady, within = amounts
@@ -74,7 +83,17 @@ def draw_usage(rows: Rows, jobs: Jobs, tasks: Tasks, activity: Activity, dice: D
     return Usage(swinging, steady, within, _cpu_use(rows, jobs, tasks, placed, dice))
 
 
-def _over_users(wanted: Floats, asked: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _cut_by(faults: tuple[Fault, ...], rows: Rows, members: Ints) -> Flags:
+    """Members that run while a fault cuts the use of their machine."""
+    cut = np.zeros(len(members), dtype=bool)
+    for fault in faults:
+        if fault.cuts_use:
+            meets = (rows.start_s[members] < fault.end_s) & (rows.end_s[members] > fault.start_s)
+            cut |= meets & (True if fault.machine == FLEET else rows.machine[members] == fault.machine)
+    return cut
+
+
+def _over_users(wanted: Floats, asked: Floats, rng: np.random.Generator) -> Flags:
     """Rows that use more than they asked for: the published 2.1 %, among those whose draw exceeds the request."""
     exceeding = np.flatnonzero((wanted > asked) & (asked < 100))
     count = round(reference.GPU_USE_OVER_PLAN_SHARE * len(wanted))
@@ -83,38 +102,43 @@ def _over_users(wanted: Floats, asked: Floats, rng: np.random.Generator) -> NDAr
     return over
 
 
-def _cpu_use(rows: Rows, jobs: Jobs, tasks: Tasks, placed: NDArray[np.bool_], dice: Dice) -> Floats:
+def _cpu_use(rows: Rows, jobs: Jobs, tasks: Tasks, placed: Flags, dice: Dice) -> Floats:
     """Percent of a core, lifetime mean: steady over the run."""
     rng = dice.on("cpu use")
     inside = np.flatnonzero(placed)
     task = rows.task[inside]
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
     score = by_group[jobs.group[tasks.job[task]]] + 0.6 * rng.standard_normal(len(inside), dtype=np.float32)
-    score = score + 0.35 * np.log(np.maximum(tasks.plan_cpu[task], 20.0) / 600) + 0.15 * np.log(np.maximum(tasks.plan_gpu[task], 10))
+    score = (
+        score
+        + 0.35 * np.log(np.maximum(tasks.plan_cpu[task], 20.0) / 600)
+        + 0.15 * np.log(np.maximum(tasks.plan_gpu[task], 10))
+    )
     result = np.zeros(len(rows))
     result[inside] = np.round(reference.CPU_USE.quantile(ranks(score)), 3)
     return result
 
 
-def with_sensor(rows: Rows, worker_row: Ints, dice: Dice) -> NDArray[np.bool_]:
+def with_sensor(rows: Rows, worker_row: Ints, dice: Dice) -> Flags:
     """Rows whose worker has a sensor row: 40 % of all, one per worker name."""
     share = reference.count_of("pai_sensor_table", "rows") / reference.count_of("pai_instance_table", "rows")
-    return _dealt(rows, worker_row, share, dice, topic="sensors", ended=False)
+    return _dealt(rows, worker_row, share, dice, topic="sensors")
 
 
-def with_metric(rows: Rows, worker_row: Ints, dice: Dice, *, end_s: int) -> NDArray[np.bool_]:
+def with_metric(rows: Rows, worker_row: Ints, dice: Dice, *, end_s: int) -> Flags:
     """Rows whose worker has a machine_metric row: 27 % of all, a third of those of finished jobs."""
     share = reference.count_of("pai_machine_metric", "rows") / reference.count_of("pai_instance_table", "rows")
-    return _dealt(rows, worker_row, share, dice, topic="metrics", ended=True) & (rows.end_s < end_s)
+    return _dealt(rows, worker_row, share, dice, topic="metrics", before_s=end_s)
 
 
-def _dealt(rows: Rows, worker_row: Ints, share: float, dice: Dice, *, topic: str, ended: bool) -> NDArray[np.bool_]:
+def _dealt(rows: Rows, worker_row: Ints, share: float, dice: Dice, *, topic: str, before_s: int | None = None) -> Flags:
     rng = dice.on(topic)
     possible = (rows.start_s >= 0) & (worker_row == np.arange(len(rows)))
-    if ended:
-        possible &= rows.end_s > rows.start_s
+    if before_s is not None:
+        possible &= (rows.end_s > rows.start_s) & (rows.end_s < before_s)
     by_task = rng.random(int(rows.task.max()) + 1, dtype=np.float32)
     score = by_task[rows.task] + rng.random(len(rows), dtype=np.float32)
     # Finished work is recorded more often than what was lost: 44 % against 40 % over all rows
     score = np.where(rows.status == 0, score + 0.25, score)
-    return choose(np.where(possible, score, -1.0), round(share * len(rows))) & possible
+    dealt: Flags = choose(np.where(possible, score, -1.0), round(share * len(rows))) & possible
+    return dealt

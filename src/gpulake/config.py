@@ -68,6 +68,8 @@ def _read(file: Path) -> dict[str, object]:
         raise UsageError(
             f"unknown setting {unknown[0]!r}.", where=str(file), do="use: lake, clusters.<name>.time_zone, .time_basis"
         )
+    if not isinstance(written.get("lake", ""), str):
+        raise UsageError("lake must be a text.", where=str(file), do='write lake = "FOLDER"')
     return written
 
 
@@ -93,7 +95,7 @@ def _check_zone(zone: str | None, where: str) -> None:
         return
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:  # "Asia" alone is a folder
         raise UsageError(
             f"unknown time_zone {zone!r}.", where=where, do="use an IANA name, as Asia/Shanghai"
         ) from error

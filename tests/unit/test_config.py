@@ -1,0 +1,99 @@
+"""Settings: every value can be traced to where it was read, and a wrong one is told with its place."""
+
+from __future__ import annotations
+
+import runpy
+
+import pytest
+
+from gpulake import config
+from gpulake.errors import UsageError
+
+
+def write(folder, text):
+    (folder / "gpulake.toml").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "file", "lake", "origin"),
+    [
+        ("o", "e", "f", "o", "--lake"),
+        (None, "e", "f", "e", "environment GPULAKE_LAKE"),
+        (None, "", "f", "f", "gpulake.toml"),
+        (None, None, "f", "f", "gpulake.toml"),
+        (None, None, None, "lake", "default"),
+        ("o", None, None, "o", "--lake"),
+    ],
+)
+def test_the_nearest_word_wins_and_says_where_it_stood(tmp_path, monkeypatch, option, environment, file, lake, origin):
+    """Somebody whose lake is "not there" must learn which setting named it."""
+    monkeypatch.chdir(tmp_path)
+    if file:
+        write(tmp_path, f'lake = "{file}"\n')
+    environ = {} if environment is None else {"GPULAKE_LAKE": environment}
+    read = config.load(environ, lake=option and tmp_path / option)
+
+    assert tmp_path / lake == read.lake
+    assert read.origins["lake"].endswith(origin)
+
+
+def test_a_lake_in_the_file_lies_beside_the_file(tmp_path):
+    """A settings file moves with its project, whatever the working folder."""
+    write(tmp_path, 'lake = "deep/lake"\n')
+
+    assert tmp_path / "deep" / "lake" == config.load({}, folder=tmp_path).lake
+
+
+def test_clusters_keep_their_settings_and_origin(tmp_path):
+    """A second cluster may stand in another zone than its source's own."""
+    write(tmp_path, '[clusters.ours]\ntime_zone = "Europe/Berlin"\ntime_basis = "real"\n')
+    read = config.load({}, folder=tmp_path)
+
+    assert config.ClusterSettings("Europe/Berlin", "real") == read.cluster("ours")
+    assert config.ClusterSettings() == read.cluster("another")
+    assert str(tmp_path / "gpulake.toml") == read.origins["clusters.ours"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("lake = ", "gpulake.toml cannot be read"),
+        ('laek = "x"\n', "unknown setting 'laek'"),
+        ("clusters = 3\n", "clusters must be a table"),
+        ("[clusters]\nours = 1\n", "unknown cluster setting"),
+        ('[clusters.ours]\nzone = "UTC"\n', "unknown cluster setting"),
+        ('[clusters.ours]\ntime_zone = "Mars/Olympus"\n', "unknown time_zone 'Mars/Olympus'"),
+        ('[clusters.ours]\ntime_zone = "../etc/passwd"\n', "unknown time_zone"),
+        ('[clusters.ours]\ntime_zone = ""\n', "unknown time_zone"),
+        ('[clusters.ours]\ntime_zone = "Asia"\n', "unknown time_zone"),
+        ("[clusters.ours]\ntime_zone = 8\n", "unknown time_zone 8"),
+        ('[clusters.ours]\ntime_basis = "guess"\n', "unknown time_basis 'guess'"),
+        ("[clusters.ours]\ntime_basis = [1]\n", "unknown time_basis"),
+        ("lake = 3\n", "lake must be a text"),
+    ],
+)
+def test_a_wrong_setting_is_a_usage_error_with_its_place(tmp_path, text, what):
+    """A typing slip must not be taken for a default without a word, nor end in a traceback."""
+    write(tmp_path, text)
+
+    with pytest.raises(UsageError) as told:
+        config.load({}, folder=tmp_path)
+    assert what in told.value.what
+    assert str(tmp_path / "gpulake.toml") in told.value.where
+    assert told.value.do
+
+
+def test_a_file_of_another_encoding_is_told(tmp_path):
+    """A settings file saved as UTF-16 by an editor is a usage error."""
+    (tmp_path / "gpulake.toml").write_bytes('lake = "x"'.encode("utf-16"))
+
+    with pytest.raises(UsageError, match="cannot be read"):
+        config.load({}, folder=tmp_path)
+
+
+def test_importing_reads_nothing(tmp_path, monkeypatch):
+    """Configuration is read by a call, so a library user decides when."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "broken = ")
+
+    runpy.run_path(config.__file__)

@@ -25,7 +25,7 @@ _QUIET = ("--quiet", "--log-level-file", "info", "--no-write-json", "--no-use-co
 _FAILING_ROWS_SHOWN = 5
 
 
-class Plugin(BasePlugin):  # type: ignore[misc]  # dbt has no types
+class Plugin(BasePlugin):
     """Loads the extensions from the files that their wheels brought: nothing is installed, nothing downloaded."""
 
     def configure_connection(self, conn: Any) -> None:
@@ -53,9 +53,11 @@ class Runner:
             return {"ok": False, "nodes": [], "seconds": 0.0, "error": f"the dbt project is broken: {self._exception}"}
         started = time.monotonic()
         os.environ["GPULAKE_SNAPSHOT"] = str(version or 0)
-        target = "write" if version is None else "pinned"
+        if arguments[0] == "docs":
+            self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
+        os.environ["DBT_TARGET"] = "write" if version is None else "pinned"
         try:
-            outcome = dbtRunner(manifest=self._manifest).invoke([*arguments, "--target", target])
+            outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
         finally:
             _close()
@@ -72,7 +74,10 @@ class Runner:
                 # Views and seeds change only with the project, and a changed project is built in full.
                 return self.invoke(["run", "--exclude", "config.materialized:view", *_QUIET])
             case "test":
-                return self.invoke(["test", "--select", "test_type:data", *_QUIET], version=request["version"])
+                return self.invoke(
+                    ["test", "--select", "test_type:data", "--exclude", "tag:by_hand", *_QUIET],
+                    version=request["version"],
+                )
             case "dbt":
                 return self.invoke(request["arguments"], version=request["version"])
             case unknown:
@@ -109,7 +114,8 @@ def _message(result: Any) -> str:
     """dbt's own message; for a failed data test the first rows that it found."""
     if str(result.status) != "fail" or not getattr(result.node, "compiled_code", None):
         return result.message or ""
-    cursor = DuckDBConnectionManager.env().handle().cursor()
+    environment: Any = DuckDBConnectionManager.env()
+    cursor = environment.handle().cursor()
     found = cursor.execute(result.node.compiled_code)
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
@@ -118,10 +124,11 @@ def _message(result: Any) -> str:
 
 def _close() -> None:
     """Close DuckDB: dbt would keep the lake attached until its next command."""
-    with DuckDBConnectionManager._LOCK:  # noqa: SLF001  # dbt-duckdb offers no other way to close
-        if DuckDBConnectionManager._ENV is not None:  # noqa: SLF001
-            DuckDBConnectionManager._ENV.close()  # noqa: SLF001
-            DuckDBConnectionManager._ENV = None  # noqa: SLF001
+    manager: Any = DuckDBConnectionManager  # dbt-duckdb offers no other way to close
+    with manager._LOCK:  # noqa: SLF001
+        if manager._ENV is not None:  # noqa: SLF001
+            manager._ENV.close()  # noqa: SLF001
+            manager._ENV = None  # noqa: SLF001
 
 
 def _requests() -> queue.Queue[str]:
@@ -138,9 +145,19 @@ def _requests() -> queue.Queue[str]:
 
 
 def main() -> None:
-    """Answer requests until the parent's pipe closes. The reply descriptor is the one argument."""
+    """Answer requests until the parent's pipe closes, or run the one command that stands after `--`."""
+    if sys.argv[1] == "--":
+        runner = Runner()
+        outcome = runner.invoke([*sys.argv[2:]])
+        if outcome["error"]:
+            sys.stderr.write(f"{outcome['error']}\n")
+        sys.exit(0 if outcome["ok"] else 1)
+    _serve(int(sys.argv[1]))
+
+
+def _serve(descriptor: int) -> None:
     lines = _requests()
-    reply_to = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8")
+    reply_to = os.fdopen(descriptor, "w", encoding="utf-8")
     log = os.open(Path(os.environ["DBT_LOG_PATH"]) / "console.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -1,0 +1,34 @@
+{#
+    Several laws of one table in one pass: its grain, columns that are never null, and named conditions that every row
+    meets. Gives one row per broken law, with the number of rows that break it.
+#}
+{% test holds(model, grain=[], not_null=[], checks={}) %}
+with
+
+counted as (
+    select
+        {% if grain -%}
+        count(*) - count(distinct {{ row_hash(grain) }}) as grain_is_unique,
+        {% endif -%}
+        {% for column in not_null -%}
+        count(case when {{ column }} is null then 1 end) as {{ column }}_is_not_null,
+        {% endfor -%}
+        {% for name, condition in checks.items() -%}
+        count(case when not ({{ condition }}) then 1 end) as {{ name }},
+        {% endfor -%}
+        count(*) as all_rows
+    from {{ model }}
+)
+
+{% set laws = (['grain_is_unique'] if grain else []) + checks.keys() | list -%}
+{% for column in not_null %}{% do laws.append(column ~ '_is_not_null') %}{% endfor -%}
+{% for law in laws -%}
+select
+    '{{ law }}' as broken_law,
+    {{ law }} as broken_rows
+from counted
+where {{ law }} > 0
+{% if not loop.last %}union all
+{% endif -%}
+{% endfor -%}
+{% endtest %}

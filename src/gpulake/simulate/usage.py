@@ -19,7 +19,7 @@ PER_PERCENT = 1_000_000
 """Rates are whole millionths of a percent: sums over a machine come back to exactly zero when the last instance ends."""
 
 _BURST_USE_PCT = 88.0
-_USE_BUMP = np.array((0.0, 0.15, 0.6, 0.9, 1.8))
+_USE_BUMP = np.array((0.1, 0.15, 1.3, 1.1, 1.9))
 """Work on stronger cards uses more of them: median machine_gpu per GPU in real rows, in the order of GPU_TYPES."""
 
 

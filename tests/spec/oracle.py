@@ -1,0 +1,83 @@
+"""Utilisation of a day, the slow and obvious way: an array with one place per second, for every machine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from tiny_lake import Case
+
+
+def days_of(case: Case) -> dict[date, tuple[int, int]]:
+    """Every day of the window with its first and last second."""
+    zone = ZoneInfo(case.zone)
+    times = [
+        row[key]
+        for short in ("jobs", "tasks", "instances", "windows")
+        for row in case.source_rows(short)
+        for key in ("start_time", "end_time")
+        if (row.get(key) or 0) > 0
+    ]
+    first, last = (datetime.fromtimestamp(t, zone).date() for t in (min(times), max(times)))
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+    def start(day: date) -> int:
+        return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())
+
+    return {day: (start(day), start(day + timedelta(days=1))) for day in days}
+
+
+def daily(case: Case) -> list[dict[str, object]]:
+    """One row per day, in the columns of gold_cluster_util_daily."""
+    machines = {
+        row["machine"]: (int(row["cap_gpu"] or 0), int(row["cap_cpu"] or 0)) for row in case.source_rows("machines")
+    }
+    by_machine = defaultdict(list)
+    for row in case.source_rows("windows"):
+        start, end = row["start_time"], row["end_time"]
+        if start and end and 0 < start < end:
+            by_machine[row["machine"]].append((int(start), int(end), row["machine_gpu"], row["machine_cpu"]))
+    result = []
+    for day, (first, last) in days_of(case).items():
+        gpu_s = gpu_pct_s = core_s = core_pct_s = 0.0
+        hours: list[float] = []
+        covered_machines = 0
+        for machine, windows in by_machine.items():
+            gpus, cores = machines.get(machine, (0, 0))
+            seconds = last - first
+            n, gpu, weight, weighted, n_cpu, cpu = (np.zeros(seconds) for _ in range(6))
+            for start, end, gpu_pct, cpu_pct in windows:
+                span = slice(max(start - first, 0), max(min(end - first, seconds), 0))
+                if gpu_pct is not None:
+                    n[span] += 1
+                    gpu[span] += gpu_pct
+                    weight[span] += 1 / (end - start)
+                    weighted[span] += gpu_pct / (end - start)
+                if cpu_pct is not None:
+                    n_cpu[span] += 1
+                    cpu[span] += cpu_pct
+            covered_machines += bool((n > 0).any() or (n_cpu > 0).any())
+            known, known_cpu = n > 0, n_cpu > 0
+            gpu_s += gpus * known.sum()
+            gpu_pct_s += (gpu[known] / n[known]).sum() if gpus else 0
+            core_s += cores * known_cpu.sum()
+            core_pct_s += cores * (cpu[known_cpu] / n_cpu[known_cpu]).sum()
+            for hour in range(0, seconds, 3600):
+                part = slice(hour, min(hour + 3600, seconds))
+                seen = known[part]
+                if gpus and seen.any() and seen.sum() * 2 >= len(seen):
+                    hours.append((weighted[part][seen] / weight[part][seen]).sum() / seen.sum() / gpus)
+        capacity = sum(gpus for gpus, _ in machines.values()) * (last - first)
+        result.append({
+            "dt": day,
+            "avg_gpu_util": gpu_pct_s / gpu_s if gpu_s else None,
+            "p95_gpu_util": float(np.percentile(hours, 95)) if hours else None,
+            "avg_cpu_util": core_pct_s / core_s if core_s else None,
+            "coverage_ratio": gpu_s / capacity if capacity else None,
+            "covered_gpu_s": int(gpu_s) if machines else None,
+            "covered_machines": covered_machines,
+            "machine_hours": len(hours),
+        })  # fmt: skip
+    return result

@@ -1,0 +1,154 @@
+"""A lake of hand-written rows: what a landing leaves behind, without files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from gpulake import lake
+from gpulake.sources import gpu_specs, pai2020
+from gpulake.tables import CLUSTERS, LANDINGS, META_TABLES, PUBLISHED_LANDINGS, bronze_tables
+from gpulake.warehouse import Warehouse
+
+BRONZE = {table.name: table for table in bronze_tables([pai2020.SOURCE, gpu_specs.SOURCE])}
+TABLES = {table.name: table for table in pai2020.SOURCE.tables}
+SHORT = {
+    "jobs": ("pai_job_table", {"job": "job_name", "id": "inst_id", "start": "start_time", "end": "end_time"}),
+    "tasks": (
+        "pai_task_table",
+        {"job": "job_name", "task": "task_name", "n": "inst_num", "cpu": "plan_cpu", "mem": "plan_mem", "gpu": "plan_gpu"},
+    ),
+    "instances": (
+        "pai_instance_table",
+        {"job": "job_name", "task": "task_name", "instance": "inst_name", "worker": "worker_name", "start": "start_time",
+         "end": "end_time"},
+    ),
+    "tags": ("pai_group_tag_table", {"id": "inst_id"}),
+    "machines": ("pai_machine_spec", {"gpus": "cap_gpu", "cores": "cap_cpu"}),
+    "windows": (
+        "pai_machine_metric",
+        {"worker": "worker_name", "start": "start_time", "end": "end_time", "gpu": "machine_gpu", "cpu": "machine_cpu"},
+    ),
+}  # fmt: skip
+
+
+def table(text: str) -> list[dict[str, str | None]]:
+    """Rows of a pipe table; an empty cell is null."""
+    lines = [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines() if line.strip()]
+    return [dict(zip(lines[0], [cell or None for cell in line], strict=True)) for line in lines[1:]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cluster: its zone, its rows as pipe tables (`landing` column: which delivery), and what must come out.
+
+    Times are source seconds, or `day hh:mm[:ss]` of the cluster's zone, day 1 being 1970-01-01.
+    """
+
+    name: str
+    breaks: str = ""
+    zone: str = "UTC"
+    first_year: str = "1970-01-01"
+    rows: dict[str, str | list[dict[str, object]]] = field(default_factory=dict)
+    expect: dict[str, str] = field(default_factory=dict)
+
+    def seconds(self, cell: object) -> float | None:
+        if not isinstance(cell, str) or " " not in cell:
+            return None if cell is None else float(cell)
+        local = datetime.fromisoformat(cell).replace(tzinfo=ZoneInfo(self.zone))
+        return local.timestamp()
+
+    def source_rows(self, short: str) -> list[dict[str, object]]:
+        """The rows of one table under the source's own column names."""
+        given = self.rows.get(short, [])
+        name, names = SHORT[short]
+        kinds = {column.name: column.kind for column in TABLES[name].columns}
+        found = []
+        for row in table(given) if isinstance(given, str) else given:
+            full: dict[str, object] = {"landing": int(row.get("landing") or 1)}
+            for key, cell in row.items():
+                column = names.get(key, key)
+                if column in {"start_time", "end_time"}:
+                    full[column] = self.seconds(cell)
+                elif column in kinds:
+                    full[column] = cell if cell is None or kinds[column] == "text" else float(cell)
+            found.append(full)
+        return found
+
+
+class TinyLake:
+    """Adds rows, builds, reads. `order` of landings is the order of `add`."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        self.tables = (*META_TABLES, *BRONZE.values())
+        self._landing_no = 0
+        self._clusters: set[str] = set()
+        with self.writing():
+            pass
+
+    def writing(self):
+        return lake.writing(self.folder, purpose="test", tables=self.tables)
+
+    def add(self, case: Case, *, only_landing: int | None = None) -> None:
+        """Land a case's rows, each table and delivery number as one landing."""
+        with self.writing() as writer, writer.transaction("land"):
+            if case.name not in self._clusters:
+                self._clusters.add(case.name)
+                writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", datetime(2026, 1, 1))])
+            for short, (name, _) in SHORT.items():
+                deliveries = defaultdict(list)
+                for row in case.source_rows(short):
+                    deliveries[row["landing"]].append(row)
+                for number, rows in sorted(deliveries.items()):
+                    if only_landing in {None, number}:
+                        self._land(writer, case.name, name, rows)
+
+    def _land(self, writer, cluster: str, name: str, rows) -> None:
+        self._landing_no += 1
+        landing_id = f"{cluster}/{name}/{self._landing_no}"
+        bronze = BRONZE[TABLES[name].bronze]
+        numbered = [
+            {**row, "landing_id": landing_id, "source_row": number} for number, row in enumerate(rows, start=1)
+        ]
+        kinds = {"varchar": pa.string(), "double": pa.float64(), "bigint": pa.int64()}
+        columns = {key: pa.array([row.get(key) for row in numbered], kinds[kind]) for key, kind in bronze.columns}
+        writer.insert(bronze, pa.table(columns))
+        times = [row[key] for row in rows for key in ("start_time", "end_time") if (row.get(key) or 0) > 0]
+        writer.insert(LANDINGS, [(
+            landing_id, self._landing_no, "pai2020", cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
+            len(rows), len(rows), 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
+            datetime(2026, 1, 1),
+        )])  # fmt: skip
+
+    def build(self, *, full: bool, publish: bool = True) -> None:
+        """Build and test; then count every landing as published."""
+        with Warehouse(self.folder, lock_fd=None) as warehouse:
+            self.build_with(warehouse, full=full, publish=publish)
+
+    def build_with(self, warehouse: Warehouse, *, full: bool, publish: bool = True) -> None:
+        made = warehouse.build(full=full)
+        assert made.ok, made.why()
+        with self.writing() as writer:
+            version = writer.version()
+        tested = warehouse.test(version=version)
+        assert tested.ok, tested.why()
+        if publish:
+            with self.writing() as writer, writer.transaction("publish"):
+                pending = writer.sql(
+                    f"SELECT landing_id FROM {LANDINGS.qualified} "
+                    f"WHERE landing_id NOT IN (SELECT landing_id FROM {PUBLISHED_LANDINGS.qualified})"
+                )["landing_id"].to_pylist()
+                writer.insert(PUBLISHED_LANDINGS, [(1, one) for one in pending])
+
+    def rows(self, query: str, *params: object) -> list[dict[str, object]]:
+        with self.writing() as writer:
+            return writer.sql(query, list(params)).to_pylist()
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, ZoneInfo("UTC")).replace(tzinfo=None)

@@ -19,7 +19,7 @@ def built(tmp_path_factory):
     import test_random_fleets
 
     lake = TinyLake(tmp_path_factory.mktemp("spec") / "lake")
-    for case in (*test_definitions.CASES, *test_random_fleets.FLEETS):
-        lake.add(case)
+    lake.add(*test_definitions.CASES, *test_random_fleets.FLEETS)
     lake.build(full=True)
-    return lake
+    yield lake
+    lake.close()

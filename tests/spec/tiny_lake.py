@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -88,25 +89,31 @@ class TinyLake:
         self.tables = (*META_TABLES, *BRONZE.values())
         self._landing_no = 0
         self._clusters: set[str] = set()
+        self._open: ExitStack | None = None
         with self.writing():
             pass
 
     def writing(self):
         return lake.writing(self.folder, purpose="test", tables=self.tables)
 
-    def add(self, case: Case, *, only_landing: int | None = None) -> None:
-        """Land a case's rows, each table and delivery number as one landing."""
+    def add(self, *cases: Case, only_landing: int | None = None) -> None:
+        """Land the rows of some cases, each table and delivery number as one landing."""
+        self.close()
         with self.writing() as writer, writer.transaction("land"):
-            if case.name not in self._clusters:
-                self._clusters.add(case.name)
-                writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", datetime(2026, 1, 1))])
-            for short, (name, _) in SHORT.items():
-                deliveries = defaultdict(list)
-                for row in case.source_rows(short):
-                    deliveries[row["landing"]].append(row)
-                for number, rows in sorted(deliveries.items()):
-                    if only_landing in {None, number}:
-                        self._land(writer, case.name, name, rows)
+            for case in cases:
+                self._add(writer, case, only_landing)
+
+    def _add(self, writer, case: Case, only_landing: int | None) -> None:
+        if case.name not in self._clusters:
+            self._clusters.add(case.name)
+            writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", datetime(2026, 1, 1))])
+        for short, (name, _) in SHORT.items():
+            deliveries = defaultdict(list)
+            for row in case.source_rows(short):
+                deliveries[row["landing"]].append(row)
+            for number, rows in sorted(deliveries.items()):
+                if only_landing in {None, number}:
+                    self._land(writer, case.name, name, rows)
 
     def _land(self, writer, cluster: str, name: str, rows) -> None:
         self._landing_no += 1
@@ -131,6 +138,7 @@ class TinyLake:
             self.build_with(warehouse, full=full, publish=publish)
 
     def build_with(self, warehouse: Warehouse, *, full: bool, publish: bool = True) -> None:
+        self.close()
         made = warehouse.build(full=full)
         assert made.ok, made.why()
         with self.writing() as writer:
@@ -146,8 +154,17 @@ class TinyLake:
                 writer.insert(PUBLISHED_LANDINGS, [(1, one) for one in pending])
 
     def rows(self, query: str, *params: object) -> list[dict[str, object]]:
-        with self.writing() as writer:
-            return writer.sql(query, list(params)).to_pylist()
+        """Rows at the newest version; the lake stays open for the next question."""
+        if self._open is None:
+            self._open = ExitStack()
+            self._writer = self._open.enter_context(self.writing())
+        return self._writer.sql(query, list(params)).to_pylist()
+
+    def close(self) -> None:
+        """Let others write."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -90,9 +90,11 @@
     {%- endif %}
 {%- endmacro %}
 
+{# Outside the condition, so that the graph knows it: dbt reads a model once before it can be incremental. #}
 {% macro touched_jobs_only() -%}
+    {%- set touched_jobs = ref('touched_jobs') -%}
     {% if is_incremental() -%}
-    (cluster_id, job_id) in (select (cluster_id, job_id) from {{ ref('touched_jobs') }})
+    (cluster_id, job_id) in (select (cluster_id, job_id) from {{ touched_jobs }})
     {%- else -%}
     true
     {%- endif %}
@@ -106,5 +108,10 @@
 {%- endmacro %}
 
 {% macro touched_days_only(entity) -%}
-    (cluster_id, dt) in (select (cluster_id, dt) from {{ ref('touched_days') }} where entity = '{{ entity }}')
+    {%- set touched_days = ref('touched_days') -%}
+    {% if is_incremental() -%}
+    (cluster_id, dt) in (select (cluster_id, dt) from {{ touched_days }} where entity = '{{ entity }}')
+    {%- else -%}
+    true
+    {%- endif %}
 {%- endmacro %}

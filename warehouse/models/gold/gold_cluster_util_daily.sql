@@ -20,16 +20,12 @@ machines as (
 
 machine_hours as (
     select * from {{ ref('silver_machine_hours') }}
-    {% if is_incremental() -%}
     where {{ touched_days_only('machine_window') }}
-    {%- endif %}
 ),
 
 windows as (
     select * from {{ ref('silver_gpu_timeseries') }}
-    {% if is_incremental() -%}
     where {{ touched_days_only('machine_window') }}
-    {%- endif %}
 ),
 
 capacity as (

@@ -1,0 +1,217 @@
+"""The warehouse over several deliveries: any order, any number of builds, the same tables."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "spec"))
+
+from tiny_lake import Case, TinyLake
+
+from gpulake import warehouse
+from gpulake.errors import LakeError
+
+DAY_S = 86_400
+TABLES = {
+    "gold_cluster_util_daily": "*",
+    "gold_cluster_util_daily_scored": "*",
+    "gold_availability": "*",
+    "silver_days": "*",
+    "silver_jobs": "*",
+    "silver_instances": "* EXCLUDE (landing_id, source_row)",
+    "silver_machines": "*",
+    "silver_machine_hours": "*",
+    "silver_gpu_timeseries": "* EXCLUDE (landing_id, source_row)",
+}
+
+
+def sliced(seed: int, *, days: int) -> Case:
+    """A fleet whose rows are delivered by day, each in the delivery of the day it ends; some rows come twice."""
+    dice = random.Random(seed)
+    rows: dict[str, list[dict[str, object]]] = {"jobs": [], "instances": [], "windows": [], "tags": [], "tasks": []}
+    for n in range(120):
+        start = float(dice.randrange(DAY_S, days * DAY_S))
+        end = start + dice.choice([60, 3_000, 40_000, 130_000])
+        delivered = 1 + min(int(end // DAY_S) - 1, days - 1)
+        span = {"start_time": start, "end_time": end}
+        window = {
+            **span, "worker_name": f"w{n}", "machine": f"m{n % 4}", "machine_gpu": dice.uniform(0, 200),
+            "machine_cpu": dice.uniform(0, 100), "landing": delivered,
+        }  # fmt: skip
+        rows["windows"].append(window)
+        if n % 10 == 0:  # delivered again, as it was
+            rows["windows"].append({**window, "landing": 1 + delivered % days})
+        rows["jobs"].append({
+            **span, "job_name": f"j{n // 2}" if n % 2 else f"j{n // 2}", "inst_id": f"i{n // 2}", "user": "u",
+            "status": "Terminated", "landing": delivered, "start_time": float(DAY_S + 100 * (n // 2)), "end_time": None,
+        } if n % 2 == 0 else {
+            **span, "job_name": f"k{n}", "inst_id": f"l{n}", "user": "v", "status": "Failed", "landing": delivered,
+        })  # fmt: skip
+        rows["instances"].append({
+            **span, "job_name": f"j{n // 2}", "task_name": "worker", "inst_name": f"a{n}", "worker_name": f"w{n}",
+            "machine": f"m{n % 4}", "status": "Terminated", "landing": delivered,
+        })  # fmt: skip
+        rows["tasks"].append({"job_name": f"j{n // 2}", "task_name": f"t{n % 2}", "inst_num": 2.0, "plan_gpu": 50.0,
+                              "landing": delivered})  # fmt: skip
+        rows["tags"].append({"inst_id": f"i{n}", "group": f"g{n % 7}", "landing": 1 + n % days})
+    machines = [{"machine": f"m{n}", "cap_gpu": 2.0, "cap_cpu": 8.0} for n in range(4)]
+    return Case(name="c", zone="Asia/Shanghai", rows={**rows, "machines": machines})
+
+
+def tables(lake: TinyLake) -> dict[str, list[tuple[object, ...]]]:
+    """Every published table as sorted rows."""
+    return {
+        name: sorted((tuple(row.values()) for row in lake.rows(f"SELECT {columns} FROM lake.main.{name}")), key=repr)
+        for name, columns in TABLES.items()
+    }
+
+
+def assert_same(expected, found):
+    for name, rows in expected.items():
+        assert rows == found[name], name
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory):
+    """The same rows, landed together and built in full."""
+    case = sliced(7, days=4)
+    lake = TinyLake(tmp_path_factory.mktemp("full") / "lake")
+    lake.add(case)
+    lake.build(full=True)
+    yield case, tables(lake)
+    lake.close()
+
+
+def test_deliveries_in_any_order_equal_one_delivery(tmp_path, at_once):
+    """A late day must leave the same figures as a day that came in time, to the last digit."""
+    case, expected = at_once
+    lake = TinyLake(tmp_path / "lake")
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        for number, delivery in enumerate([3, 1, 4, 2]):
+            lake.add(case, only_landing=delivery)
+            lake.build_with(dbt, full=number == 0 or delivery == 1)  # delivery 1 holds the machine table
+    assert_same(expected, tables(lake))
+    lake.close()
+
+
+def test_a_build_that_was_not_published_is_repaired_by_the_next(tmp_path, at_once):
+    """A build that failed its tests, or was killed, leaves rows behind: they must not count twice."""
+    case, expected = at_once
+    lake = TinyLake(tmp_path / "lake")
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        lake.add(case, only_landing=1)
+        lake.build_with(dbt, full=True)
+        for delivery in (2, 3, 4):
+            lake.add(case, only_landing=delivery)
+            lake.build_with(dbt, full=False, publish=False)
+        before = lake.rows("SELECT count(*) AS n FROM lake.main.silver_gpu_timeseries")
+        lake.build_with(dbt, full=False)
+    assert before == lake.rows("SELECT count(*) AS n FROM lake.main.silver_gpu_timeseries")
+    assert_same(expected, tables(lake))
+    lake.close()
+
+
+def test_one_days_delivery_rebuilds_only_the_days_it_covers(tmp_path):
+    """A landing of one day must not cost a whole rebuild."""
+    case = sliced(3, days=6)
+    window = {"worker_name": "late", "machine": "m0", "start_time": 3.2 * DAY_S, "end_time": 3.4 * DAY_S,
+              "machine_gpu": 5.0, "machine_cpu": 5.0, "landing": 99}  # fmt: skip
+    case.rows["windows"].append(window)
+    lake = TinyLake(tmp_path / "lake")
+    for delivery in range(1, 7):
+        lake.add(case, only_landing=delivery)
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        lake.build_with(dbt, full=True)
+        before = lake.rows("SELECT rowid, dt FROM lake.main.silver_machine_hours")
+        lake.add(case, only_landing=99)
+        lake.build_with(dbt, full=False)
+    touched = lake.rows("SELECT DISTINCT dt::varchar AS dt FROM lake.meta.touched_days WHERE entity = 'machine_window'")
+    after = lake.rows("SELECT rowid, dt FROM lake.main.silver_machine_hours")
+    assert [{"dt": "1970-01-04"}] == touched
+    kept = {row["rowid"] for row in before if str(row["dt"]) != "1970-01-04"}
+    assert kept == {row["rowid"] for row in after if str(row["dt"]) != "1970-01-04"}
+    lake.close()
+
+
+def test_a_failed_test_names_the_broken_law_and_the_rows(tmp_path):
+    """'1 test failed' helps nobody at night."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        assert dbt.build(full=True).ok
+        with lake.writing() as writer:
+            writer._execute("UPDATE lake.main.gold_cluster_util_daily SET coverage_ratio = 7 WHERE dt = '1970-01-02'")
+            version = writer.version()
+        broken = dbt.test(version=version)
+        assert not broken.ok
+        assert "gold_cluster_util_daily_holds: broken_law = coverage_is_a_ratio, broken_rows = 1" in broken.why()
+        assert dbt.test(version=version - 1).ok  # pinned: the version before is as it was
+
+
+def test_the_tests_cannot_write(tmp_path):
+    """What is tested is exactly what would be published, so testing must change nothing."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        assert dbt.build(full=True).ok
+        with lake.writing() as writer:
+            version = writer.version()
+        assert dbt.test(version=version).ok
+        refused = dbt.dbt(["run", "--quiet", "--select", "silver_machines"], version=version)
+        assert not refused.ok
+        assert "read-only" in refused.why()
+        with lake.writing() as writer:
+            assert version == writer.version()
+
+
+def test_unit_tests_of_the_models(tmp_path):
+    """Each definition, alone: the models' own unit tests, and the tests that are too slow for every refresh."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        assert dbt.build(full=True).ok
+        units = dbt.dbt(["test", "--quiet", "--select", "test_type:unit", "tag:by_hand"])
+        assert units.ok, units.why()
+        assert len(units.nodes) >= 2
+
+
+def test_the_child_ends_with_its_parents_pipe(tmp_path):
+    """A killed refresh must not leave a process that holds the lake's lock for ever."""
+    lake = TinyLake(tmp_path / "lake")
+    dbt = warehouse.Warehouse(lake.folder, lock_fd=None)
+    dbt._child.stdin.close()
+    assert 0 == dbt._child.wait(timeout=60)
+    dbt._replies.close()
+
+
+def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path):
+    """The machine may kill dbt for memory: say so, and lose nothing."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        time.sleep(1)
+        os.kill(dbt._child.pid, signal.SIGKILL)
+        with pytest.raises(LakeError, match="ended without an answer"):
+            dbt.build(full=True)
+    lake.build(full=True)
+    lake.close()
+
+
+def test_the_fingerprint_follows_the_models(monkeypatch, tmp_path):
+    """A changed model with an unchanged fingerprint would be built over half the days only."""
+    first = warehouse.fingerprint()
+    copy = tmp_path / "warehouse"
+    for file in (f for f in warehouse.project().rglob("*") if f.is_file() and "target" not in f.parts):
+        (copy / file.relative_to(warehouse.project())).parent.mkdir(parents=True, exist_ok=True)
+        (copy / file.relative_to(warehouse.project())).write_bytes(file.read_bytes())
+    monkeypatch.setattr(warehouse, "project", lambda: copy)
+    assert first == warehouse.fingerprint()
+    (copy / "macros" / "days.sql").write_text("changed")
+    assert first != warehouse.fingerprint()

@@ -49,7 +49,7 @@ def sliced(seed: int, *, days: int) -> Case:
         if n % 10 == 0:  # delivered again, as it was
             rows["windows"].append({**window, "landing": 1 + delivered % days})
         rows["jobs"].append({
-            **span, "job_name": f"j{n // 2}" if n % 2 else f"j{n // 2}", "inst_id": f"i{n // 2}", "user": "u",
+            **span, "job_name": f"j{n // 2}", "inst_id": f"i{n // 2}", "user": "u",
             "status": "Terminated", "landing": delivered, "start_time": float(DAY_S + 100 * (n // 2)), "end_time": None,
         } if n % 2 == 0 else {
             **span, "job_name": f"k{n}", "inst_id": f"l{n}", "user": "v", "status": "Failed", "landing": delivered,

@@ -19,7 +19,8 @@ def fleet(seed: int) -> Case:
     zone, first_day = ZONES[seed % len(ZONES)]
     first = datetime.fromisoformat(first_day).replace(tzinfo=ZoneInfo(zone)).timestamp()
     machines = [
-        {"machine": f"m{n}", "cap_gpu": dice.choice([0, 1, 2, 8]), "cap_cpu": dice.choice([8, 64, 96])} for n in range(5)
+        {"machine": f"m{n}", "cap_gpu": dice.choice([0, 1, 2, 8]), "cap_cpu": dice.choice([8, 64, 96])}
+        for n in range(5)
     ]
     windows = []
     for n in range(dice.choice([40, 400])):

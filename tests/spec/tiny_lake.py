@@ -35,6 +35,7 @@ SHORT = {
         {"worker": "worker_name", "start": "start_time", "end": "end_time", "gpu": "machine_gpu", "cpu": "machine_cpu"},
     ),
 }  # fmt: skip
+LANDED_AT = datetime(2026, 1, 1)  # noqa: DTZ001  # the lake's times are UTC, without a zone
 
 
 def table(text: str) -> list[dict[str, str | None]]:
@@ -106,7 +107,7 @@ class TinyLake:
     def _add(self, writer, case: Case, only_landing: int | None) -> None:
         if case.name not in self._clusters:
             self._clusters.add(case.name)
-            writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", datetime(2026, 1, 1))])
+            writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", LANDED_AT)])
         for short, (name, _) in SHORT.items():
             deliveries = defaultdict(list)
             for row in case.source_rows(short):
@@ -119,9 +120,7 @@ class TinyLake:
         self._landing_no += 1
         landing_id = f"{cluster}/{name}/{self._landing_no}"
         bronze = BRONZE[TABLES[name].bronze]
-        numbered = [
-            {**row, "landing_id": landing_id, "source_row": number} for number, row in enumerate(rows, start=1)
-        ]
+        numbered = [{**row, "landing_id": landing_id, "source_row": number} for number, row in enumerate(rows, start=1)]
         kinds = {"varchar": pa.string(), "double": pa.float64(), "bigint": pa.int64()}
         columns = {key: pa.array([row.get(key) for row in numbered], kinds[kind]) for key, kind in bronze.columns}
         writer.insert(bronze, pa.table(columns))
@@ -129,7 +128,7 @@ class TinyLake:
         writer.insert(LANDINGS, [(
             landing_id, self._landing_no, "pai2020", cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
             len(rows), len(rows), 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
-            datetime(2026, 1, 1),
+            LANDED_AT,
         )])  # fmt: skip
 
     def build(self, *, full: bool, publish: bool = True) -> None:

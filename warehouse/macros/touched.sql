@@ -115,3 +115,23 @@
     true
     {%- endif %}
 {%- endmacro %}
+
+{# After the touched rows are deleted: what a table lacks. #}
+{% macro not_yet_here(key) -%}
+    {% if is_incremental() -%}
+    ({{ key }}) not in (select ({{ key }}) from {{ this }})
+    {%- else -%}
+    true
+    {%- endif %}
+{%- endmacro %}
+
+{# Jobs that a pending tag names, by the job's second id. #}
+{% macro pending_tagged_jobs() -%}
+    select
+        jobs.cluster_id,
+        jobs.job_id
+    from ({{ union_staging('job', ['cluster_id', 'job_id', 'instance_id']) }}) as jobs
+    inner join ({{ union_staging('group_tag', ['cluster_id', 'instance_id'], pending_only()) }}) as tags
+        on jobs.cluster_id = tags.cluster_id
+            and jobs.instance_id = tags.instance_id
+{%- endmacro %}

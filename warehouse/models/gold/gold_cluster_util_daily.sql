@@ -9,9 +9,7 @@ with
 
 days as (
     select * from {{ ref('silver_days') }}
-    {% if is_incremental() -%}
-    where (cluster_id, dt) not in (select (cluster_id, dt) from {{ this }})
-    {%- endif %}
+    where {{ not_yet_here('cluster_id, dt') }}
 ),
 
 machines as (
@@ -53,18 +51,8 @@ covered as (
     group by cluster_id, dt
 ),
 
--- The mission's formula: every window counts once, on the day it ends, whatever its length and its machine's size.
 unweighted as (
-    select
-        cluster_id,
-        dt,
-        {{ exact_mean('gpu_util_pct') }} as avg_gpu_util,
-        {{ exact_quantile('gpu_util_pct', 0.95) }} as p95_gpu_util,
-        {{ exact_mean('cpu_util_pct') }} as avg_cpu_util,
-        count(*) as windows,
-        count(case when over_capacity then 1 end) as over_capacity_windows
-    from windows
-    group by cluster_id, dt
+    {{ unweighted_days('windows') }}
 )
 
 select

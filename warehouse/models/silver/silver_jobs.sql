@@ -10,8 +10,7 @@ with
 
 jobs as (
     {{ winning_rows('job', [
-        'cluster_id', 'job_id', 'instance_id', 'user_id', 'status_source', 'start_time', 'end_time', 'submitted_at',
-        'ended_at',
+        'cluster_id', 'job_id', 'instance_id', 'user_id', 'status_source', 'start_time', 'end_time', 'submitted_at', 'ended_at',
     ], only=touched_jobs_only()) }}
 ),
 
@@ -22,9 +21,7 @@ tasks as (
 ),
 
 tags as (
-    {{ winning_rows('group_tag', [
-        'cluster_id', 'instance_id', 'recurrence_id', 'workload_tag', 'gpu_model_request',
-    ]) }}
+    {{ winning_rows('group_tag', ['cluster_id', 'instance_id', 'recurrence_id', 'workload_tag', 'gpu_model_request']) }}
 ),
 
 -- Rows that silver_instances leaves out have the same times as those it keeps.
@@ -41,37 +38,11 @@ days as (
 ),
 
 requests as (
-    select
-        cluster_id,
-        job_id,
-        count(*) as n_tasks,
-        cast(sum(instance_count) as bigint) as n_instances,
-        sum(cast(gpu_request_count * instance_count as decimal(18, 6))) as gpu_request_count,
-        sum(cast(cpu_request_cores * instance_count as decimal(18, 6))) as cpu_request_cores,
-        cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes
-    from tasks
-    group by cluster_id, job_id
+    {{ job_requests('tasks') }}
 ),
 
--- An instance that was placed on a machine without a recorded start may have been the first: then the job's start is not
--- known, and the earliest recorded one is only the latest that it can have been.
 starts as (
-    select
-        cluster_id,
-        job_id,
-        min(started_at) as started_by_at,
-        count(case when machine_id is not null and started_at is null then 1 end) = 0 as is_known
-    from instances
-    group by cluster_id, job_id
-),
-
-known_starts as (
-    select
-        cluster_id,
-        job_id,
-        started_by_at,
-        case when is_known then started_by_at end as started_at
-    from starts
+    {{ job_starts('instances') }}
 )
 
 select
@@ -107,7 +78,7 @@ left join statuses
 left join requests
     on jobs.cluster_id = requests.cluster_id
         and jobs.job_id = requests.job_id
-left join known_starts as starts
+left join starts
     on jobs.cluster_id = starts.cluster_id
         and jobs.job_id = starts.job_id
 left join tags

@@ -21,6 +21,20 @@ days as (
     {{ numbered_days('machine_window') }}
 ),
 
+clusters as (
+    select distinct
+        cluster_id,
+        cluster_no
+    from days
+),
+
+measured as (
+    select distinct
+        cluster_id,
+        machine_id
+    from windows
+),
+
 -- Numbers for texts: the sweep below sorts and groups by them.
 numbered_machines as (
     select
@@ -28,8 +42,8 @@ numbered_machines as (
         measured.machine_id,
         clusters.cluster_no,
         cast(row_number() over (order by measured.cluster_id, measured.machine_id) as integer) as machine_no
-    from (select distinct cluster_id, machine_id from windows) as measured
-    inner join (select distinct cluster_id, cluster_no from days) as clusters
+    from measured
+    inner join clusters
         on measured.cluster_id = clusters.cluster_id
 ),
 

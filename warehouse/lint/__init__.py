@@ -1,0 +1,41 @@
+"""What the SQL linter sees instead of the project's macros and dbt's own names: short texts of the right kind, no lake."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+QUERIES = {
+    "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
+    "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs",
+}  # fmt: skip
+"""Macros that stand for a whole select."""
+CONDITIONS = {"within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here"}
+"""Macros that stand for a condition."""
+
+
+def _stub(name: str) -> Callable[..., object]:
+    if name in QUERIES:
+        text = "select staged.* from staged"
+    elif name in CONDITIONS:
+        text = "true"
+    elif name == "swept_machine_hours":
+        text = "swept_hours as (select events.* from events)"
+    else:
+        text = f"{name}(1)"
+    return lambda *_, **__: text
+
+
+for file in sorted((Path(__file__).parents[1] / "macros").glob("*.sql")):
+    for macro in re.findall(r"{% macro (\w+)\(", file.read_text(encoding="utf-8")):
+        globals()[macro] = _stub(macro)
+
+
+def entities_built() -> list[str]:
+    """Any two: the linter needs to see the loop's border."""
+    return ["job", "machine"]
+
+
+flags = SimpleNamespace(FULL_REFRESH=False)

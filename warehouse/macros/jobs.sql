@@ -1,0 +1,29 @@
+{# What a job asks for, over its tasks; requests are per instance. #}
+{% macro job_requests(tasks) -%}
+    select
+        cluster_id,
+        job_id,
+        count(*) as n_tasks,
+        cast(sum(instance_count) as bigint) as n_instances,
+        sum(cast(gpu_request_count * instance_count as decimal(18, 6))) as gpu_request_count,
+        sum(cast(cpu_request_cores * instance_count as decimal(18, 6))) as cpu_request_cores,
+        cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes
+    from {{ tasks }}
+    group by cluster_id, job_id
+{%- endmacro %}
+
+{#
+    When a job started. An instance that was placed on a machine without a recorded start may have been the first: then the
+    job's start is not known, and the earliest recorded one is only the latest that it can have been.
+#}
+{% macro job_starts(instances) -%}
+    select
+        cluster_id,
+        job_id,
+        min(started_at) as started_by_at,
+        case
+            when count(case when machine_id is not null and started_at is null then 1 end) = 0 then min(started_at)
+        end as started_at
+    from {{ instances }}
+    group by cluster_id, job_id
+{%- endmacro %}

@@ -7,6 +7,7 @@ an inherited descriptor, so the lock outlives a killed parent until this process
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import queue
@@ -14,14 +15,18 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any  # dbt has no types
 
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
+from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
 
-_QUIET = ("--quiet", "--log-level-file", "info", "--no-write-json", "--no-use-colors")
+_QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _FAILING_ROWS_SHOWN = 5
 
 
@@ -35,27 +40,30 @@ class Plugin(BasePlugin):
 
 
 class Runner:
-    """dbt with the project parsed once."""
+    """dbt with the project parsed once: a parsed project is kept beside its digest, and read again in no time."""
 
     def __init__(self) -> None:
-        self._manifest: Any = None  # dbt's parsed project
         self._exception: BaseException | None = None
-        parsed = dbtRunner().invoke(["parse", *_QUIET])
-        if parsed.success:
+        kept = Path(os.environ["GPULAKE_PARSED"]) / f"{_project_digest()}.msgpack"
+        self._manifest: Any = _kept_project(kept)  # dbt has no types
+        if self._manifest is None:
+            parsed = dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
+            if not parsed.success:
+                self._exception = parsed.exception
+                return
             self._manifest = parsed.result
-            draw_union_edges(self._manifest)
-        else:
-            self._exception = parsed.exception
+            _keep_project(self._manifest, kept)
+        draw_union_edges(self._manifest)
 
-    def invoke(self, arguments: Sequence[str], *, version: int | None = None) -> dict[str, object]:
+    def invoke(self, arguments: Sequence[str], *, pinned_at: int | None = None) -> dict[str, object]:
         """Run one dbt command, pinned where a version is given, and leave no connection open."""
         if self._manifest is None:
             return {"ok": False, "nodes": [], "seconds": 0.0, "error": f"the dbt project is broken: {self._exception}"}
         started = time.monotonic()
-        os.environ["GPULAKE_SNAPSHOT"] = str(version or 0)
+        os.environ["GPULAKE_SNAPSHOT"] = str(pinned_at or 0)
         if arguments[0] == "docs":
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
-        os.environ["DBT_TARGET"] = "write" if version is None else "pinned"
+        os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         try:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
@@ -76,12 +84,40 @@ class Runner:
             case "test":
                 return self.invoke(
                     ["test", "--select", "test_type:data", "--exclude", "tag:by_hand", *_QUIET],
-                    version=request["version"],
+                    pinned_at=request["version"],
                 )
             case "dbt":
-                return self.invoke(request["arguments"], version=request["version"])
+                return self.invoke(request["arguments"], pinned_at=request["version"])
             case unknown:
                 raise ValueError(unknown)
+
+
+def _project_digest() -> str:
+    """Of every file of the project and of what reads them."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in ("dbt-core", "dbt-duckdb"):
+        digest.update(f"{name}=={version(name)}\n".encode())
+    folder = Path(os.environ["DBT_PROJECT_DIR"])
+    for file in sorted(file for file in folder.rglob("*") if file.suffix in {".sql", ".yml", ".csv"}):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _kept_project(file: Path) -> Any:  # dbt has no types
+    try:
+        return Manifest.from_msgpack(file.read_bytes(), decoder=extended_mashumuro_decoder)
+    except (OSError, ValueError, TypeError, LookupError):
+        return None  # not kept yet, or damaged: parse
+
+
+def _keep_project(manifest: Any, file: Path) -> None:
+    with suppress(OSError):  # nowhere to keep it: the next process parses again
+        for old in file.parent.glob("*.msgpack"):
+            old.unlink(missing_ok=True)
+        unfinished = file.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
+        unfinished.replace(file)
 
 
 def draw_union_edges(manifest: Any) -> None:

@@ -72,7 +72,7 @@ class Warehouse:
         try:
             with (self.log.parent / "console.log").open("wb") as console:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-m", "gpulake.dbt_child", str(child_end)],
+                    [sys.executable, "-P", "-m", "gpulake.dbt_child", str(child_end)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=console,
@@ -138,7 +138,7 @@ def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:
     """Run one dbt command on the newest version, talking on this process's own stdout; its exit code."""
     layout = Layout(lake_dir.resolve())
     child = subprocess.run(
-        [sys.executable, "-m", "gpulake.dbt_child", "--", *args],
+        [sys.executable, "-P", "-m", "gpulake.dbt_child", "--", *args],
         pass_fds=(lock_fd,),
         env={**os.environ, **environment(layout)},
         check=False,
@@ -194,6 +194,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "GPULAKE_DATA": f"{layout.data}/",
         "GPULAKE_SCRATCH": str(scratch),
         "GPULAKE_EXTENSION_FILES": os.pathsep.join(str(extension_file(name)) for name in EXTENSIONS),
+        "GPULAKE_PARSED": str(_parsed_folder(folder)),
         "GPULAKE_MEMORY": os.environ.get("GPULAKE_MEMORY", _MEMORY),
     }
 
@@ -202,6 +203,16 @@ def _folder(layout: Layout) -> Path:
     folder = layout.folder / "dbt"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _parsed_folder(fallback: Path) -> Path:
+    """Where the parsed project is kept: it is the same for every lake of a user."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "gpulake" / "dbt"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return fallback
+    return cache
 
 
 def _copied(page: Path, out: Path) -> Path:

@@ -2,6 +2,8 @@
     What makes two rows the same fact, per entity. `narrow` is a part of the key that nearly always differs:
     repeated rows are first looked for by its hash, and only there by the whole key. Instances are looked through when
     silver_instances is read, not at each build: nothing built here changes when one of them is counted twice.
+    `within` is a number as the source has it, equal in rows of one key: a filter on it lets files be skipped.
+    `only` leaves out rows that silver does not take.
 #}
 {% macro entity_keys() -%}
     {{ return({
@@ -17,6 +19,8 @@
         'machine_window': {
             'key': ['cluster_id', 'worker_id', 'machine_id', 'started_at', 'ended_at'],
             'narrow': ['worker_id', 'started_at', 'ended_at'],
+            'within': 'end_s',
+            'only': 'ended_at is not null',
         },
         'gpu_model': {'key': ['gpu_model_source'], 'narrow': ['gpu_model_source']},
     }) }}
@@ -26,6 +30,7 @@
 {% macro losing_rows(entity) -%}
     {%- set keys = entity_keys()[entity] -%}
     {%- set hash = row_hash(keys.narrow) -%}
+    {%- set only = keys.get('only', 'true') ~ ' and ' ~ within_pending_range(entity, keys.within) -%}
     select
         '{{ entity }}' as entity,
         cluster_id,
@@ -40,10 +45,10 @@
             row_text,
             row_number() over best_first as place,
             first_value(row_text) over best_first as winner_text
-        from ({{ union_staging(entity, keys.key + ['row_text']) }}) as staged
+        from ({{ union_staging(entity, keys.key + ['row_text'], only) }}) as staged
         where {{ hash }} in (
             select {{ hash }} as row_hash
-            from ({{ union_staging(entity, keys.narrow) }}) as narrowed
+            from ({{ union_staging(entity, keys.narrow, only) }}) as narrowed
             {%- if is_incremental() %}
             where {{ hash }} in (
                 select {{ hash }} as row_hash
@@ -59,6 +64,23 @@
         )
     ) as ranked
     where place > 1
+{%- endmacro %}
+
+{# The range of a number over the pending rows, read when the model is compiled. #}
+{% macro within_pending_range(entity, column) -%}
+    {%- if column and is_incremental() and execute -%}
+        {%- set bounds = run_query(
+            'select min(' ~ column ~ '), max(' ~ column ~ ') from ('
+            ~ union_staging(entity, [column], pending_only()) ~ ') as pending'
+        ).rows[0] -%}
+        {%- if bounds[0] is none -%}
+    false
+        {%- else -%}
+    {{ column }} between {{ bounds[0] }} and {{ bounds[1] }}
+        {%- endif -%}
+    {%- else -%}
+    true
+    {%- endif -%}
 {%- endmacro %}
 
 {# The rows of an entity that stand for their key: every staged row but the losers. #}

@@ -14,6 +14,7 @@ select
     metrics.worker_name as worker_id,
     {{ epoch_to_utc(pai_seconds('metrics.start_time')) }} as started_at,
     {{ epoch_to_utc(pai_seconds('metrics.end_time')) }} as ended_at,
+    metrics.end_time as end_s,
     metrics.machine_gpu as gpu_util_pct,
     metrics.machine_cpu as cpu_util_pct,
     metrics.machine_load_1,

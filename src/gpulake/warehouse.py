@@ -160,7 +160,7 @@ def fingerprint() -> str:
         digest.update(f"{name}=={installed(name)}\n".encode())
     files = [project() / "dbt_project.yml"]
     for folder in _SHAPING:
-        files.extend(file for file in (project() / folder).rglob("*") if file.suffix in {".sql", ".csv"})
+        files.extend(file for file in (project() / folder).rglob("*") if file.suffix in {".sql", ".yml", ".csv"})
     for file in sorted(files):
         digest.update(f"{file.relative_to(project()).as_posix()}\0".encode())
         digest.update(file.read_bytes())

@@ -12,7 +12,7 @@ select
     coalesce(specs.gpu_model, specs.product_name) as gpu_model_source,
     specs.gpu_model is not null as is_cited,
     coalesce(specs.architecture, specs.gpu_chip) as architecture,
-    coalesce(cast(specs.launch_year as varchar), specs.released) as released,
+    coalesce(cast(cast(specs.launch_year as integer) as varchar), specs.released) as released,
     coalesce(
         {{ gib_to_bytes('specs.memory_gib') }},
         {{ memory_text_to_bytes('specs.memory') }}

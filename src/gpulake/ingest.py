@@ -165,7 +165,8 @@ def _files(data: Path) -> list[Path]:
 
 
 def _is_delimited(path: Path) -> bool:
-    return path.name.endswith(SUFFIXES) and not path.name.startswith(".") and not path.is_dir()
+    """A dangling link is one too, to be told; a folder or a pipe is not."""
+    return path.name.endswith(SUFFIXES) and not path.name.startswith(".") and (path.is_file() or not path.exists())
 
 
 # -------------------------------------------------------------------------------------------------- land
@@ -190,7 +191,7 @@ def land(
     landings: list[Landing] = []
     refused = list(surveyed.refused)
     # Small files first: while one is parsed the next, larger one is hashed.
-    waiting = sorted(surveyed.delivered, key=lambda delivered: (delivered.path.stat().st_size, delivered.path))
+    waiting = sorted(surveyed.delivered, key=lambda delivered: (_size(delivered.path), delivered.path))
     for delivered, hash_it in _hashed_ahead(waiting, None if rehash else memory):
         try:
             hashed = hash_it()
@@ -377,8 +378,18 @@ def _check(delivered: Delivered, converted: delimited.Converted, identity: tuple
         )
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # gone since it was recognised: refused when it is hashed
+
+
 def _identity(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise SourceError(f"the file cannot be read any more: {error.strerror}.", where=str(path)) from error
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
@@ -454,7 +465,7 @@ class Memory:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, list[object]] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError):
             self._known = dict(json.loads(file.read_text(encoding="utf-8")))
 
     def recall(self, path: Path) -> _Hashed | None:

@@ -1,0 +1,485 @@
+"""Landing: each delivery once and whole, refusals with their reasons, and nothing that depends on names or order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import ExitStack
+from datetime import datetime
+
+import pytest
+
+from gpulake import delimited, ingest
+from gpulake.config import ClusterSettings, Config
+from gpulake.errors import ContractError, LakeError, SourceError
+from gpulake.lake import writing
+from gpulake.sources import gpu_specs, pai2020
+from gpulake.tables import META_TABLES, bronze_tables
+
+NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
+SOURCES = (pai2020.SOURCE, gpu_specs.SOURCE)
+TABLES = (*META_TABLES, *bronze_tables(SOURCES))
+
+
+class OpenLake:
+    """A new lake with its writer open, as a step has it."""
+
+    def __init__(self, writer):
+        self.writer = writer
+        self.folder = writer.layout.folder
+
+    def land(self, data, *, clusters=None, **options):
+        config = Config(lake=self.folder, clusters=clusters or {})
+        return ingest.land(self.writer, ingest.survey(data, SOURCES), config=config, now=NOW, **options)
+
+    def rows(self, query):
+        return self.writer.sql(query).to_pylist()
+
+    def bronze(self, table):
+        """Every bronze row as text, without its landing: what must not depend on how it came."""
+        return sorted(repr(row) for row in self.rows(f"SELECT * EXCLUDE landing_id FROM lake.main.{table}"))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    with writing(folder, purpose="test", tables=TABLES):
+        pass
+    return folder
+
+
+@pytest.fixture
+def open_lake(prepared, tmp_path):
+    """Make and open lakes that close with the test."""
+    with ExitStack() as stack:
+
+        def open_one(name="lake"):
+            shutil.copytree(prepared, tmp_path / name)
+            return OpenLake(stack.enter_context(writing(tmp_path / name, purpose="test", tables=())))
+
+        yield open_one
+
+
+@pytest.fixture
+def lake(open_lake):
+    return open_lake()
+
+
+@pytest.fixture
+def data(tmp_path, pai):
+    """A job, two good metric windows with a bad one between them, and two machines."""
+    folder = tmp_path / "data"
+    pai.write(folder / "pai_job_table.csv", [pai.job(1)])
+    pai.write(folder / "pai_machine_metric.csv", [pai.metric(1), pai.metric(2, gpu="many"), pai.metric(3)])
+    pai.write(folder / "pai_machine_spec.csv", [pai.spec(1), pai.spec(2)])
+    return folder
+
+
+# -------------------------------------------------------------------------------------------- once, whole
+
+
+def test_rows_in_are_rows_kept_and_refused(lake, data):
+    """A row that is in neither count has vanished."""
+    report = lake.land(data)
+
+    counts = {landing.table: (landing.rows_in, landing.rows_kept, landing.rows_refused) for landing in report.landings}
+    assert {"pai_job_table": (1, 1, 0), "pai_machine_metric": (3, 2, 1), "pai_machine_spec": (2, 2, 0)} == counts
+    recorded = lake.rows("SELECT table_name, rows_in, rows_kept, rows_refused FROM lake.meta.landings")
+    assert counts == {row["table_name"]: (row["rows_in"], row["rows_kept"], row["rows_refused"]) for row in recorded}
+    assert [1, 3] == [
+        row["source_row"] for row in lake.rows("FROM lake.main.bronze_machine_metrics ORDER BY source_row")
+    ]
+
+
+def test_the_same_bytes_land_once(lake, data):
+    """A folder that is delivered again adds no row and makes no version."""
+    first = lake.land(data)
+    before = lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
+    again = lake.land(data)
+
+    assert ["already"] * 3 == [landing.status for landing in again.landings]
+    assert () == again.landed
+    assert before == lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
+    kept = {landing.landing_id: landing.rows_kept for landing in first.landings}
+    assert kept == {landing.landing_id: landing.rows_kept for landing in again.landings}
+
+
+def test_a_table_as_csv_and_as_archives_is_one_landing(lake, tmp_path, pai):
+    """Somebody who unpacks the archive beside it must not double the cluster."""
+    text = (pai.spec(1) + "\n" + pai.spec(2) + "\n").encode()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "pai_machine_spec.csv").write_bytes(text)
+    pai.gz(folder / "renamed.csv.gz", text)
+    pai.tar(folder / "pai_machine_spec.tar.gz", [("pai_machine_spec.csv", text)])
+    pai.tar(folder / "mac.tgz", [("._pai_machine_spec.csv", b"\0\5\x16\7"), ("pai_machine_spec.csv", text)])
+    report = lake.land(folder)
+
+    assert ["already", "already", "already", "landed"] == sorted(landing.status for landing in report.landings)
+    assert 1 == len({landing.landing_id for landing in report.landings})
+    assert 2 == len(lake.bronze("bronze_machine_spec"))
+
+
+def test_the_landing_id_is_the_written_down_one(lake, data):
+    """It names deliveries in decisions, logs and other tools: it must not drift."""
+    report = lake.land(data)
+    sha256 = hashlib.sha256((data / "pai_job_table.csv").read_bytes()).hexdigest()
+    named = hashlib.sha256(f"pai2020\0pai2020\0pai_job_table\0{sha256}".encode()).hexdigest()
+
+    assert [named] == [landing.landing_id for landing in report.landings if landing.table == "pai_job_table"]
+
+
+def test_another_cluster_is_another_landing(lake, data):
+    """Two clusters may well deliver equal files; a reference table belongs to neither."""
+    lake.land(data)
+    lake.land(data, cluster="ours")
+    lake.land(gpu_specs.SHIPPED, cluster="ours")
+
+    found = lake.rows("SELECT cluster_id, count(*) AS n FROM lake.meta.landings GROUP BY ALL ORDER BY ALL")
+    assert {"gpu_specs": 1, "ours": 3, "pai2020": 3} == {row["cluster_id"]: row["n"] for row in found}
+    clusters = lake.rows("SELECT cluster_id FROM lake.meta.clusters ORDER BY ALL")
+    assert ["ours", "pai2020"] == [row["cluster_id"] for row in clusters]
+
+
+def test_the_order_of_landings_is_irrelevant(open_lake, tmp_path, pai):
+    """Deliveries come late and out of order; bronze must not show it."""
+    files = [
+        pai.write(tmp_path / "data" / f"{n}" / "pai_machine_metric.csv", [pai.metric(n * 10 + m) for m in range(3)])
+        for n in range(3)
+    ]
+    straight = open_lake("straight")
+    straight.land(tmp_path / "data")
+    for order in [(0, 2, 1), (2, 1, 0)]:
+        late = open_lake(f"late {order}")
+        for number in order:
+            late.land(files[number])
+
+        assert straight.bronze("bronze_machine_metrics") == late.bronze("bronze_machine_metrics")
+
+
+def test_landings_are_numbered_in_their_order(lake, tmp_path, pai):
+    """The later landing wins over an equal key, so "later" must be a fact."""
+    for number in range(3):
+        lake.land(pai.write(tmp_path / f"pai_job_table.{number}.csv", [pai.job(number)]))
+
+    found = lake.rows("SELECT landing_no, file_name FROM lake.meta.landings ORDER BY landing_no")
+    assert [(n + 1, f"pai_job_table.{n}.csv") for n in range(3)] == [(r["landing_no"], r["file_name"]) for r in found]
+
+
+def test_one_landing_is_one_transaction_that_carries_its_id(lake, data):
+    """Afterwards it can be said which commit brought which rows."""
+    report = lake.land(data)
+
+    commits = lake.rows("SELECT commit_extra_info->>'landing_id' AS id FROM lake.snapshots()")
+    ids = [row["id"] for row in commits if row["id"]]
+    assert sorted(landing.landing_id for landing in report.landings) == sorted(ids)
+
+
+def test_event_times_are_utc_of_the_rows_kept(lake, tmp_path, pai):
+    """The calendar of a cluster comes from here: a refused row must not open a day."""
+    metrics = [
+        pai.metric(1, start=86_400, end=90_000),
+        pai.metric(2, start=0, end=172_800),
+        pai.metric(3, start=9, end=5),
+    ]
+    lake.land(pai.write(tmp_path / "pai_machine_metric.csv", metrics))
+
+    (found,) = lake.rows("SELECT min_event_at, max_event_at FROM lake.meta.landings")
+    assert datetime(1970, 1, 2) == found["min_event_at"]  # noqa: DTZ001
+    assert datetime(1970, 1, 3) == found["max_event_at"]  # noqa: DTZ001
+
+
+def test_bronze_is_as_delivered(lake, tmp_path, pai):
+    """Zero stays zero, nothing stays nothing, floats keep every digit; meaning is given later and can be mended."""
+    lines = [pai.task(1, start="0.0", gpu="", mem="29.296875"), pai.task(2, cpu="0.1", end="")]
+    lake.land(pai.write(tmp_path / "pai_task_table.csv", lines))
+
+    one, two = lake.rows("FROM lake.main.bronze_task_table ORDER BY source_row")
+    assert (0.0, None, 29.296875) == (one["start_time"], one["plan_gpu"], one["plan_mem"])
+    assert (0.1, None) == (two["plan_cpu"], two["end_time"])
+
+
+# ---------------------------------------------------------------------------------------------- quarantine
+
+
+def test_a_refused_row_is_kept_whole_with_file_line_and_reason(lake, data, pai):
+    """What is needed to repair it at its source."""
+    report = lake.land(data)
+
+    (metrics,) = (landing for landing in report.landings if landing.table == "pai_machine_metric")
+    assert [
+        {
+            "landing_id": metrics.landing_id,
+            "file_name": "pai_machine_metric.csv",
+            "source_row": 2,
+            "reason": "machine_gpu is not a number: 'many'",
+            "raw_text": pai.metric(2, gpu="many"),
+        }
+    ] == lake.rows("FROM lake.meta.quarantine")
+    assert {"machine_gpu is not a number": 1} == metrics.reasons
+
+
+def test_a_delivery_of_bad_rows_only_is_refused_and_leaves_nothing(lake, tmp_path, pai, data):
+    """It says which line to look at first; what else was delivered lands."""
+    pai.write(data / "pai_sensor_table.csv", ["", "bad", "worse"])
+    report = lake.land(data)
+
+    (refused,) = report.refused
+    assert isinstance(refused.error, ContractError)
+    assert "no row of 2 is a row of pai_sensor_table" in refused.error.what
+    assert f"{data / 'pai_sensor_table.csv'}:2" == refused.error.where
+    assert 3 == len(report.landings)
+    assert [] == lake.rows("SELECT * FROM lake.meta.landings WHERE table_name = 'pai_sensor_table'")
+    assert [] == list((lake.folder / "data").rglob("*sensor*/*.parquet"))
+
+
+def test_an_unknown_status_or_machine_is_never_refused(lake, tmp_path, pai):
+    """The world knows words that we do not."""
+    lines = [pai.instance(1, status="Vanished"), pai.instance(2, machine=99)]
+    report = lake.land(pai.write(tmp_path / "pai_instance_table.csv", lines))
+
+    assert [2] == [landing.rows_kept for landing in report.landings]
+
+
+# ----------------------------------------------------------------------------------------- refused files
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b\x08\x00cut", b"\n"])
+def test_a_file_that_cannot_be_read_is_refused_and_the_rest_lands(lake, data, content):
+    """One bad download must not hold up the others."""
+    (data / "pai_task_table.csv").write_bytes(content)
+    report = lake.land(data)
+
+    assert ["pai_task_table.csv"] == [refused.path.name for refused in report.refused]
+    assert isinstance(report.refused[0].error, SourceError)
+    assert 3 == len(report.landed)
+
+
+def test_a_truncated_archive_is_refused_and_lands_when_it_is_whole(lake, tmp_path, pai):
+    """The half lands nowhere, and is not remembered."""
+    lines = "".join(f"{pai.spec(number)}\n" for number in range(2000)).encode()
+    file = pai.gz(tmp_path / "pai_machine_spec.csv.gz", lines)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    memory = ingest.Memory(tmp_path / "files.json")
+    refused = lake.land(file, memory=memory)
+    version = lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
+    again = lake.land(file, memory=memory)
+
+    assert [1, 1] == [len(refused.refused), len(again.refused)]
+    assert version == lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
+    file.write_bytes(whole)
+    assert [2000] == [landing.rows_kept for landing in lake.land(file, memory=memory).landings]
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(lake, data, monkeypatch, pai):
+    """What was hashed and what was parsed would be two things under one name."""
+    victim = data / "pai_job_table.csv"
+    real = delimited.digest
+
+    def digest_then_append(path, **options):
+        digested = real(path, **options)
+        if path == victim:
+            with victim.open("a") as file:
+                file.write(pai.job(2) + "\n")
+        return digested
+
+    monkeypatch.setattr(delimited, "digest", digest_then_append)
+    report = lake.land(data)
+
+    (refused,) = report.refused
+    assert "changed while it was read" in refused.error.what
+    assert str(victim) == refused.error.where
+    assert [] == list((lake.folder / "data").rglob("bronze_job_events/*.parquet"))
+    assert 2 == len(report.landed)
+    monkeypatch.undo()
+    assert [2] == [landing.rows_kept for landing in lake.land(victim).landings]
+
+
+def test_a_file_that_vanishes_is_refused(lake, data, pai):
+    """Somebody tidied the folder meanwhile: that is an error of the delivery, not a crash of ours."""
+    surveyed = ingest.survey(data, SOURCES)
+    (data / "pai_job_table.csv").unlink()
+    memory = ingest.Memory(data.parent / "files.json")
+    report = ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
+
+    (refused,) = report.refused
+    assert isinstance(refused.error, SourceError)
+    assert 2 == len(report.landed)
+
+
+def test_links_and_pipes(lake, data):
+    """A dangling link that is named as a table is refused; a pipe would block for ever and is no file."""
+    (data / "pai_sensor_table.csv").symlink_to(data / "gone")
+    (data / "other.csv").symlink_to(data / "gone")
+    os.mkfifo(data / "pai_task_table.csv")
+    (data / "folder.csv").mkdir()
+    (data / ".hidden.csv").write_text("x")
+    (data / "._pai_job_table.csv").write_bytes(b"\0\5\x16\7")
+    report = lake.land(data)
+
+    assert ["pai_sensor_table.csv"] == [refused.path.name for refused in report.refused]
+    assert ["other.csv"] == [other.path.name for other in report.unrecognised]
+    assert 3 == len(report.landed)
+
+
+def test_a_full_disk_is_an_error_of_the_lake(lake, data, pai):
+    """Exit code 15, not 10: no fetching again helps; the version stays as it was."""
+    lake.land(data)
+    job = pai.write(data.parent / "pai_job_table.2.csv", [pai.job(2)])
+    sha256 = hashlib.sha256(job.read_bytes()).hexdigest()
+    landing_id = hashlib.sha256(f"pai2020\0pai2020\0pai_job_table\0{sha256}".encode()).hexdigest()
+    part = lake.folder / "data" / "main" / "bronze_job_events" / f"ducklake-{landing_id[:24]}-00000.parquet"
+    part.symlink_to("/dev/full")
+    before = lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
+
+    with pytest.raises(LakeError, match="cannot be written"):
+        lake.land(job)
+    assert before == lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
+    part.unlink()
+    assert 1 == len(lake.land(job).landed)
+
+
+def test_a_wrong_checksum_refuses_nothing(lake, tmp_path, pai):
+    """Only `fetch` may insist on the publisher's bytes: people land extracts and corrections."""
+    report = lake.land(pai.write(tmp_path / "pai_machine_spec.csv", [pai.spec(1)]))
+
+    assert [(1, False)] == [(landing.rows_kept, landing.published_bytes) for landing in report.landings]
+
+
+# ------------------------------------------------------------------------------------------------ survey
+
+
+@pytest.mark.parametrize(
+    ("made", "what"),
+    [
+        (None, "there is no such file or folder"),
+        ({}, "none of its 0 delimited files"),
+        ({"notes.csv": "a,b\n1,2\n", "readme.txt": "x"}, "none of its 1 delimited files"),
+    ],
+)
+def test_a_delivery_without_tables_is_an_error(tmp_path, made, what):
+    """A typing slip in --data must not look like "nothing new"."""
+    folder = tmp_path / "data"
+    if made is not None:
+        folder.mkdir()
+        for name, content in made.items():
+            (folder / name).write_text(content)
+
+    with pytest.raises(SourceError, match=what) as told:
+        ingest.survey(folder, SOURCES)
+    assert str(folder) == told.value.where
+    assert told.value.do
+
+
+def test_tables_are_found_below_folders(lake, tmp_path, pai):
+    """Deliveries by month come in folders."""
+    pai.write(tmp_path / "data" / "july" / "week 1" / "pai_job_table.csv", [pai.job(1)])
+    pai.write(tmp_path / "data" / "august" / "pai_job_table.csv", [pai.job(2)])
+
+    assert 2 == len(lake.land(tmp_path / "data").landed)
+
+
+def test_what_would_land_is_foreseen_without_a_lake(lake, data):
+    """--dry-run tells the truth: the same names, and "already" for what is there."""
+    surveyed = ingest.survey(data, SOURCES)
+    foreseen = ingest.foresee(surveyed, cluster=None, landed=frozenset())
+    report = lake.land(data)
+    then = ingest.foresee(surveyed, cluster=None, landed={landing.landing_id for landing in report.landings})
+
+    assert {"would land"} == {landing.status for landing in foreseen.landings}
+    assert {"already"} == {landing.status for landing in then.landings}
+    assert {landing.landing_id for landing in report.landings} == {landing.landing_id for landing in foreseen.landings}
+
+
+# ------------------------------------------------------------------------------------------------ memory
+
+
+def test_a_remembered_file_is_not_hashed_again_unless_asked(lake, data, monkeypatch):
+    """Two GB are not read each night to learn that nothing is new; --rehash reads them."""
+    memory = ingest.Memory(data.parent / "files.json")
+    lake.land(data, memory=memory)
+    memory.save()
+    hashed = []
+    real = delimited.digest
+    monkeypatch.setattr(delimited, "digest", lambda path, **options: hashed.append(path.name) or real(path, **options))
+
+    lake.land(data, memory=ingest.Memory(data.parent / "files.json"))
+    assert [] == hashed
+    lake.land(data, memory=memory, rehash=True)
+    assert 3 == len(hashed)
+
+
+@pytest.mark.parametrize("change", ["content", "same size", "touched", "replaced"])
+def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
+    """Memory spares work and never decides: size, time and inode must all be as they were."""
+    memory = ingest.Memory(data.parent / "files.json")
+    lake.land(data, memory=memory)
+    file = data / "pai_job_table.csv"
+    match change:
+        case "content":
+            pai.write(file, [pai.job(1), pai.job(2)])
+        case "same size":
+            pai.write(file, [pai.job(3)])
+        case "touched":
+            os.utime(file, ns=(1, 1))
+        case "replaced":
+            stat = file.stat()
+            file.rename(data.parent / "old.csv")
+            pai.write(file, [pai.job(1)])
+            os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    hashed = []
+    real = delimited.digest
+    monkeypatch.setattr(delimited, "digest", lambda path, **options: hashed.append(path.name) or real(path, **options))
+    report = lake.land(data, memory=memory)
+
+    assert ["pai_job_table.csv"] == hashed
+    assert (1 if change in {"content", "same size"} else 0) == len(report.landed)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 3}', "null", "\0"])
+def test_a_damaged_memory_is_forgotten(lake, data, text):
+    """It is a cache: whatever it holds, the landing is right."""
+    file = data.parent / "files.json"
+    file.write_text(text)
+
+    assert 3 == len(lake.land(data, memory=ingest.Memory(file)).landed)
+
+
+# ---------------------------------------------------------------------------------------------- clusters
+
+
+def test_a_cluster_is_noted_with_its_zone_once(lake, data):
+    """Days of one cluster are days of one zone; a second landing changes nothing."""
+    lake.land(data)
+    lake.land(data, cluster="ours", clusters={"ours": ClusterSettings("Europe/Berlin", "real")})
+
+    found = lake.rows("SELECT cluster_id, source, time_zone, time_basis FROM lake.meta.clusters ORDER BY ALL")
+    assert [
+        ("ours", "pai2020", "Europe/Berlin", "real"),
+        ("pai2020", "pai2020", "Asia/Shanghai", "offset"),
+    ] == [tuple(row.values()) for row in found]
+
+
+def test_changed_settings_of_a_cluster_are_noted(lake, data):
+    """Else a corrected zone in gpulake.toml would do nothing; unchanged ones make no version."""
+    lake.land(data)
+    versions = []
+    for zone in ("UTC", "UTC"):
+        config = Config(lake=lake.folder, clusters={"pai2020": ClusterSettings(zone)})
+        ingest.settle_clusters(lake.writer, SOURCES, config=config, now=NOW)
+        versions.append(lake.writer.version())
+
+    assert versions[0] == versions[1]
+    assert [{"time_zone": "UTC"}] == lake.rows("SELECT time_zone FROM lake.meta.clusters")
+
+
+# --------------------------------------------------------------------------------------------- real bytes
+
+
+def test_the_publishers_bytes_are_known_as_such(lake, real_trace):
+    """A figure can say that it stands on the published table."""
+    report = lake.land(real_trace / "pai_machine_spec.csv")
+
+    assert [(1897, True)] == [(landing.rows_kept, landing.published_bytes) for landing in report.landings]

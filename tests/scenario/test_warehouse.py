@@ -215,3 +215,21 @@ def test_the_fingerprint_follows_the_models(monkeypatch, tmp_path):
     assert first == warehouse.fingerprint()
     (copy / "macros" / "days.sql").write_text("changed")
     assert first != warehouse.fingerprint()
+
+
+def test_a_damaged_cache_of_the_parsed_project_is_parsed_again(tmp_path, monkeypatch):
+    """A cut-off write in a user's cache must not stop every refresh."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    lake.build(full=True)
+    (kept,) = (tmp_path / "cache" / "gpulake" / "dbt").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:1000])
+    lake.build(full=True)
+    assert len(whole) == pytest.approx(kept.stat().st_size, rel=0.01)
+    kept.unlink()
+    kept.parent.rmdir()
+    kept.parent.write_text("a file in the folder's place")
+    lake.build(full=True)
+    lake.close()

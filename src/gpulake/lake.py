@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
@@ -183,29 +185,34 @@ def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Pu
 @contextmanager
 def _attached(folder: Path, build_id: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Publication]]:
     layout = Layout(folder)
-    for attempt in range(3):
-        publication = layout.publication()
-        if publication is None:
-            raise UsageError("nothing is published here yet.", where=str(folder), do="run: gpulake refresh --data DIR")
-        connection = _connect()
-        try:
-            copy = folder / publication.catalog
-            _attach(connection, copy, layout.data, alias="ops", version=publication.ops_version)
-            if build_id is not None and build_id != publication.build_id:
-                publication = _older(connection, publication, build_id)
-            _attach(connection, copy, layout.data, alias="lake", version=publication.data_version)
-        except duckdb.Error as error:
-            connection.close()
-            if attempt < 2 and layout.publication() != publication:
-                continue  # a newer publication replaced the copy between reading the pointer and opening it
-            raise _lake_error(error, folder) from error
-        except GpulakeError:
-            connection.close()
-            raise
-        with closing(connection):
-            connection.execute("USE lake")
-            yield connection, publication
-            return
+    # DuckLake opens its catalog anew for each query, and the next publication removes this one's copy: a reader that
+    # is to stay where it is needs one of its own.
+    with TemporaryDirectory(prefix="gpulake-") as own:
+        for attempt in range(3):
+            publication = layout.publication()
+            if publication is None:
+                raise UsageError(
+                    "nothing is published here yet.", where=str(folder), do="run: gpulake refresh --data DIR"
+                )
+            connection = _connect()
+            try:
+                copy = Path(shutil.copy(folder / publication.catalog, own))
+                _attach(connection, copy, layout.data, alias="ops", version=publication.ops_version)
+                if build_id is not None and build_id != publication.build_id:
+                    publication = _older(connection, publication, build_id)
+                _attach(connection, copy, layout.data, alias="lake", version=publication.data_version)
+            except (duckdb.Error, OSError) as error:
+                connection.close()
+                if attempt < 2 and layout.publication() != publication:
+                    continue  # a newer publication replaced the copy between reading the pointer and opening it
+                raise _lake_error(error, folder) from error
+            except GpulakeError:
+                connection.close()
+                raise
+            with closing(connection):
+                connection.execute("USE lake")
+                yield connection, publication
+                return
 
 
 def _older(connection: duckdb.DuckDBPyConnection, newest: Publication, build_id: int) -> Publication:
@@ -331,12 +338,22 @@ class Writer:
             catalog=f"published/catalog-{version}.sqlite",
             published_at=last[0]["published_at"].isoformat(),
         )
-        _copy_catalog(self.layout.catalog, self.layout.folder / publication.catalog)
-        _replace(self.layout.pointer, json.dumps(asdict(publication), indent=2).encode() + b"\n")
+        try:
+            _copy_catalog(self.layout.catalog, self.layout.folder / publication.catalog)
+            _replace(self.layout.pointer, json.dumps(asdict(publication), indent=2).encode() + b"\n")
+            self._drop_other_copies(publication)
+        except (OSError, sqlite3.Error) as error:
+            raise LakeError(
+                f"the publication cannot be written: {error}.",
+                where=str(self.layout.published),
+                do="free some space, and run any writing command: it finishes the publication",
+            ) from error
+        return publication
+
+    def _drop_other_copies(self, publication: Publication) -> None:
         for old in self.layout.published.iterdir():
             if old.name != Path(publication.catalog).name:
                 old.unlink(missing_ok=True)
-        return publication
 
     def merge_files(self) -> None:
         """Merge small adjacent files. (Never rewrite or checkpoint: older versions would read today's statistics.)"""
@@ -395,13 +412,16 @@ class Writer:
 
 @contextmanager
 def writing(
-    folder: Path, *, purpose: str, wait_s: float = 0.0, tables: Sequence[LakeTable] = META_TABLES
+    folder: Path, *, purpose: str, wait_s: float = 0.0, tables: Sequence[LakeTable] = META_TABLES, make: bool = True
 ) -> Iterator[Writer]:
-    """Take the lock and write; the lake is made if there is none, and a cut-off publication is finished first.
+    """Take the lock and write; a cut-off publication is finished first. A missing lake is made, if `make` allows.
 
-    Raises LockError, naming the holder, when another writer does not finish within `wait_s` seconds.
+    Raises LockError, naming the holder, when another writer does not finish within `wait_s` seconds; UsageError when
+    there is no lake and none is to be made.
     """
     layout = Layout(folder)
+    if not make and not layout.catalog.is_file() and not layout.pointer.exists():
+        raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
     try:
         for part in (layout.folder, layout.data, layout.published, layout.artefacts):
             part.mkdir(parents=True, exist_ok=True)
@@ -410,6 +430,7 @@ def writing(
     lock_fd = _lock(layout, purpose, wait_s)
     writer = Writer(layout, lock_fd)
     try:
+        _check_catalog(layout)
         writer.prepare(tables)
         writer.renew_copy()
         yield writer
@@ -419,8 +440,23 @@ def writing(
         os.close(lock_fd)
 
 
+def _check_catalog(layout: Layout) -> None:
+    """A lost catalog must not be taken for a new lake: its files would be forgotten, then deleted."""
+    if layout.pointer.exists() and not (layout.catalog.is_file() and layout.catalog.stat().st_size):
+        raise LakeError(
+            "the catalog is lost, but something was published here.",
+            where=str(layout.catalog),
+            do="restore it from a backup, or from the published copy beside publication.json",
+        )
+
+
 def _lock(layout: Layout, purpose: str, wait_s: float) -> int:
-    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise LakeError(
+            f"the lake cannot be written: {error.strerror}.", where=str(layout.lock), do="check the folder's rights"
+        ) from error
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -545,16 +581,18 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[ob
     except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
         raise LakeError(_first_line(error), do="run: gpulake verify") from error
     except duckdb.Error as error:
+        if type(error) is duckdb.Error:  # DuckLake's own: its catalog cannot be read
+            raise LakeError(_first_line(error), do="run: gpulake verify") from error
         raise UsageError(_first_line(error), do="mend the query") from error
 
 
-def _lake_error(error: duckdb.Error, folder: Path) -> LakeError:
+def _lake_error(error: Exception, folder: Path) -> LakeError:
     text = _first_line(error)
     do = "free some space and run it again" if "space" in text.lower() else "run: gpulake verify"
     return LakeError(text, where=str(folder), do=do)
 
 
-def _first_line(error: duckdb.Error) -> str:
+def _first_line(error: Exception) -> str:
     """DuckDB's message without its drawing of the query, but with the near miss it names."""
     first, *others = str(error).strip().split("\n")
     near = next((line for line in others if line.startswith(("Did you mean", "Candidate bindings"))), "")

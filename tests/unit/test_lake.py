@@ -1,0 +1,420 @@
+"""The lake's rules, each with the fault it prevents; publications as readers meet them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from gpulake import lake as lake_module
+from gpulake.errors import LakeError, LockError, UsageError
+from gpulake.lake import Layout, open_newest, open_publication, writing
+from gpulake.tables import META_TABLES, LakeTable
+
+NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
+NUMBERS = LakeTable("main", "numbers", (("n", "bigint"),))
+TABLES = (*META_TABLES, NUMBERS)
+PACKAGE = Path(lake_module.__file__).parent
+
+
+def publish(writer, *, now=NOW):
+    """Publish what stands, as a refresh does after its tests."""
+    number = writer.version()
+    return writer.publish(
+        build_id=number, data_version=number, fingerprint="f", full_build=True, rows={}, landing_ids=[], now=now
+    )
+
+
+def numbers(view):
+    return sorted(view.sql("SELECT n FROM lake.main.numbers")["n"].to_pylist())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A lake with one number, published, and then a second one that is not."""
+    folder = tmp_path_factory.mktemp("made") / "lake"
+    with writing(folder, purpose="make", tables=TABLES) as writer:
+        with writer.transaction("one"):
+            writer.insert(NUMBERS, [(1,)])
+        publish(writer)
+        with writer.transaction("two"):
+            writer.insert(NUMBERS, [(2,)])
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "lake")
+
+
+# ------------------------------------------------------------------------------------------- the ten rules
+
+
+def test_rule_1_versions_are_exact():
+    """Other builds of DuckDB refuse these extensions, so any other version is a broken install."""
+    pinned = (PACKAGE.parents[1] / "pyproject.toml").read_text()
+    for name in ("duckdb", "duckdb-extension-ducklake", "duckdb-extension-sqlite-scanner"):
+        assert f'"{name}=={version(name)}"' in pinned
+
+
+def test_rule_2_every_connection_distrusts_statistics(folder):
+    """After a merge, old versions would be answered from today's statistics: wrong, and without an error."""
+    query = "SELECT current_setting('disabled_optimizers') AS off"
+    with open_publication(folder) as reader, open_newest(folder) as view:
+        assert ["statistics_propagation"] * 2 == [v.sql(query)["off"][0].as_py() for v in (reader, view)]
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        assert "statistics_propagation" == writer.sql(query)["off"][0].as_py()
+    profile = (PACKAGE.parents[1] / "warehouse" / "profiles.yml").read_text()
+    assert "disabled_optimizers: statistics_propagation" in profile
+
+
+def test_rule_3_the_catalog_keeps_a_write_ahead_log_and_patience(folder):
+    """Otherwise readers fail while somebody writes: 87 of 209 reads did."""
+    with closing(sqlite3.connect(Layout(folder).catalog)) as catalog:
+        assert ("wal",) == catalog.execute("PRAGMA journal_mode").fetchone()
+    assert "META_BUSY_TIMEOUT 30000" in lake_module.attach_options(folder)
+    assert "META_JOURNAL_MODE 'WAL'" in lake_module.attach_options(folder)
+
+
+def test_rule_4_one_writer_at_a_time_and_the_second_is_told_who(folder):
+    """Two writers lose commits; whoever must wait wants to know for whom."""
+    with (
+        writing(folder, purpose="the first", tables=TABLES),
+        pytest.raises(LockError) as told,
+        writing(folder, purpose="the second", tables=TABLES),
+    ):
+        pytest.fail("two writers at once")
+    assert f"pid {os.getpid()}: the first" in told.value.what
+    assert "--wait" in told.value.do
+
+
+def test_rule_4_a_second_writer_waits_if_asked(folder):
+    """A nightly refresh that meets a landing must not fail for it."""
+    entered, release = threading.Event(), threading.Event()
+
+    def hold():
+        with writing(folder, purpose="holder", tables=TABLES):
+            entered.set()
+            release.wait(20)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert entered.wait(20)
+    threading.Timer(0.5, release.set).start()
+    started = time.monotonic()
+    with writing(folder, purpose="waiter", tables=TABLES, wait_s=30):
+        waited = time.monotonic() - started
+    holder.join()
+
+    assert 0.3 < waited < 20
+
+
+def test_rule_4_a_lock_outlives_no_process(folder):
+    """A stale text in the lock file must not lock anybody out: only a living process holds it."""
+    Layout(folder).lock.write_text("pid 1: crashed years ago\n")
+
+    with writing(folder, purpose="now", tables=TABLES):
+        assert f"pid {os.getpid()}: now" in Layout(folder).lock.read_text()
+
+
+def test_rule_5_small_rows_are_files_too(folder):
+    """Inlined rows vanish under a long reader when somebody flushes them."""
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        (kept,) = writer.sql(
+            "SELECT value FROM lake.options() WHERE option_name = 'data_inlining_row_limit'"
+        ).to_pylist()
+        assert "0" == str(kept["value"])
+    with closing(sqlite3.connect(Layout(folder).catalog)) as catalog:
+        inlined = catalog.execute("SELECT count(*) FROM ducklake_inlined_data_tables").fetchone()
+    assert (0,) == inlined
+    assert 2 == len(list((folder / "data" / "main" / "numbers").glob("*.parquet")))
+
+
+def test_rule_6_readers_see_the_publication_until_the_next(folder):
+    """A reader beside a writer neither waits nor sees half a build, and can be renewed at will."""
+    with open_publication(folder) as before, writing(folder, purpose="test", tables=TABLES) as writer:
+        with writer.transaction("three"):
+            writer.insert(NUMBERS, [(3,)])
+            with open_publication(folder) as during:
+                assert [1] == numbers(during)
+        publish(writer)
+        with open_publication(folder) as after:
+            assert [1, 2, 3] == numbers(after)
+        with pytest.raises(UsageError):
+            after.sql("SELECT nothing FROM lake.main.numbers")
+        assert [1] == numbers(before)
+
+
+def test_rule_7_nothing_checkpoints_or_rewrites():
+    """A rewrite makes as-of reads wrong: only merging is allowed."""
+    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+
+    assert not re.search(r"ducklake_rewrite_data_files|['\"\s]CHECKPOINT[;'\"\s]", text)
+
+
+def test_rules_2_and_7_show_their_fault_when_both_are_dropped(tmp_path):
+    """Why the rules stand: without them an old version answers from today's statistics. With rule 2 it is right."""
+
+    def ask(*, careful):
+        settings = dict(lake_module.SETTINGS) if careful else {}
+        with closing(duckdb.connect(config=settings)) as connection:
+            for name in lake_module.EXTENSIONS:
+                connection.execute(f"LOAD '{lake_module.extension_file(name)}'")
+            folder = tmp_path / str(careful)
+            folder.mkdir()
+            connection.execute(f"ATTACH 'ducklake:sqlite:{folder}/c.sqlite' AS l (DATA_PATH '{folder}/data/')")
+            connection.execute("CALL l.set_option('data_inlining_row_limit', 0)")
+            connection.execute("CREATE TABLE l.t AS SELECT CASE WHEN i % 100 > 0 THEN i END AS v FROM range(1000) r(i)")
+            (old,) = connection.execute("SELECT max(snapshot_id) FROM l.snapshots()").fetchone()
+            connection.execute("DELETE FROM l.t WHERE v IS NULL OR v > 400")
+            connection.execute("CALL ducklake_rewrite_data_files('l', delete_threshold => 0)")
+            return connection.execute(f"SELECT count(*) FROM l.t AT (VERSION => {old}) WHERE v IS NULL").fetchone()[0]
+
+    assert 10 == ask(careful=True)
+    assert 10 != ask(careful=False), "this DuckLake is cured: rules 2 and 7 may go"
+
+
+def test_rule_8_only_listed_versions_expire(folder):
+    """`older_than` would drop publications too: there is no pin."""
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        versions = writer.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist()
+        writer.expire(versions[1:2])
+        left = writer.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist()
+        options = writer.sql("FROM lake.options()")["option_name"].to_pylist()
+
+    assert sorted(set(versions) - set(versions[1:2])) == [v for v in sorted(left) if v <= max(versions)]
+    assert "expire_older_than" not in options
+
+
+def test_rule_9_dbt_has_one_thread():
+    """More than one loses nodes: 3 of 15 with four."""
+    profile = (PACKAGE.parents[1] / "warehouse" / "profiles.yml").read_text()
+
+    assert {"1"} == set(re.findall(r"threads: (\d+)", profile))
+
+
+def test_rule_10_a_bare_sum_of_integers_loses_its_last_digit(folder):
+    """Why every integer sum is cast: the lake would keep it as a double."""
+    with closing(lake_module._connect()) as connection:
+        layout = Layout(folder)
+        lake_module._attach(connection, layout.catalog, layout.data, alias="lake")
+        big = "SELECT {} AS total FROM (VALUES (9007199254740992::bigint), (1)) t(n)"
+        connection.execute("CREATE TABLE lake.main.bare AS " + big.format("sum(n)"))
+        connection.execute("CREATE TABLE lake.main.cast_ AS " + big.format("sum(n)::bigint"))
+        read = [connection.execute(f"SELECT total::bigint FROM lake.main.{t}").fetchone()[0] for t in ("bare", "cast_")]
+
+    assert [9007199254740992, 9007199254740993] == read
+
+
+# -------------------------------------------------------------------------------------- transactions
+
+
+def test_a_transaction_is_all_or_nothing(folder):
+    """A landing whose second half fails must leave no first half."""
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        before = writer.version()
+        with pytest.raises(LakeError), writer.transaction("half"):
+            writer.insert(NUMBERS, [(9,), ("no number",)])
+
+        assert before == writer.version()
+        assert [1, 2] == numbers(writer)
+
+
+def test_opening_a_lake_makes_no_version(folder):
+    """Looking is not writing: else "nothing new" would be new each night."""
+    versions = []
+    for _ in range(2):
+        with writing(folder, purpose="test", tables=TABLES) as writer:
+            versions.append(writer.version())
+    assert versions[0] == versions[1]
+
+
+# -------------------------------------------------------------------------------------- publications
+
+
+@pytest.mark.parametrize(
+    "cut", ["copy missing", "pointer old", "pointer missing", "pointer damaged", "old copies left"]
+)
+def test_every_writer_first_finishes_a_cut_off_publication(folder, cut):
+    """A kill between the record and the pointer file must cost one more start, and nothing else."""
+    layout = Layout(folder)
+    old = layout.pointer.read_text()
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        published = publish(writer)
+    match cut:
+        case "copy missing":
+            (folder / published.catalog).unlink()
+        case "pointer old":
+            layout.pointer.write_text(old)
+        case "pointer missing":
+            layout.pointer.unlink()
+        case "pointer damaged":
+            layout.pointer.write_text("{")
+        case "old copies left":
+            (layout.published / "catalog-1.sqlite").write_bytes(b"left over")
+            layout.pointer.write_text(old)
+    with writing(folder, purpose="test", tables=TABLES):
+        pass
+
+    with open_publication(folder) as reader:
+        assert published.build_id == reader.build_id
+        assert [1, 2] == numbers(reader)
+    assert 1 == len(list(layout.published.iterdir()))
+
+
+def test_a_damaged_pointer_is_told(folder):
+    """Readers must say so, not fail with a traceback or show something else."""
+    Layout(folder).pointer.write_text('{"build_id": 3}')
+
+    with pytest.raises(LakeError, match="pointer is damaged"), open_publication(folder):
+        pass
+
+
+def test_nothing_published_is_told(tmp_path):
+    """A first look before the first refresh is a usage error that names the next step."""
+    with pytest.raises(UsageError, match="nothing is published") as told, open_publication(tmp_path):
+        pass
+    assert "gpulake refresh" in told.value.do
+
+
+def test_older_publications_stay_readable_as_they_were(folder):
+    """A figure in last week's report can be looked up by its build id."""
+    first = Layout(folder).publication().build_id
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        publish(writer, now=NOW + timedelta(hours=1))
+        with writer.transaction("gone"):
+            writer.delete(NUMBERS, "n < ?", [3])
+        publish(writer, now=NOW + timedelta(hours=2))
+    with open_publication(folder, build_id=first) as then, open_publication(folder) as now:
+        assert ([1], []) == (numbers(then), numbers(now))
+    with pytest.raises(UsageError, match="no publication of build 999"), open_publication(folder, build_id=999):
+        pass
+
+
+def test_operations_are_read_as_of_the_newest_commit(folder):
+    """Acknowledged today, seen today: `ops` runs ahead of the tested data."""
+    with open_publication(folder) as reader:
+        published = reader.publication
+        ops = reader.sql("SELECT n FROM ops.main.numbers ORDER BY n")["n"].to_pylist()
+
+    assert published.ops_version > published.data_version
+    assert [1, 2] == ops
+
+
+def test_a_moved_lake_works(folder, tmp_path):
+    """A lake is a folder: it may be renamed, copied to a stick and written to there."""
+    moved = folder.rename(tmp_path / "another name with 'quotes'")
+    with open_publication(moved) as reader:
+        assert [1] == numbers(reader)
+    with writing(moved, purpose="test", tables=TABLES) as writer:
+        with writer.transaction("three"):
+            writer.insert(NUMBERS, [(3,)])
+        publish(writer)
+    with open_publication(moved) as reader:
+        assert [1, 2, 3] == numbers(reader)
+    assert not folder.exists()
+
+
+# -------------------------------------------------------------------------------------------- damage
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty", "missing"])
+def test_a_damaged_catalog_is_a_lake_error_for_writers(folder, damage):
+    """An emptied catalog must not be taken for a new lake: the first cleaning would delete every file of the old."""
+    catalog = Layout(folder).catalog
+    for log in folder.glob("catalog.sqlite-*"):
+        log.unlink()
+    content = catalog.read_bytes()
+    match damage:
+        case "garbage":
+            catalog.write_bytes(b"garbage" * 1000)
+        case "cut":
+            catalog.write_bytes(content[: len(content) // 3])
+        case "empty":
+            catalog.write_bytes(b"")
+        case "missing":
+            catalog.unlink()
+    files = sorted(path.name for path in (folder / "data").rglob("*.parquet"))
+
+    with pytest.raises(LakeError), writing(folder, purpose="test", tables=TABLES):
+        pass
+    assert files == sorted(path.name for path in (folder / "data").rglob("*.parquet"))
+    with open_publication(folder) as reader:
+        assert [1] == numbers(reader), "readers have a copy of their own"
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "missing"])
+def test_a_damaged_copy_is_a_lake_error_for_readers(folder, damage):
+    """No traceback, and no empty answer."""
+    (copy,) = Layout(folder).published.iterdir()
+    copy.unlink()
+    if damage != "missing":
+        copy.write_bytes(b"garbage" * 1000 if damage == "garbage" else b"")
+
+    with pytest.raises(LakeError), open_publication(folder) as reader:
+        numbers(reader)
+
+
+def test_a_missing_file_is_a_lake_error(folder):
+    """And the way to find out more stands in it."""
+    for file in (folder / "data" / "main" / "numbers").glob("*.parquet"):
+        file.unlink()
+
+    with open_publication(folder) as reader, pytest.raises(LakeError) as told:
+        numbers(reader)
+    assert "gpulake verify" in told.value.do
+
+
+def test_a_folder_that_cannot_be_a_lake_is_told(tmp_path):
+    """A file in the way is a LakeError."""
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(LakeError, match="cannot be made"), writing(tmp_path / "file", purpose="test"):
+        pass
+
+
+def test_what_needs_a_lake_makes_none(tmp_path):
+    """`gpulake compact --lake TYPO` must not leave an empty lake behind and call it well."""
+    with (
+        pytest.raises(UsageError, match="there is no lake here"),
+        writing(tmp_path / "typo", purpose="test", make=False),
+    ):
+        pass
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def read_only(folder):
+    """The lake without a single write permission, put right again afterwards."""
+    paths = [folder, *folder.rglob("*")]
+    modes = {path: path.stat().st_mode for path in paths}
+    for path in paths:
+        path.chmod(modes[path] & ~0o222)
+    yield folder
+    for path, mode in modes.items():
+        if path.exists():
+            path.chmod(mode)
+
+
+def test_readers_need_no_write_permission_and_writers_say_so(read_only, mortal_gpulake):
+    """A lake on a read-only disk is readable; whoever would write gets one clear error."""
+    asked = mortal_gpulake("sql", "--lake", read_only, "--json", "select n from numbers")
+    compacted = mortal_gpulake("compact", "--lake", read_only, "--json")
+
+    assert [{"n": 1}] == json.loads(asked.stdout), asked.stderr
+    assert 15 == compacted.returncode, compacted.stderr
+    error = json.loads(compacted.stdout)["error"]
+    assert "LakeError" == error["kind"]
+    assert "cannot be written" in error["what"]
+    assert str(read_only) in error["where"]

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 needs as (
@@ -46,7 +48,3 @@ select
     {{ first_by('reason', 'needs_table', 'not is_landed') }} as reason
 from checked
 group by cluster_id, table_name, column_name
-order by
-    cluster_id,
-    table_name,
-    column_name

@@ -1,4 +1,4 @@
-{{ config(meta={'unites': ['gpu_model']}) }}
+{{ config(materialized='view', meta={'unites': ['gpu_model']}) }}
 
 with
 
@@ -57,4 +57,3 @@ from ranked
 left join alias_lists
     on ranked.gpu_model = alias_lists.gpu_model
 where ranked.place = 1
-order by ranked.gpu_model

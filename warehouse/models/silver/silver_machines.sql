@@ -1,4 +1,4 @@
-{{ config(meta={'unites': ['machine']}) }}
+{{ config(materialized='view', meta={'unites': ['machine']}) }}
 
 with
 
@@ -25,6 +25,3 @@ select
 from machines
 left join aliases
     on machines.gpu_model_source = aliases.alias
-order by
-    machines.cluster_id,
-    machines.machine_id

@@ -581,7 +581,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[ob
     except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
         raise LakeError(_first_line(error), do="run: gpulake verify") from error
     except duckdb.Error as error:
-        if type(error) is duckdb.Error:  # DuckLake's own: its catalog cannot be read
+        # DuckLake's own: its catalog cannot be read. Or a data file is not what it was.
+        if type(error) is duckdb.Error or (isinstance(error, duckdb.InvalidInputException) and "arquet" in str(error)):
             raise LakeError(_first_line(error), do="run: gpulake verify") from error
         raise UsageError(_first_line(error), do="mend the query") from error
 

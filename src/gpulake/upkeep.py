@@ -233,7 +233,7 @@ def _against_landings(view: View) -> list[str]:
                 "WHERE coalesce(bronze_table, ?) = ? AND rows_kept IS DISTINCT FROM coalesce(n, 0)",
                 [table, table],
             ).to_pylist()
-        except LakeError as error:
+        except (LakeError, UsageError) as error:
             faults.append(f"{table} cannot be read: {error.what}")
             continue
         faults += [

@@ -1,0 +1,32 @@
+"""The whole refresh of the mission's five tables, beside the mission's own five steps on the same files."""
+
+from __future__ import annotations
+
+from bench.measure import GPULAKE, PYTHON, ROOT, Cost, Target, compare, run
+from bench.traces import SCALE, fresh, mission_trace
+
+RUN = ROOT / "bench" / "mission_five_steps" / "run.py"
+
+
+def main() -> None:
+    """Ours: hash, contract, source_row, dbt build and tests, right figures, forest, publication."""
+    data = mission_trace()
+
+    def ours() -> Cost:
+        return run([GPULAKE, "refresh", "--data", str(data), "--lake", str(fresh("refresh")), "--json"])
+
+    def theirs() -> Cost:
+        return run([PYTHON, str(RUN), str(data), str(fresh("five-steps"))])
+
+    compare(
+        f"Refresh of five tables / the mission's five steps (scale {SCALE:g})",
+        ("gpulake refresh", ours),
+        ("pandas, dbt run, dbt test, train, score", theirs),
+        wall=Target(1.0, 0.6),
+        cpu=Target(1.25, 0.87),
+        rss=Target(0.25, 0.14),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -151,9 +151,9 @@ def _settled(jobs: Jobs, tasks: Tasks, rows: Rows, window: Window) -> tuple[Jobs
     ended = np.maximum.reduceat(rows.end_s, first)
     status = np.where(ended < 0, WAITING, np.where(ended >= window.end_s, RUNNING, tasks.status))
     leads = np.flatnonzero(tasks.leads)
-    job_status = jobs.status.copy()
-    changed = status[leads] != tasks.status[leads]
-    job_status[changed] = status[leads][changed]
+    began = np.maximum.reduceat(ended, tasks.first_of_job) >= 0
+    job_status = np.where(status[leads] != tasks.status[leads], status[leads], jobs.status)
+    job_status = np.where((job_status == WAITING) & began, RUNNING, job_status)
     return replace(jobs, status=job_status), replace(tasks, status=status)
 
 

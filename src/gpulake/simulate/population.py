@@ -103,9 +103,13 @@ def _groups(user: Ints, dice: Dice) -> tuple[Ints, Ints]:
     spread = np.log((bounds[:, 1] + 1) / bounds[:, 0])
     mean = (bounds[:, 1] + 1 - bounds[:, 0]) / spread
     odds = share / mean
-    drawn = int(total * odds.sum() * 1.2) + 200
-    kind = rng.choice(len(odds), size=drawn, p=odds / odds.sum())
-    sizes = np.floor(bounds[kind, 0] * np.exp(rng.random(drawn) * spread[kind])).astype(np.int64)
+    # Dealt, not drawn: a few large groups more or less would change how much recurs
+    kind = rng.permutation(deal(rng.random(drawn := int(total * odds.sum() * 1.1) + 50), odds))
+    even = np.empty(drawn)
+    for number in range(len(odds)):
+        inside = kind == number
+        even[inside] = rng.permutation((np.arange(inside.sum()) + 0.5) / max(inside.sum(), 1))
+    sizes = np.floor(bounds[kind, 0] * np.exp(even * spread[kind])).astype(np.int64)
     ends = np.cumsum(sizes)
     starts = np.zeros(total, dtype=bool)
     starts[ends[ends < total]] = True

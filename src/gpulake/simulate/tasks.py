@@ -293,7 +293,9 @@ def _run_times(
         else:
             wide = _LARGE_SHARE * float(gpus_by_type[number])
             score[inside] -= 0.8 * np.log(np.maximum(gpus[inside] / wide, 1.0))
-            held = _HELD_SHARE[number] * window_s * gpus_by_type[number]
+            of_type = float(gpus_by_type[number])
+            # Few GPUs must idle more to keep queues short, as in any queueing system
+            held = _HELD_SHARE[number] * (1 - _SLACK / of_type**0.5) * window_s * of_type
             runs[inside] = _runs_within(curve, score[inside], failed[inside], width[inside], gpus[inside], held)
     first = np.flatnonzero(leads)
     runs = np.where(leads, runs, runs[first][job] * (1 - 0.02 * rng.random(len(job))))
@@ -323,6 +325,7 @@ def _ranked_runs(curve: Curve, score: Floats, failed: Flags) -> Floats:
 _HELD_SHARE = (0.34, 0.41, 0.36, 0.30, 0.30)
 """Share of each type's GPU-seconds (in the order of GPU_TYPES) that its instances hold over the window; two thirds more in the busiest days.
 The paper reports 74 % for the weak eight-GPU machines and 49 % for V100; less here, since slots of fixed size queue sooner than a real scheduler."""
+_SLACK = 1.2
 _LOAD_STEPS = 7
 _LARGE_SHARE = 0.1
 """A task that asks for more than this share of its type's GPUs at once runs the shorter for it: no task blocks a small fleet for days."""

@@ -66,7 +66,7 @@ def draw_usage(
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
     score = by_group[jobs.group[tasks.job[task]]] + 0.5 * rng.standard_normal(len(on_gpu), dtype=np.float32)
     # Long runs are the ones that compute, and more is used of more
-    score = score + 0.30 * np.log(length) + 0.75 * np.log(np.minimum(asked, 200.0)) + _USE_BUMP[tasks.gpu_type[task]]
+    score = score + 0.30 * np.log(length) + 1.1 * np.log(np.minimum(asked, 200.0)) + _USE_BUMP[tasks.gpu_type[task]]
     share = ranks(score)
     wanted = np.where(share < reference.GPU_USE_ZERO_SHARE, 0.0, reference.GPU_USE.quantile(share))
     wanted = np.where(jobs.burst[tasks.job[task]], np.minimum(asked, 100.0) * _BURST_USE_PCT / 100, wanted)
@@ -111,7 +111,7 @@ def _cpu_use(rows: Rows, jobs: Jobs, tasks: Tasks, placed: Flags, dice: Dice) ->
     score = by_group[jobs.group[tasks.job[task]]] + 0.6 * rng.standard_normal(len(inside), dtype=np.float32)
     score = (
         score
-        + 0.35 * np.log(np.maximum(tasks.plan_cpu[task], 20.0) / 600)
+        + 0.5 * np.log(np.maximum(tasks.plan_cpu[task], 20.0) / 600)
         + 0.15 * np.log(np.maximum(tasks.plan_gpu[task], 10))
     )
     result = np.zeros(len(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -134,12 +135,10 @@ def flow(
     as_json: edge.JsonOption = False,
 ) -> None:
     """Refresh as a Prefect flow: a task per step, with retries and row counts; no server is needed."""
-    try:
-        import prefect  # noqa: F401  only to tell a missing extra from a missing module of ours
-    except ModuleNotFoundError as error:
+    if find_spec("prefect") is None:
         raise UsageError(
             "Prefect is not installed.", where="gpulake flow", do="install the extra: pip install 'gpulake[flow]'"
-        ) from error
+        )
     from gpulake import flows
 
     result = flows.refresh(

@@ -1,0 +1,131 @@
+"""Refreshing again and again: nothing new is nothing done, and every answer is one object with its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from gpulake import pipeline
+from gpulake.config import Config
+from gpulake.lake import open_newest
+
+
+@pytest.fixture
+def lake(refreshed, tmp_path):
+    """A copy of the refreshed lake, with its trace beside it."""
+    shutil.copytree(refreshed[0] / "trace", tmp_path / "trace")
+    return shutil.copytree(refreshed[0] / "lake", tmp_path / "lake")
+
+
+def version(lake):
+    with open_newest(lake) as view:
+        return view.sql("SELECT max(snapshot_id) AS v FROM lake.snapshots()")["v"][0].as_py()
+
+
+@pytest.mark.parametrize("change", ["nothing", "touched", "rehash"])
+def test_nothing_new_is_nothing_done(lake, tmp_path, change):
+    """A nightly run over old data costs a moment: no version, no dbt, no scikit-learn."""
+    first = subprocess.run(
+        [sys.executable, "-c", "import sys; from gpulake.cli import main; main(sys.argv[1:])", "refresh",
+         "--data", tmp_path / "trace", "--lake", lake, "--json"], check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert not json.loads(first.stdout)["published"]
+    before, pointer = version(lake), (lake / "publication.json").read_text()
+    if change == "touched":
+        for file in (tmp_path / "trace").iterdir():
+            os.utime(file)
+    code = (
+        "import subprocess, sys\n"
+        "def no_child(*a, **k): raise AssertionError('a child was started')\n"
+        "subprocess.Popen = no_child\n"
+        "from gpulake.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "print(sorted({'dbt', 'sklearn', 'prefect', 'matplotlib'} & {m.split('.')[0] for m in sys.modules}), file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, "refresh", "--data", tmp_path / "trace", "--lake", lake, "--json",
+         *(["--rehash"] if change == "rehash" else [])], check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert 0 == again.returncode, again.stderr
+    assert "[]" == again.stderr.splitlines()[-1]
+    answer = json.loads(again.stdout)
+    assert (False, "nothing is new since the last publication") == (answer["published"], answer["why"])
+    assert {"already"} == {landing["status"] for landing in answer["landings"]}
+    assert before == version(lake)
+    assert pointer == (lake / "publication.json").read_text()
+
+
+def test_a_dry_run_changes_nothing(lake, tmp_path, pai):
+    """It says what would land, and leaves the lake as it was, even where there is none."""
+    pai.write(tmp_path / "trace" / "more" / "pai_job_table.csv", [pai.job(1)])
+    before = version(lake)
+    planned = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace", dry_run=True)
+    elsewhere = pipeline.refresh(Config(lake=tmp_path / "none"), data=tmp_path / "trace", dry_run=True)
+
+    assert ["pai_job_table"] == [landing.table for landing in planned.land.landed]
+    assert before == version(lake)
+    assert len(elsewhere.land.landed) > 1
+    assert not (tmp_path / "none").exists()
+
+
+BAD_FILES = {
+    "empty": (b"", 10, "SourceError", "the file is empty"),
+    "truncated gzip": (b"\x1f\x8b\x08\x00cut", 10, "SourceError", "cannot be read to its end"),
+    "all lines torn": (b"a,b\nc\n", 11, "ContractError", "no row of 2 is a row of pai_job_table"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_refused_file_sets_the_exit_code_and_the_rest_lands(tmp_path, pai, gpulake_json, kind):
+    """A scheduler sees that something is wrong; people see which file and why; nothing waits for it."""
+    content, exit_code, family, what = BAD_FILES[kind]
+    pai.write(tmp_path / "data" / "pai_machine_spec.csv", [pai.spec(1)])
+    (tmp_path / "data" / "pai_job_table.csv").write_bytes(content)
+    code, answer = gpulake_json("land", "--data", tmp_path / "data", "--lake", tmp_path / "lake")
+
+    assert (exit_code, family) == (code, answer["error"]["kind"])
+    assert what in answer["error"]["what"]
+    assert str(tmp_path / "data" / "pai_job_table.csv") in answer["error"]["where"]
+    assert {"pai_machine_spec", "gpu_specs"} == {landing["table"] for landing in answer["landings"]}
+    assert [str(tmp_path / "data" / "pai_job_table.csv")] == [refused["file"] for refused in answer["refused"]]
+
+
+@pytest.mark.parametrize("command", [["build"], ["detect"], ["publish"], ["compact"]])
+def test_a_step_without_a_lake_makes_none(tmp_path, gpulake_json, command):
+    """A typing slip in --lake must not be answered with an empty lake."""
+    code, answer = gpulake_json(*command, "--lake", tmp_path / "typo")
+
+    assert (2, "UsageError") == (code, answer["error"]["kind"])
+    assert not (tmp_path / "typo").exists()
+
+
+def test_quarantined_rows_are_allowed(tmp_path, pai, gpulake_json):
+    """Real data has bad lines: they are told, and the exit code is 0."""
+    pai.write(
+        tmp_path / "pai_machine_metric.csv",
+        [pai.metric(1), pai.metric(2, start=10, end=5), pai.metric(3, machine=None)],
+    )
+    code, answer = gpulake_json("land", "--data", tmp_path, "--lake", tmp_path / "lake")
+
+    (landing,) = (landing for landing in answer["landings"] if landing["table"] == "pai_machine_metric")
+    assert 0 == code
+    assert {"end_time is before start_time": 1, "machine is missing": 1} == landing["reasons"]
+    assert (3, 1, 2) == (landing["rows_in"], landing["rows_kept"], landing["rows_refused"])
+
+
+def test_a_busy_lake_names_its_holder(lake, tmp_path, gpulake_json):
+    """Exit code 13, at once, with the process to wait for."""
+    from gpulake.lake import writing
+
+    with writing(lake, purpose="a long build"):
+        code, answer = gpulake_json("refresh", "--data", tmp_path / "trace", "--lake", lake)
+
+    assert (13, "LockError") == (code, answer["error"]["kind"])
+    assert f"pid {os.getpid()}: a long build" in answer["error"]["what"]

@@ -1,0 +1,126 @@
+"""The flow's own part: what is tried again, and how the steps' results become one. No server, no flow run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("prefect")
+
+from gpulake import flows, pipeline
+from gpulake.detect import Detected
+from gpulake.errors import ContractError, DataTestError, LakeError, LockError, SourceError, UsageError
+from gpulake.ingest import Landing, LandReport, Refused
+from gpulake.lake import Publication
+from gpulake.pipeline import Built, StepResult
+
+LANDING = Landing(
+    landing_id="1f", status="landed", source="pai2020", cluster_id="pai2020", table="pai_machine_metric",
+    bronze_table="bronze_machine_metrics", file_name="pai_machine_metric.csv", layout="headerless",
+    published_bytes=False, rows_in=21, rows_kept=20, rows_refused=1, reasons={"machine_gpu is not a number": 1},
+)  # fmt: skip
+REFUSED = Refused(Path("/data/pai_job_table.csv"), SourceError("the file is empty."))
+PUBLICATION = Publication(31, 33, 34, "published/catalog-34.sqlite", "2026-11-25T16:00:00")
+
+LANDED = StepResult(why="1 landings wait for the next build", land=LandReport((LANDING,), (), ()))
+BUILT = StepResult(why="built; next: gpulake detect", build=Built(31, True, {"gold_cluster_util_daily": 10}, 25, 4.2))
+DETECTED = StepResult(
+    why="scored; next: gpulake publish", detect=Detected(31, ("iforest",), 10, ("1970-01-29",), 2, landed=True)
+)
+PUBLISHED = StepResult(
+    why="every data test passed", published=True, tests=pipeline.Tested(33, 14, (), ()), publication=PUBLICATION
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (LockError("busy"), True),
+        (LakeError("disk full"), True),
+        (SourceError("truncated"), False),
+        (ContractError("no row"), False),
+        (DataTestError("a test failed"), False),
+        (UsageError("no such source"), False),
+        (KeyError("a bug"), False),
+    ],
+)
+def test_only_a_busy_or_faulty_lake_is_tried_again(error, again):
+    """A retry of bad data would find the same data, and hide a bug for a minute."""
+    from prefect.states import Failed
+
+    assert again == flows.may_pass(None, None, Failed(data=error))
+
+
+def test_every_step_is_a_task_with_retries():
+    """The names are what people see in the UI."""
+    for step, name in (
+        (flows.land, "land"),
+        (flows.build, "build"),
+        (flows.detect, "detect"),
+        (flows.publish, "publish"),
+    ):
+        assert (name, 3, flows.may_pass) == (step.name, step.retries, step.retry_condition_fn)
+
+
+def test_the_flow_is_named_as_the_mission_names_it():
+    """Whoever looks for the mission's flow finds it."""
+    assert "gpu_telemetry_full_refresh" == flows.gpu_telemetry_full_refresh.name
+
+
+def test_the_parameters_are_plain_values():
+    """A deployment keeps them as JSON and the UI shows a field for each."""
+    fields = flows.gpu_telemetry_full_refresh.parameters.properties
+
+    assert ["data", "lake", "source", "cluster", "rehash", "full", "wait_s"] == list(fields)
+    assert ["data"] == flows.gpu_telemetry_full_refresh.parameters.required
+
+
+def test_four_results_become_the_one_that_refresh_gives():
+    """A program reads the same JSON from `gpulake flow` as from `gpulake refresh`."""
+    expected = StepResult(
+        why="every data test passed",
+        published=True,
+        land=LANDED.land,
+        build=BUILT.build,
+        detect=DETECTED.detect,
+        tests=PUBLISHED.tests,
+        publication=PUBLICATION,
+    )
+
+    assert expected == flows.merged(LANDED, BUILT, DETECTED, PUBLISHED)
+    assert expected.as_json().keys() == flows.merged(LANDED, None, None, None).as_json().keys()
+
+
+def test_nothing_new_keeps_the_reason_and_the_publication():
+    """The result says that nothing was done, and which build stays."""
+    nothing = StepResult(why="nothing is new since the last publication", publication=PUBLICATION)
+    result = flows.merged(LANDED, nothing, None, None)
+
+    assert ("nothing is new since the last publication", False, 31) == (result.why, result.published, result.build_id)
+
+
+def test_a_refused_file_stays_the_error_of_a_run_that_published():
+    """The rest is published, and the run still fails, as the exit code of refresh says."""
+    landed = replace(LANDED, error=REFUSED.error)
+    result = flows.merged(landed, BUILT, DETECTED, PUBLISHED)
+
+    assert (True, REFUSED.error) == (result.published, result.error)
+
+
+def test_artifacts_name_every_file_with_its_rows():
+    """People see in the UI what landed, what was refused and why."""
+    landed = replace(LANDED, land=LandReport((LANDING,), (REFUSED,), ()))
+    rows = flows.landed_rows(landed)
+
+    assert [("pai_machine_metric.csv", 20, 1), ("pai_job_table.csv", None, None)] == [
+        (row["file"], row["kept"], row["refused"]) for row in rows
+    ]
+    assert ["1 x machine_gpu is not a number", "the file is empty."] == [row["why"] for row in rows]
+
+
+def test_artifacts_count_rows_days_and_tests():
+    """One small table per step."""
+    assert [{"table": "gold_cluster_util_daily", "rows": 10}] == flows.built_rows(BUILT)
+    assert [8, 1, 2] == [row["count"] for row in flows.judged_rows(DETECTED)]
+    assert [14, 0, 31, 33] == [row["value"] for row in flows.published_rows(PUBLISHED)]
+    assert [] == flows.landed_rows(BUILT) == flows.built_rows(LANDED) == flows.judged_rows(LANDED)

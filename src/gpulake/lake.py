@@ -328,6 +328,7 @@ class Writer:
             return None
         current = self._pointer_or_none()
         if current and (current.build_id, current.ops_version) == (last[0]["build_id"], version):
+            self._drop_other_copies(current)  # a writer that was cut off last of all left them
             return current
         # Two SQLite libraries must not hold one file open in one process: closing either drops the other's locks.
         self._close()

@@ -244,7 +244,7 @@ def test_opening_a_lake_makes_no_version(folder):
 
 
 @pytest.mark.parametrize(
-    "cut", ["copy missing", "pointer old", "pointer missing", "pointer damaged", "old copies left"]
+    "cut", ["copy missing", "copies left", "pointer old", "pointer missing", "pointer damaged", "old copies left"]
 )
 def test_every_writer_first_finishes_a_cut_off_publication(folder, cut):
     """A kill between the record and the pointer file must cost one more start, and nothing else."""
@@ -261,6 +261,8 @@ def test_every_writer_first_finishes_a_cut_off_publication(folder, cut):
             layout.pointer.unlink()
         case "pointer damaged":
             layout.pointer.write_text("{")
+        case "copies left":
+            (layout.published / "catalog-1.sqlite").write_bytes(b"left over")
         case "old copies left":
             (layout.published / "catalog-1.sqlite").write_bytes(b"left over")
             layout.pointer.write_text(old)

@@ -451,9 +451,11 @@ class _Session:
         return digest.hexdigest()
 
     def _rows(self) -> dict[str, int]:
+        # Views of silver are left out: to count silver_instances is to deduplicate all of bronze.
         names = self._writer.sql(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
-            "AND split_part(table_name, '_', 1) IN ('silver', 'gold') ORDER BY table_name"
+            "AND (table_name LIKE 'gold%' OR table_name LIKE 'silver%' AND table_type = 'BASE TABLE') "
+            "ORDER BY table_name"
         )["table_name"].to_pylist()
         return {
             name: self._writer.sql(f'SELECT count(*) AS n FROM lake.main."{name}"')["n"][0].as_py() for name in names

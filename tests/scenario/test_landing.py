@@ -83,6 +83,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
+@pytest.mark.slow
 def test_a_refused_file_sets_the_exit_code_and_the_rest_lands(tmp_path, pai, gpulake_json, kind):
     """A scheduler sees that something is wrong; people see which file and why; nothing waits for it."""
     content, exit_code, family, what = BAD_FILES[kind]

@@ -89,6 +89,7 @@ def at_once(tmp_path_factory):
     lake.close()
 
 
+@pytest.mark.slow
 def test_deliveries_in_any_order_equal_one_delivery(tmp_path, at_once):
     """A late day must leave the same figures as a day that came in time, to the last digit."""
     case, expected = at_once
@@ -101,6 +102,7 @@ def test_deliveries_in_any_order_equal_one_delivery(tmp_path, at_once):
     lake.close()
 
 
+@pytest.mark.slow
 def test_a_build_that_was_not_published_is_repaired_by_the_next(tmp_path, at_once):
     """A build that failed its tests, or was killed, leaves rows behind: they must not count twice."""
     case, expected = at_once
@@ -118,6 +120,7 @@ def test_a_build_that_was_not_published_is_repaired_by_the_next(tmp_path, at_onc
     lake.close()
 
 
+@pytest.mark.slow
 def test_one_days_delivery_rebuilds_only_the_days_it_covers(tmp_path):
     """A landing of one day must not cost a whole rebuild."""
     case = sliced(3, days=6)
@@ -191,6 +194,7 @@ def test_the_child_ends_with_its_parents_pipe(tmp_path):
     dbt._replies.close()
 
 
+@pytest.mark.slow
 def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path):
     """The machine may kill dbt for memory: say so, and lose nothing."""
     lake = TinyLake(tmp_path / "lake")
@@ -217,6 +221,7 @@ def test_the_fingerprint_follows_the_models(monkeypatch, tmp_path):
     assert first != warehouse.fingerprint()
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_of_the_parsed_project_is_parsed_again(tmp_path, monkeypatch):
     """A cut-off write in a user's cache must not stop every refresh."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -62,6 +62,8 @@ class Runner:
         started = time.monotonic()
         os.environ["GPULAKE_SNAPSHOT"] = str(pinned_at or 0)
         if arguments[0] == "docs":
+            # A project that was read from the cache has never met dbt's flags, and cannot be written without them.
+            dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
         os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         try:

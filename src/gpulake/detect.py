@@ -154,8 +154,8 @@ def _table(
             if low[day]:
                 row["judgement"] = "not_judged"
                 row["anomaly_reason"] = (
-                    f"only {coverage[day]:.1%} of the GPU time was observed, "
-                    f"less than half of the usual {np.nanmedian(coverage):.1%}"
+                    f"only {coverage[day] * 100:.1f} % of the GPU time was observed, "
+                    f"less than half of the usual {np.nanmedian(coverage) * 100:.1f} %"
                 )
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=_scores_schema())

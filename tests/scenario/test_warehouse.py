@@ -238,3 +238,13 @@ def test_a_damaged_cache_of_the_parsed_project_is_parsed_again(tmp_path, monkeyp
     kept.parent.write_text("a file in the folder's place")
     lake.build(full=True)
     lake.close()
+
+
+@pytest.mark.slow
+def test_the_models_documentation_is_one_page_that_needs_nothing(tmp_path):
+    """`gpulake docs` worked once and failed ever after: a parsed project from the cache must do as well as a fresh one."""
+    for folder in ("once", "again"):
+        page = warehouse.docs(tmp_path / folder)
+        text = page.read_text(encoding="utf-8")
+        assert "gold_cluster_util_daily" in text
+        assert "silver_machine_hours" in text

@@ -92,7 +92,7 @@ def test_a_day_of_low_coverage_is_marked_and_not_sold_as_an_anomaly():
 
     assert 1 == odd["anomaly_flag"]
     assert "not_judged" == odd["judgement"]
-    assert "24.0%" in odd["anomaly_reason"]
+    assert "24.0 %" in odd["anomaly_reason"]
     assert {"normal", "anomaly"} >= {row["judgement"] for row in others}
 
 

@@ -458,9 +458,11 @@ def _careful(lines: bytes, first_row: int, delivery: Recognised) -> tuple[pl.Dat
     typed: dict[str, pl.Expr] = {}
     for position, column in zip(layout.positions, table.columns, strict=True):
         field = pl.col("fields").list.get(position, null_on_oob=True)
+        if column.kind == "number":
+            field = field.str.strip_chars()
         field = pl.when(field == "").then(None).otherwise(field)
         if column.kind == "number":
-            number = field.str.strip_chars().cast(pl.Float64, strict=False)
+            number = field.cast(pl.Float64, strict=False)
             wrong = field.is_not_null() & number.is_null()
             faults.append((wrong, pl.format(column.name + " is not a number: '{}'", field)))
             field = number

@@ -60,7 +60,7 @@ def judge(line):
         return None
     read = []
     for field, column in zip(fields, SMALL.columns, strict=True):
-        if field == "":
+        if not (field if column.kind == "text" else field.strip()):
             read.append(None)
         elif column.kind == "text":
             read.append(field)
@@ -83,7 +83,7 @@ numbers = st.one_of(
     st.integers(-5, 200).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.sampled_from(
-        ["", " 7", "7 ", "1e400", "nan", "inf", "-inf", "0x10", "1_0", "many", "4550879.0", "+1", ".5", "5."]
+        ["", " ", "\t", " 7", "7 ", "1e400", "nan", "inf", "-inf", "0x10", "1_0", "many", "4550879.0", "+1", ".5", "5."]
     ),
 )
 words = st.sampled_from(["a", "bc", "", " ", "ü", "a b", "#", "null", "NA", "\\N"])

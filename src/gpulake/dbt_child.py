@@ -28,6 +28,7 @@ from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_d
 
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _FAILING_ROWS_SHOWN = 5
+_PROJECTS_KEPT = 8
 
 
 class Plugin(BasePlugin):
@@ -95,11 +96,12 @@ class Runner:
 
 
 def _project_digest() -> str:
-    """Of every file of the project and of what reads them."""
+    """Of every file of the project, where it lies (a parsed seed names its file), and what reads it."""
     digest = hashlib.sha256(sys.version.encode())
     for name in ("dbt-core", "dbt-duckdb"):
         digest.update(f"{name}=={version(name)}\n".encode())
-    folder = Path(os.environ["DBT_PROJECT_DIR"])
+    folder = Path(os.environ["DBT_PROJECT_DIR"]).resolve()
+    digest.update(f"{folder}\0".encode())
     for file in sorted(file for file in folder.rglob("*") if file.suffix in {".sql", ".yml", ".csv"}):
         digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
         digest.update(file.read_bytes())
@@ -115,7 +117,8 @@ def _kept_project(file: Path) -> Any:  # dbt has no types
 
 def _keep_project(manifest: Any, file: Path) -> None:
     with suppress(OSError):  # nowhere to keep it: the next process parses again
-        for old in file.parent.glob("*.msgpack"):
+        newest_first = sorted(file.parent.glob("*.msgpack"), key=lambda kept: kept.stat().st_mtime, reverse=True)
+        for old in newest_first[_PROJECTS_KEPT - 1 :]:
             old.unlink(missing_ok=True)
         unfinished = file.with_suffix(f".{os.getpid()}")
         unfinished.write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))

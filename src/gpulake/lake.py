@@ -42,6 +42,8 @@ _CATALOG_OPTIONS = {
     # The codec must be set before its level.
     "parquet_compression": "zstd",
     "parquet_compression_level": "1",
+    # Its encodings of numbers and of ids are written in three quarters of the time, and are smaller.
+    "parquet_version": "2",
 }
 _LOCK_POLL_S = 0.2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -76,6 +77,11 @@ def tables(lake: TinyLake) -> dict[str, list[tuple[object, ...]]]:
 def assert_same(expected, found):
     for name, rows in expected.items():
         assert rows == found[name], name
+
+
+def copied_project(folder: Path) -> Path:
+    shutil.copytree(warehouse.project(), folder, ignore=shutil.ignore_patterns("target", "logs"))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -211,10 +217,7 @@ def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path):
 def test_the_fingerprint_follows_the_models(monkeypatch, tmp_path):
     """A changed model with an unchanged fingerprint would be built over half the days only."""
     first = warehouse.fingerprint()
-    copy = tmp_path / "warehouse"
-    for file in (f for f in warehouse.project().rglob("*") if f.is_file() and "target" not in f.parts):
-        (copy / file.relative_to(warehouse.project())).parent.mkdir(parents=True, exist_ok=True)
-        (copy / file.relative_to(warehouse.project())).write_bytes(file.read_bytes())
+    copy = copied_project(tmp_path / "warehouse")
     monkeypatch.setattr(warehouse, "project", lambda: copy)
     assert first == warehouse.fingerprint()
     (copy / "macros" / "days.sql").write_text("changed")
@@ -237,6 +240,32 @@ def test_a_damaged_cache_of_the_parsed_project_is_parsed_again(tmp_path, monkeyp
     kept.parent.rmdir()
     kept.parent.write_text("a file in the folder's place")
     lake.build(full=True)
+    lake.close()
+
+
+@pytest.mark.slow
+def test_a_parsed_project_is_not_taken_for_its_equal_in_another_folder(tmp_path, monkeypatch):
+    """A parsed project names its seeds' files: of a checkout that has been removed they are gone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    for project in [copied_project(tmp_path / name) for name in ("first", "second")]:
+        monkeypatch.setattr(warehouse, "project", lambda project=project: project)
+        lake.build(full=True)
+        shutil.rmtree(project)
+    lake.close()
+
+
+@pytest.mark.slow
+def test_a_table_built_again_keeps_its_partitions(tmp_path):
+    """A table that lost them would be read whole for every touched day."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    for _ in range(2):
+        lake.build(full=True)
+    files = lake.rows("SELECT data_file FROM ducklake_list_files('lake', 'silver_machine_hours')")
+    assert files
+    assert all("/dt=" in row["data_file"] for row in files)
     lake.close()
 
 

@@ -20,9 +20,10 @@
     select
         cluster_id,
         job_id,
-        min(started_at) as started_by_at,
+        {{ epoch_to_utc('min(start_s)') }} as started_by_at,
         case
-            when count(case when machine_id is not null and started_at is null then 1 end) = 0 then min(started_at)
+            when count(case when machine_id is not null and start_s is null then 1 end) = 0
+                then {{ epoch_to_utc('min(start_s)') }}
         end as started_at
     from {{ instances }}
     group by cluster_id, job_id

@@ -69,21 +69,18 @@ day_parts as (
 ),
 
 events as (
-    {% for second, sign in [('start_s', ''), ('end_s', '-')] -%}
     select
-        machine_no,
-        day_no,
-        {{ second }} as second_no,
-        {{ sign }}(case when gpu_micro_pct is not null then 1 else 0 end) as gpu_windows,
-        {{ sign }}(case when cpu_micro_pct is not null then 1 else 0 end) as cpu_windows,
-        {{ sign }}gpu_micro_pct as gpu_micro_pct,
-        {{ sign }}cpu_micro_pct as cpu_micro_pct,
-        {{ sign }}weight as weight,
-        {{ sign }}weighted_gpu as weighted_gpu
+        day_parts.machine_no,
+        day_parts.day_no,
+        case when borders.sign = 1 then day_parts.start_s else day_parts.end_s end as second_no,
+        borders.sign * (case when day_parts.gpu_micro_pct is not null then 1 else 0 end) as gpu_windows,
+        borders.sign * (case when day_parts.cpu_micro_pct is not null then 1 else 0 end) as cpu_windows,
+        borders.sign * day_parts.gpu_micro_pct as gpu_micro_pct,
+        borders.sign * day_parts.cpu_micro_pct as cpu_micro_pct,
+        borders.sign * day_parts.weight as weight,
+        borders.sign * day_parts.weighted_gpu as weighted_gpu
     from day_parts
-    {% if not loop.last %}union all
-    {% endif %}
-    {%- endfor %}
+    cross join (values (1), (-1)) as borders (sign)
 ),
 
 open_windows as (

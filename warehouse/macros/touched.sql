@@ -18,16 +18,14 @@
                 sum(step) as step
             from (
                 select
-                    cluster_id,
-                    {{ quarter_of('least(' ~ start ~ ', ' ~ end ~ ')') }} as quarter,
-                    1 as step
-                from ({{ union_staging(entity, ['cluster_id', start, end], pending_only()) }}) as opening
-                union all
-                select
-                    cluster_id,
-                    {{ quarter_of('greatest(' ~ start ~ ', ' ~ end ~ ')') }} + 1 as quarter,
-                    -1 as step
-                from ({{ union_staging(entity, ['cluster_id', start, end], pending_only()) }}) as closing
+                    spans.cluster_id,
+                    case
+                        when borders.sign = 1 then {{ quarter_of('least(spans.' ~ start ~ ', spans.' ~ end ~ ')') }}
+                        else {{ quarter_of('greatest(spans.' ~ start ~ ', spans.' ~ end ~ ')') }} + 1
+                    end as quarter,
+                    borders.sign as step
+                from ({{ union_staging(entity, ['cluster_id', start, end], pending_only()) }}) as spans
+                cross join (values (1), (-1)) as borders (sign)
             ) as steps
             where quarter is not null
             group by cluster_id, quarter
@@ -57,7 +55,7 @@
 {% macro delete_touched_days(entity) -%}
     {% if is_incremental() -%}
     delete from {{ this }}
-    where (cluster_id, dt) in (select (cluster_id, dt) from {{ ref('touched_days') }} where entity = '{{ entity }}')
+    where {{ touched_days_only(entity) }}
     {%- endif %}
 {%- endmacro %}
 
@@ -90,11 +88,16 @@
     {%- endif %}
 {%- endmacro %}
 
-{# Outside the condition, so that the graph knows it: dbt reads a model once before it can be incremental. #}
+{#
+    Rows of touched jobs, of touched days. The first condition is on one column, so that files and rows are skipped by it;
+    the second says exactly which rows are meant. The reference stands outside the condition, so that the graph knows it:
+    dbt reads a model once before it can be incremental.
+#}
 {% macro touched_jobs_only() -%}
     {%- set touched_jobs = ref('touched_jobs') -%}
     {% if is_incremental() -%}
-    (cluster_id, job_id) in (select (cluster_id, job_id) from {{ touched_jobs }})
+    job_id in (select job_id from {{ touched_jobs }})
+        and (cluster_id, job_id) in (select (cluster_id, job_id) from {{ touched_jobs }})
     {%- else -%}
     true
     {%- endif %}
@@ -110,7 +113,8 @@
 {% macro touched_days_only(entity) -%}
     {%- set touched_days = ref('touched_days') -%}
     {% if is_incremental() -%}
-    (cluster_id, dt) in (select (cluster_id, dt) from {{ touched_days }} where entity = '{{ entity }}')
+    dt in (select dt from {{ touched_days }} where entity = '{{ entity }}')
+        and (cluster_id, dt) in (select (cluster_id, dt) from {{ touched_days }} where entity = '{{ entity }}')
     {%- else -%}
     true
     {%- endif %}

@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    on_schema_change='append_new_columns',
     pre_hook="{{ delete_replaced_rows('machine_window') }}",
     meta={'unites': ['machine_window']},
 ) }}

@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    on_schema_change='append_new_columns',
     pre_hook="{{ delete_touched_jobs() }}",
     meta={'unites': ['job', 'task', 'instance', 'group_tag']},
 ) }}
@@ -21,12 +20,14 @@ tasks as (
 ),
 
 tags as (
-    {{ winning_rows('group_tag', ['cluster_id', 'instance_id', 'recurrence_id', 'workload_tag', 'gpu_model_request']) }}
+    {{ winning_rows('group_tag', [
+        'cluster_id', 'instance_id', 'recurrence_id', 'workload_tag', 'gpu_model_request',
+    ], only='instance_id in (select instance_id from jobs)' if is_incremental() else 'true') }}
 ),
 
 -- Rows that silver_instances leaves out have the same times as those it keeps.
 instances as (
-    {{ union_staging('instance', ['cluster_id', 'job_id', 'machine_id', 'started_at'], only=touched_jobs_only()) }}
+    {{ union_staging('instance', ['cluster_id', 'job_id', 'machine_id', 'start_s'], only=touched_jobs_only()) }}
 ),
 
 statuses as (

@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    on_schema_change='append_new_columns',
     partitioned_by=['dt'],
     pre_hook="{{ delete_touched_days('machine_window') }}",
 ) }}

@@ -16,6 +16,7 @@ select
     instances.worker_name as attempt_id,
     instances.machine as machine_id,
     instances.status as status_source,
+    {{ pai_seconds('instances.start_time') }} as start_s,
     {{ epoch_to_utc(pai_seconds('instances.start_time')) }} as started_at,
     {{ epoch_to_utc(pai_seconds('instances.end_time')) }} as ended_at,
     {{ row_text([

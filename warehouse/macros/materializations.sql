@@ -1,0 +1,51 @@
+{#
+    How a model becomes a table or a view of the lake: under its own name, in one transaction.
+    dbt's own materializations build beside the old relation, rename both and drop, with a commit for each: on DuckLake
+    that costs more than a small model itself, and a table that is built again loses its partitions. Readers hold a
+    version of the lake, so nothing has to be moved out of their way.
+#}
+{% materialization view, adapter='duckdb' -%}
+    {%- set target = this.incorporate(type='view') -%}
+    {%- do drop_in_transaction(load_cached_relation(this)) -%}
+    {%- call statement('main') -%}
+        {{ get_create_view_as_sql(target, sql) }}
+    {%- endcall -%}
+    {%- do adapter.commit() -%}
+    {{ return({'relations': [target]}) }}
+{%- endmaterialization %}
+
+{% materialization table, adapter='duckdb' -%}
+    {{ return({'relations': [built_anew()]}) }}
+{%- endmaterialization %}
+
+{# A pre-hook deletes the rows that the model then inserts again. A changed project is built in full: columns never change here. #}
+{% materialization incremental, adapter='duckdb' -%}
+    {%- if not is_incremental() -%}
+        {{ return({'relations': [built_anew()]}) }}
+    {%- endif -%}
+    {%- set target = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks) }}
+    {%- call statement('main') -%}
+        insert into {{ target }} by name ({{ sql }})
+    {%- endcall -%}
+    {%- do adapter.commit() -%}
+    {{ return({'relations': [target]}) }}
+{%- endmaterialization %}
+
+{% macro built_anew() -%}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- do drop_in_transaction(load_cached_relation(this)) -%}
+    {%- call statement('main') -%}
+        {{ create_table_as(False, target, sql, partitioned_by=duckdb__get_partitioned_by(target, false)) }}
+    {%- endcall -%}
+    {%- do adapter.commit() -%}
+    {{ return(target) }}
+{%- endmacro %}
+
+{% macro drop_in_transaction(relation) -%}
+    {%- if relation is not none -%}
+        {%- call statement() -%}
+            drop {{ relation.type }} {{ relation }}
+        {%- endcall -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -9,6 +9,7 @@ is kept whole with its reason. Which path a chunk takes depends on its bytes alo
 from __future__ import annotations
 
 import csv
+import ctypes
 import hashlib
 import re
 import tarfile
@@ -16,7 +17,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -46,6 +47,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UNREADABLE = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), tarfile.TarError)
 _BOM = b"\xef\xbb\xbf"
 _TAR_MAGIC = slice(257, 262)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 Progress = Callable[[int], None]
 """Told how many more uncompressed bytes have been read."""
@@ -286,16 +288,17 @@ def convert(
     File names derive from the landing, so a conversion that was cut off is overwritten by the next. Raises SourceError.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _keep_freed_memory()
     chunks: list[_Chunk] = []
     with ThreadPoolExecutor(workers) as pool, opened(delivery.path) as stream:
         waiting: deque[Future[_Chunk]] = deque()
-        for number, (first_row, lines) in enumerate(_whole_lines(stream, header=delivery.layout.header)):
+        for number, lines in enumerate(_whole_lines(stream, header=delivery.layout.header)):
             file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
-            waiting.append(pool.submit(_convert_chunk, lines, first_row, delivery, landing_id, file))
+            waiting.append(pool.submit(_convert_chunk, lines, delivery, landing_id, file))
             if len(waiting) > workers:
                 chunks.append(waiting.popleft().result())
             if progress:
-                progress(len(lines))
+                progress(len(lines.text))
         chunks.extend(future.result() for future in waiting)
     starts = [chunk.min_event_s for chunk in chunks if chunk.min_event_s is not None]
     ends = [chunk.max_event_s for chunk in chunks if chunk.max_event_s is not None]
@@ -308,6 +311,22 @@ def convert(
     )
 
 
+def _keep_freed_memory() -> None:
+    """Ask glibc to use a freed chunk again: given back to the kernel, each costs thousands of page faults anew."""
+    with suppress(OSError, AttributeError):  # another C library
+        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            ctypes.CDLL(None).mallopt(option, 8 * CHUNK_BYTES)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Whole lines of a file: the 1-based number of the first, how many, and their bytes."""
+
+    first_row: int
+    count: int
+    text: bytes
+
+
 @dataclass(frozen=True)
 class _Chunk:
     file: Path | None
@@ -317,32 +336,21 @@ class _Chunk:
     max_event_s: float | None
 
 
-def _whole_lines(stream: IO[bytes], *, header: bool) -> Iterator[tuple[int, bytes]]:
-    """Chunks that end with a line, each with the 1-based number of its first line; a header is left out."""
-    row, rest = 1, b""
-    while True:
-        block = stream.read(CHUNK_BYTES)
-        if not block:
-            break
-        cut = block.rfind(b"\n") + 1
-        if not cut:
-            rest += block
-            continue
-        lines, rest = (rest + block[:cut]) if rest else block[:cut], block[cut:]
-        count = _count(lines, b"\n")
-        if row == 1:
-            lines = lines.removeprefix(_BOM)
+def _whole_lines(stream: IO[bytes], *, header: bool) -> Iterator[_Lines]:
+    """Chunks that end with a line; a header is left out. Each chunk's bytes are copied at most once."""
+    row = 1
+    while block := stream.read(CHUNK_BYTES):
+        if not block.endswith(b"\n"):
+            block = b"".join((block, stream.readline()))
+        count = _count(block, b"\n") + (not block.endswith(b"\n"))
+        lines = block.removeprefix(_BOM) if row == 1 else block
         skipped = 0
         if header:
             skipped, lines = _after_header(lines)
             header = not skipped
-        if lines and not header:
-            yield row + skipped, lines
+        if not header and lines and not lines.isspace():
+            yield _Lines(row + skipped, count - skipped, lines)
         row += count
-    if rest:
-        lines = rest.removeprefix(_BOM) if row == 1 else rest
-        if lines.strip() and not header:
-            yield row, lines
 
 
 def _after_header(lines: bytes) -> tuple[int, bytes]:
@@ -355,12 +363,12 @@ def _count(block: bytes, byte: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, dtype=np.uint8) == byte[0]).item())
 
 
-def _convert_chunk(lines: bytes, first_row: int, delivery: Recognised, landing_id: str, file: Path) -> _Chunk:
+def _convert_chunk(lines: _Lines, delivery: Recognised, landing_id: str, file: Path) -> _Chunk:
     table = delivery.table
-    frame = _clean(lines, first_row, delivery)
+    frame = _clean(lines, delivery)
     refused = _no_refusals()
     if frame is None:
-        frame, refused = _careful(lines, first_row, delivery)
+        frame, refused = _careful(lines, delivery)
     low, high = _event_range(frame, table)
     if frame.height == 0:
         return _Chunk(None, 0, refused, low, high)
@@ -375,11 +383,10 @@ def _convert_chunk(lines: bytes, first_row: int, delivery: Recognised, landing_i
     return _Chunk(file, frame.height, refused, low, high)
 
 
-def _clean(lines: bytes, first_row: int, delivery: Recognised) -> pl.DataFrame | None:
+def _clean(lines: _Lines, delivery: Recognised) -> pl.DataFrame | None:
     """The chunk's rows at full speed, or None when anything at all about it needs a closer look."""
     table, layout = delivery.table, delivery.layout
-    rows = _count(lines, b"\n") + (not lines.endswith(b"\n"))
-    if _count(lines, b",") != rows * (layout.width - 1) or b'"' in lines or b"\r" in lines:
+    if _count(lines.text, b",") != lines.count * (layout.width - 1) or b'"' in lines.text or b"\r" in lines.text:
         return None
     names = dict(zip(layout.positions, table.columns, strict=True))
     schema = {
@@ -390,16 +397,16 @@ def _clean(lines: bytes, first_row: int, delivery: Recognised) -> pl.DataFrame |
     }
     try:
         frame = pl.read_csv(
-            lines,
+            lines.text,
             has_header=False,
             schema=schema,
             quote_char=None,
             row_index_name="source_row",
-            row_index_offset=first_row,
+            row_index_offset=lines.first_row,
         )
     except pl.exceptions.PolarsError:
         return None
-    if frame.height != rows:
+    if frame.height != lines.count:
         return None
     frame = frame.with_columns(pl.col("source_row").cast(pl.Int64))
     faulty = frame.select(pl.any_horizontal(pl.lit(value=False), *_faults(table).values()).any()).item()
@@ -425,14 +432,14 @@ def _faults(table: Table) -> dict[str, pl.Expr]:
     return faults
 
 
-def _careful(lines: bytes, first_row: int, delivery: Recognised) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _careful(lines: _Lines, delivery: Recognised) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take a chunk apart: the good rows, and the refused ones with row, reason and text."""
     table, layout = delivery.table, delivery.layout
-    raw = lines.split(b"\n")
-    text = [line.rstrip("\r") for line in lines.decode("utf-8", "replace").split("\n")]
+    raw = lines.text.split(b"\n")
+    text = [line.rstrip("\r") for line in lines.text.decode("utf-8", "replace").split("\n")]
     frame = pl.DataFrame(
         {
-            "source_row": pl.Series(range(first_row, first_row + len(text)), dtype=pl.Int64),
+            "source_row": pl.Series(range(lines.first_row, lines.first_row + len(text)), dtype=pl.Int64),
             "raw_text": text,
             "broken": pl.Series(
                 ["\ufffd" in line and not _is_utf8(raw[i]) for i, line in enumerate(text)], dtype=pl.Boolean

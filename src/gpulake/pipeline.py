@@ -137,6 +137,7 @@ def refresh(
         build: Built | None = None
         detected: Detected | None = None
         try:
+            session.load_detectors()
             build = session.build(full=full)
             detected = session.detect(build.build_id)
             tested = session.test(build.build_id)
@@ -362,6 +363,11 @@ class _Session:
                 BUILDS, [[build_id, clock.now(), self._fingerprint(), full, through or 0, json.dumps(rows)]]
             )
         return Built(build_id, full, rows, len(result.nodes), round(time.monotonic() - started, 3))
+
+    def load_detectors(self) -> None:
+        from gpulake.detectors import load_ahead
+
+        load_ahead()
 
     def detect(self, build_id: int, *, dry_run: bool = False) -> Detected:
         from gpulake import detect as detection

@@ -139,10 +139,10 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
 @given(body=st.lists(clean_lines, min_size=1, max_size=20))
 def test_the_fast_path_and_the_careful_path_agree(tmp_path, body):
     """Which path a chunk takes must never be visible: else equal rows differ because of a neighbour's fault."""
-    content = "".join(f"{line}\n" for line in body).encode()
+    lines = delimited._Lines(1, len(body), "".join(f"{line}\n" for line in body).encode())
     delivery = Recognised(tmp_path, SMALL, delimited._headerless(4, index=False))
-    fast = delimited._clean(content, 1, delivery)
-    careful, refused = delimited._careful(content, 1, delivery)
+    fast = delimited._clean(lines, delivery)
+    careful, refused = delimited._careful(lines, delivery)
 
     assert fast is not None
     names = [*SMALL.column_names, "source_row"]
@@ -159,8 +159,9 @@ def test_numbers_keep_every_digit_on_either_path(tmp_path, field):
     """Bronze is as delivered: the nearest double of the text, as Python reads it, and no other."""
     table = Table(name="t", bronze="b", key=(), columns=(Column("a", "number"), Column("b", "text")))
     delivery = Recognised(tmp_path, table, delimited._headerless(2, index=False))
-    fast = delimited._clean(f"{field},x\n".encode(), 1, delivery)
-    careful, _ = delimited._careful(f"{field},x\n".encode(), 1, delivery)
+    lines = delimited._Lines(1, 1, f"{field},x\n".encode())
+    fast = delimited._clean(lines, delivery)
+    careful, _ = delimited._careful(lines, delivery)
 
     assert [float(field)] == fast["a"].to_list() == careful["a"].to_list()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class Verdicts:
 class Detector:
     """Turns the days of one cluster into verdicts. `features` are columns of gold_cluster_util_daily.
 
-    `artefacts` names the parts of a fitted model that are worth keeping; each is saved with its hash.
+    `artefacts` names the parts of a fitted model that are worth keeping; each is saved with its hash. `libraries` are
+    the heavy modules that it imports only when it is used: a refresh loads them while the build runs.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Detector:
     score: Callable[[Model, Matrix], Verdicts]
     artefacts: Callable[[Model], Mapping[str, object]]
     retrospective: bool = False
+    libraries: tuple[str, ...] = ()
 
 
 @cache
@@ -55,3 +58,9 @@ def all_detectors() -> tuple[Detector, ...]:
     """Every known detector, by name."""
     found = (import_module(f"{__name__}.{module.name}").DETECTOR for module in iter_modules(__path__))
     return tuple(sorted(found, key=lambda detector: detector.name))
+
+
+def load_ahead() -> None:
+    """Start to import the detectors' libraries in a thread: it takes a second, and the caller is about to wait for dbt."""
+    names = [name for detector in all_detectors() for name in detector.libraries]
+    Thread(target=lambda: [import_module(name) for name in names], name="detectors' libraries").start()

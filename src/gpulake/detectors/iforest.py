@@ -62,4 +62,5 @@ DETECTOR = Detector(
     score=_score,
     artefacts=_artefacts,
     retrospective=True,
+    libraries=("sklearn.ensemble", "sklearn.preprocessing"),
 )

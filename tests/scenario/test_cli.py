@@ -318,6 +318,17 @@ def test_every_command_takes_the_lake_or_needs_none(cli):
         assert "--lake DIR" in cli(name, "--help").stdout
 
 
+def test_the_module_is_the_command(tmp_path):
+    """Where the script is not on PATH, `python -m gpulake` does the same, exit code included."""
+    module = [sys.executable, "-m", "gpulake"]
+    helped = subprocess.run([*module, "--help"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    failed = subprocess.run([*module, "status", "--json"], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert helped.stdout.startswith("Usage: gpulake ")
+    assert 2 == failed.returncode
+    assert "UsageError" == object_of(failed)["error"]["kind"]
+
+
 def test_help_loads_no_heavy_library(tmp_path):
     """Asking for help takes a moment, not seconds."""
     code = (

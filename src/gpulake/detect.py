@@ -70,8 +70,7 @@ def _score(detector: Detector, days: pa.Table, *, build_id: int, folder: Path | 
     features = np.column_stack([_floats(days[name]) for name in detector.features])
     whole: NDArray[np.bool_] = ~np.asarray(np.isnan(features).any(axis=1))
     scored = np.flatnonzero(whole)
-    too_few = len(scored) < detector.needs_days
-    if too_few:
+    if len(scored) < detector.needs_days:
         verdicts = None
     elif detector.retrospective:
         model = detector.fit(features[scored])
@@ -87,7 +86,7 @@ def _score(detector: Detector, days: pa.Table, *, build_id: int, folder: Path | 
         if np.isfinite(coverage).any()
         else np.ones(len(days), bool)
     )
-    return _table(detector, days, verdicts, scored, low=low, coverage=coverage, build_id=build_id, too_few=too_few)
+    return _table(detector, days, verdicts, scored, whole=whole, low=low, coverage=coverage, build_id=build_id)
 
 
 def _each_from_its_past(
@@ -116,10 +115,10 @@ def _table(
     verdicts: Verdicts | None,
     scored: NDArray[np.int64],
     *,
+    whole: NDArray[np.bool_],
     low: NDArray[np.bool_],
     coverage: Matrix,
     build_id: int,
-    too_few: bool,
 ) -> pa.Table:
     rows: list[dict[str, object]] = []
     position = {int(day): i for i, day in enumerate(scored)} if verdicts else {}
@@ -133,11 +132,7 @@ def _table(
             "judgement": "not_judged",
         }
         if verdicts is None or i is None:
-            row["anomaly_reason"] = (
-                f"{len(scored)} whole days are too few: {detector.name} needs {detector.needs_days}"
-                if too_few
-                else "a feature is not known on this day"
-            )
+            row["anomaly_reason"] = _why_unscored(detector, whole, day)
         else:
             flag = int(verdicts.flag[i])
             row |= {
@@ -159,6 +154,17 @@ def _table(
                 )
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=_scores_schema())
+
+
+def _why_unscored(detector: Detector, whole: NDArray[np.bool_], day: int) -> str:
+    """Too little history, as a whole or before this day, comes first: no value of the day itself would help."""
+    needed = f"of the {detector.needs_days} that {detector.name} needs"
+    if whole.sum() < detector.needs_days:
+        return f"too few whole days are known: {whole.sum()} {needed}"
+    before = whole[:day].sum()
+    if not detector.retrospective and before < detector.needs_days:
+        return f"too few whole days lie before this one: {before} {needed}"
+    return "a feature is not known on this day"
 
 
 def _scores_schema() -> pa.Schema:

@@ -150,6 +150,23 @@ def test_a_detector_sees_only_the_past():
     assert [None, None, None, 3.0, None, 4.0, 5.0] == [row["anomaly_score"] for row in rows]
 
 
+def test_a_first_day_is_told_that_it_has_too_little_past():
+    """ "A feature is not known" would send people looking for a gap that is not there."""
+    values = [(float(n), 0.0, 0.0) for n in range(6)]
+    rows = score(gold([*values[:2], None, *values[2:4], None, *values[4:]]), detector=recorder([]))
+
+    assert [
+        "too few whole days lie before this one: 0 of the 3 that toy needs",
+        "too few whole days lie before this one: 1 of the 3 that toy needs",
+        "too few whole days lie before this one: 2 of the 3 that toy needs",
+        "too few whole days lie before this one: 2 of the 3 that toy needs",
+        "",
+        "a feature is not known on this day",
+        "",
+        "",
+    ] == [row["anomaly_reason"] for row in rows]
+
+
 def test_a_later_day_changes_no_verdict_of_the_past():
     """Except for the mission's forest, and that is said."""
     values = [(float(n), 0.0, 0.0) for n in range(9)]

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -33,6 +33,9 @@ from gpulake.errors import LakeError, SourceError
 CHUNK_BYTES = 16 << 20
 _HEAD_BYTES = 64 << 10
 _SAMPLE_LINES = 50
+_SEARCHED_BYTES = 64 << 20
+"""How far into an archive a table may begin: a huge archive of other things is not read at each look."""
+
 _FITTING_SHARE = 0.8
 """A headerless file is of a table when this share of its first lines fits the table's columns."""
 
@@ -72,11 +75,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Recognised:
-    """A file that is a delivery of `table`."""
+    """A file that is a delivery of `table`; in an archive the file at `member`, told apart from the tables `among`."""
 
     path: Path
     table: Table
     layout: Layout
+    member: int = 0
+    among: tuple[Table, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,11 @@ class Unrecognised:
 
 @dataclass(frozen=True)
 class Digest:
-    """The sha256 and size of a file's uncompressed bytes."""
+    """The sha256 and size of a table's uncompressed bytes, and the names of its archive's other files."""
 
     sha256: str
     size: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,32 +121,48 @@ class Converted:
 
 
 @contextmanager
-def opened(path: Path, *, whole: bool = True) -> Iterator[IO[bytes]]:
-    """The uncompressed bytes of a .csv, a gzipped .csv or a .tar.gz with one table in it, as a stream.
+def opened(delivery: Recognised, *, beside: list[str] | None = None) -> Iterator[IO[bytes]]:
+    """The uncompressed bytes of a delivery, a .csv, a gzipped .csv or one file of a .tar.gz, as a stream.
 
-    Leaving the context reads to the end when the `whole` file matters, so that a damaged trailer is noticed.
-    Raises SourceError.
+    Leaving the context reads to the end, so that a damaged trailer is noticed, and adds the archive's other files to
+    `beside`. Raises SourceError, also when one of them is a table too.
     """
+    path = delivery.path
+    with _uncompressed(path) as (plain, is_tar):
+        if not is_tar:
+            yield plain
+        else:
+            with tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 20) as archive:
+                members = enumerate(_files_of(archive))
+                others = [] if beside is None else beside
+                for number, (member, stream) in members:
+                    if number == delivery.member:
+                        yield stream
+                        break
+                    others.append(member.name)
+                else:
+                    raise SourceError("the archive changed while it was read.", where=str(path), do="run it again")
+                for _, (member, stream) in members:
+                    if isinstance(_of_member(path, member, stream.read(_HEAD_BYTES), delivery.among), Recognised):
+                        raise SourceError(
+                            "the archive holds more than one table.", where=str(path), do="unpack it there"
+                        )
+                    others.append(member.name)
+        _drain(plain)
+
+
+@contextmanager
+def _uncompressed(path: Path) -> Iterator[tuple[IO[bytes], bool]]:
+    """The bytes of a file, and whether they are a tar archive's. Raises SourceError, for reading inside too."""
     try:
         with path.open("rb") as raw:
             if raw.peek(2)[:2] != b"\x1f\x8b":
-                yield raw
+                yield raw, False
                 return
             with _gunzip(path) as start:
                 is_tar = start.read(512)[_TAR_MAGIC] == b"ustar"
             with _gunzip(raw) as plain:
-                if not is_tar:
-                    yield plain
-                else:
-                    with tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 20) as archive:
-                        members = iter(archive)
-                        yield _only_member(archive, members, path)
-                        if whole and any(_is_table(member) for member in members):
-                            raise SourceError(
-                                "the archive holds more than one table.", where=str(path), do="unpack it there"
-                            )
-                if whole:
-                    _drain(plain)
+                yield plain, is_tar
     except _UNREADABLE as error:
         raise SourceError(
             f"cannot be read to its end: {str(error) or type(error).__name__}.",
@@ -153,17 +175,12 @@ def _gunzip(file: Path | IO[bytes]) -> IO[bytes]:
     return cast("IO[bytes]", igzip.open(file, "rb"))  # type: ignore[no-untyped-call]  # isal ships no types
 
 
-def _only_member(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo], path: Path) -> IO[bytes]:
-    for member in members:
-        if _is_table(member):
-            stream = archive.extractfile(member)
-            if stream is not None:
-                return stream
-    raise SourceError("the archive holds no table.", where=str(path), do="fetch the file again")
-
-
-def _is_table(member: tarfile.TarInfo) -> bool:
-    return member.isfile() and not Path(member.name).name.startswith("._")
+def _files_of(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """The files of an archive in their order, but for those in which a Mac keeps attributes."""
+    for member in archive:
+        stream = archive.extractfile(member) if member.isfile() else None
+        if stream is not None and not Path(member.name).name.startswith("._"):
+            yield member, stream
 
 
 def _drain(stream: IO[bytes]) -> None:
@@ -171,16 +188,17 @@ def _drain(stream: IO[bytes]) -> None:
         pass
 
 
-def digest(path: Path, *, progress: Progress | None = None) -> Digest:
+def digest(delivery: Recognised, *, progress: Progress | None = None) -> Digest:
     """Hash the uncompressed bytes: a table's .csv and its .tar.gz have one digest. Raises SourceError."""
     sha256, size = hashlib.sha256(), 0
-    with opened(path) as stream:
+    beside: list[str] = []
+    with opened(delivery, beside=beside) as stream:
         while block := stream.read(1 << 20):
             sha256.update(block)
             size += len(block)
             if progress:
                 progress(len(block))
-    return Digest(sha256.hexdigest(), size)
+    return Digest(sha256.hexdigest(), size, tuple(beside))
 
 
 # ----------------------------------------------------------------------------------------- recognition
@@ -191,14 +209,48 @@ def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
 
     Raises SourceError for a file that is named as a table but is empty or cannot be read.
     """
-    named = _named(path, tables)
+    named = _named(path.name, tables)
     try:
-        with opened(path, whole=False) as stream:
-            head = stream.read(_HEAD_BYTES)
+        with _uncompressed(path) as (plain, is_tar):
+            if is_tar:
+                return _of_archive(path, plain, tables, named)
+            head = plain.read(_HEAD_BYTES)
     except SourceError as error:
         if named:
             raise
         return Unrecognised(path, error.what)
+    return _of_head(path, head, tables, named)
+
+
+def _of_archive(
+    path: Path, plain: IO[bytes], tables: Sequence[Table], named: Table | None
+) -> Recognised | Unrecognised:
+    """The first file that is a table; failing that the likeliest one, judged by the archive's name."""
+    likeliest: tuple[bool, int, bytes] | None = None
+    with tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 20) as archive:
+        for number, (member, stream) in enumerate(_files_of(archive)):
+            head = stream.read(_HEAD_BYTES)
+            found = _of_member(path, member, head, tables)
+            if isinstance(found, Recognised):
+                return replace(found, member=number)
+            is_csv = member.name.endswith(".csv")
+            if likeliest is None or is_csv > likeliest[0]:
+                likeliest = is_csv, number, head
+            if member.offset_data + member.size > _SEARCHED_BYTES:
+                break
+    if likeliest is None:
+        raise SourceError("the archive holds no table.", where=str(path), do="fetch the file again")
+    _, number, head = likeliest
+    found = _of_head(path, head, tables, named)
+    return replace(found, member=number) if isinstance(found, Recognised) else found
+
+
+def _of_member(path: Path, member: tarfile.TarInfo, head: bytes, tables: Sequence[Table]) -> Recognised | Unrecognised:
+    name = Path(member.name)
+    return _of_head(path, head, tables, _named(name.name, tables) if name.suffix in {"", ".csv"} else None)
+
+
+def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | None) -> Recognised | Unrecognised:
     if not head.strip():
         if named:
             raise SourceError("the file is empty.", where=str(path), do="fetch it again")
@@ -210,11 +262,12 @@ def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
     rows = [_unquoted(line) for line in lines]
     if not rows:
         return Unrecognised(path, f"no line ends within its first {_HEAD_BYTES} bytes")
-    return _by_header(path, rows[0], tables) or _by_content(path, rows, tables, named)
+    found = _by_header(path, rows[0], tables) or _by_content(path, rows, tables, named)
+    return replace(found, among=tuple(tables)) if isinstance(found, Recognised) else found
 
 
-def _named(path: Path, tables: Sequence[Table]) -> Table | None:
-    stem = path.name.split(".")[0]
+def _named(file_name: str, tables: Sequence[Table]) -> Table | None:
+    stem = file_name.split(".", maxsplit=1)[0]
     return next((table for table in tables if stem in table.stems), None)
 
 
@@ -290,7 +343,7 @@ def convert(
     folder.mkdir(parents=True, exist_ok=True)
     _keep_freed_memory()
     chunks: list[_Chunk] = []
-    with ThreadPoolExecutor(workers) as pool, opened(delivery.path) as stream:
+    with ThreadPoolExecutor(workers) as pool, opened(delivery) as stream:
         waiting: deque[Future[_Chunk]] = deque()
         for number, lines in enumerate(_whole_lines(stream, header=delivery.layout.header)):
             file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"

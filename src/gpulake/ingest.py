@@ -189,12 +189,13 @@ def land(
     Files that cannot be read, or of which no row survives, are in the report's `refused`; the others have landed.
     """
     landings: list[Landing] = []
-    refused = list(surveyed.refused)
+    refused, left_alone = list(surveyed.refused), list(surveyed.unrecognised)
     # Small files first: while one is parsed the next, larger one is hashed.
     waiting = sorted(surveyed.delivered, key=lambda delivered: (_size(delivered.path), delivered.path))
     for delivered, hash_it in _hashed_ahead(waiting, None if rehash else memory):
         try:
             hashed = hash_it()
+            left_alone += _beside(delivered, hashed.digest)
             landing_id = name_landing(delivered, hashed.digest.sha256, cluster)
             landing = _known(writer, landing_id)
             if landing is None:
@@ -213,7 +214,13 @@ def land(
             continue
         if memory:
             memory.keep(delivered.path, hashed)
-    return LandReport(tuple(landings), tuple(refused), surveyed.unrecognised)
+    return LandReport(tuple(landings), tuple(refused), tuple(left_alone))
+
+
+def _beside(delivered: Delivered, digest: delimited.Digest) -> Iterator[Unrecognised]:
+    """The other files of a delivery's archive: a licence, a read-me."""
+    for name in digest.beside:
+        yield Unrecognised(delivered.path / name, "not a table of this source")
 
 
 def _meter(name: str, total_bytes: int, progress: Progress | None) -> Callable[[int], None]:
@@ -232,13 +239,15 @@ def _meter(name: str, total_bytes: int, progress: Progress | None) -> Callable[[
 
 def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) -> LandReport:
     """What landing would do, without a lake: hash every delivery and say which are new."""
-    landings, refused = [], list(surveyed.refused)
+    landings, refused, left_alone = [], list(surveyed.refused), list(surveyed.unrecognised)
     for delivered in surveyed.delivered:
         try:
-            sha256 = delimited.digest(delivered.path).sha256
+            digest = delimited.digest(delivered.recognised)
         except SourceError as error:
             refused.append(Refused(delivered.path, error))
             continue
+        left_alone += _beside(delivered, digest)
+        sha256 = digest.sha256
         landing_id = name_landing(delivered, sha256, cluster)
         landings.append(
             Landing(
@@ -253,7 +262,7 @@ def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) 
                 published_bytes=sha256 == delivered.table.published_sha256,
             )
         )
-    return LandReport(tuple(landings), tuple(refused), surveyed.unrecognised)
+    return LandReport(tuple(landings), tuple(refused), tuple(left_alone))
 
 
 def name_landing(delivered: Delivered, sha256: str, cluster: str | None) -> str:
@@ -284,7 +293,7 @@ def _hashed_ahead(
         if known:
             return known
         identity = _identity(delivered.path)
-        return _Hashed(delimited.digest(delivered.path), identity)
+        return _Hashed(delimited.digest(delivered.recognised), identity)
 
     with ThreadPoolExecutor(1) as pool:
         futures = [pool.submit(hash_one, delivered) for delivered in waiting]
@@ -471,14 +480,16 @@ class Memory:
     def recall(self, path: Path) -> _Hashed | None:
         """The digest of a file that has not been touched since."""
         match self._known.get(str(path.absolute())):
-            case [int(size), int(mtime_ns), int(inode), str(sha256), int(length)]:
+            case [int(size), int(mtime_ns), int(inode), str(sha256), int(length), [*beside]]:
                 if (size, mtime_ns, inode) == _identity(path):
-                    return _Hashed(delimited.Digest(sha256, length), (size, mtime_ns, inode))
+                    digest = delimited.Digest(sha256, length, tuple(map(str, beside)))
+                    return _Hashed(digest, (size, mtime_ns, inode))
         return None
 
     def keep(self, path: Path, hashed: _Hashed) -> None:
         """Remember a file that has landed."""
-        self._known[str(path.absolute())] = [*hashed.identity, hashed.digest.sha256, hashed.digest.size]
+        digest = hashed.digest
+        self._known[str(path.absolute())] = [*hashed.identity, digest.sha256, digest.size, list(digest.beside)]
 
     def forget(self, path: Path) -> None:
         """A refused file is read again next time."""

@@ -363,7 +363,7 @@ def test_every_packing_has_one_digest_and_one_set_of_rows(tmp_path, pai, plain_t
 
     file = packed(kind, tmp_path, plain_text, pai)
     told = []
-    digest = delimited.digest(file, progress=told.append)
+    digest = delimited.digest(delimited.recognise(file, pai2020.SOURCE.tables), progress=told.append)
     kept, refused, _ = convert(file, tmp_path / "out", tables=pai2020.SOURCE.tables)
 
     assert (hashlib.sha256(plain_text).hexdigest(), len(plain_text)) == (digest.sha256, digest.size)
@@ -378,9 +378,53 @@ def test_an_archive_of_two_tables_is_refused(tmp_path, pai, plain_text):
     file = pai.tar(tmp_path / "two.tar.gz", [("a.csv", plain_text), ("b.csv", plain_text)])
 
     with pytest.raises(SourceError, match="more than one table"):
-        delimited.digest(file)
+        delimited.digest(delimited.recognise(file, pai2020.SOURCE.tables))
     with pytest.raises(SourceError, match="more than one table"):
         convert(file, tmp_path / "out", tables=pai2020.SOURCE.tables)
+
+
+README = "# The trace\n\nSee pai_machine_spec, its columns: machine, gpu_type, ...\n" * 40
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_a_licence_beside_the_table_is_no_second_table(tmp_path, pai, plain_text, order):
+    """Publishers pack their terms along; the table must land all the same, wherever it stands in the archive."""
+    members = [("LICENSE", b"CC-BY 4.0\n"), ("pai/README.md", README.encode()), ("pai_machine_spec.md", b"a,b\n1,2\n")]
+    members.insert(order, ("pai/a.csv", plain_text))
+    file = pai.tar(tmp_path / "pai_machine_spec.tar.gz", members)
+    found = delimited.recognise(file, pai2020.SOURCE.tables)
+    kept, refused, _ = convert(file, tmp_path / "out", tables=pai2020.SOURCE.tables)
+
+    assert ("pai_machine_spec", order) == (found.table.name, found.member)
+    digest = delimited.digest(found)
+    assert (len(plain_text), ("LICENSE", "pai/README.md", "pai_machine_spec.md")) == (digest.size, digest.beside)
+    assert (300, []) == (len(kept), refused)
+
+
+def test_an_archive_named_as_a_table_is_read_as_it_and_not_its_read_me(tmp_path, pai):
+    """Foreign lines are refused with their reasons, and the reason must be about the table."""
+    members = [("README", README.encode()), ("x.csv", b"what,is,this\n" * 3)]
+    found = delimited.recognise(pai.tar(tmp_path / "pai_machine_spec.tar.gz", members), pai2020.SOURCE.tables)
+
+    assert ("pai_machine_spec", 1) == (found.table.name, found.member)
+
+
+def test_a_huge_archive_of_other_things_is_not_read_at_each_look(tmp_path, pai, plain_text, monkeypatch):
+    """A backup that lies in the folder must not cost minutes each night."""
+    monkeypatch.setattr(delimited, "_SEARCHED_BYTES", 100_000)
+    file = pai.tar(tmp_path / "backup.tar.gz", [("film", b"\0" * 200_000), ("a.csv", plain_text)])
+
+    assert isinstance(delimited.recognise(file, pai2020.SOURCE.tables), Unrecognised)
+
+
+def test_an_archive_whose_files_moved_since_it_was_recognised_is_refused(tmp_path, pai, plain_text):
+    """Another file must not land under the name of the one that was looked at."""
+    file = pai.tar(tmp_path / "spec.tar.gz", [("LICENSE", b"x"), ("a.csv", plain_text)])
+    found = delimited.recognise(file, pai2020.SOURCE.tables)
+    pai.tar(file, [("LICENSE", b"x")])
+
+    with pytest.raises(SourceError, match="changed while it was read"):
+        delimited.digest(found)
 
 
 def test_an_archive_without_a_table_is_no_table(tmp_path, pai):
@@ -413,10 +457,11 @@ def damaged(kind, good):
 def test_a_damaged_archive_is_a_source_error_with_its_file(tmp_path, pai, plain_text, packing, kind):
     """Half a download must be told as one, never landed as a short table, and never end in a traceback."""
     file = packed(packing, tmp_path, plain_text, pai)
+    found = delimited.recognise(file, pai2020.SOURCE.tables)
     file.write_bytes(damaged(kind, file.read_bytes()))
 
     with pytest.raises(SourceError, match="cannot be read to its end") as told:
-        delimited.digest(file)
+        delimited.digest(found)
     assert str(file) == told.value.where
     assert "fetch the file again" in told.value.do
 

@@ -122,6 +122,20 @@ def test_a_table_as_csv_and_as_archives_is_one_landing(lake, tmp_path, pai):
     assert 2 == len(lake.bronze("bronze_machine_spec"))
 
 
+def test_what_lies_beside_the_table_in_its_archive_is_listed(lake, tmp_path, pai):
+    """Nothing of a delivery vanishes without a word: also when its bytes are known, remembered, or only foreseen."""
+    file = pai.tar(tmp_path / "spec.tar.gz", [("doc/LICENSE", b"CC-BY 4.0"), ("a.csv", (pai.spec(1) + "\n").encode())])
+    memory = ingest.Memory(tmp_path / "files.json")
+    foreseen = ingest.foresee(ingest.survey(file, SOURCES), cluster=None, landed=frozenset())
+    reports = [lake.land(file, memory=memory), lake.land(file, memory=memory)]
+
+    assert ["landed", "already"] == [report.landings[0].status for report in reports]
+    for report in (foreseen, *reports):
+        assert [(file / "doc" / "LICENSE", "not a table of this source")] == [
+            (other.path, other.reason) for other in report.unrecognised
+        ]
+
+
 def test_the_landing_id_is_the_written_down_one(lake, data):
     """It names deliveries in decisions, logs and other tools: it must not drift."""
     report = lake.land(data)
@@ -280,9 +294,9 @@ def test_a_file_that_changes_while_it_is_read_is_refused(lake, data, monkeypatch
     victim = data / "pai_job_table.csv"
     real = delimited.digest
 
-    def digest_then_append(path, **options):
-        digested = real(path, **options)
-        if path == victim:
+    def digest_then_append(delivery, **options):
+        digested = real(delivery, **options)
+        if delivery.path == victim:
             with victim.open("a") as file:
                 file.write(pai.job(2) + "\n")
         return digested
@@ -405,7 +419,7 @@ def test_a_remembered_file_is_not_hashed_again_unless_asked(lake, data, monkeypa
     memory.save()
     hashed = []
     real = delimited.digest
-    monkeypatch.setattr(delimited, "digest", lambda path, **options: hashed.append(path.name) or real(path, **options))
+    monkeypatch.setattr(delimited, "digest", lambda delivery: hashed.append(delivery.path.name) or real(delivery))
 
     lake.land(data, memory=ingest.Memory(data.parent / "files.json"))
     assert [] == hashed
@@ -433,7 +447,7 @@ def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
             os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     hashed = []
     real = delimited.digest
-    monkeypatch.setattr(delimited, "digest", lambda path, **options: hashed.append(path.name) or real(path, **options))
+    monkeypatch.setattr(delimited, "digest", lambda delivery: hashed.append(delivery.path.name) or real(delivery))
     report = lake.land(data, memory=memory)
 
     assert ["pai_job_table.csv"] == hashed

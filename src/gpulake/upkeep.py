@@ -166,11 +166,21 @@ def compact(writer: Writer, *, now: datetime, progress: Progress | None = None) 
     if progress:
         progress("deleting unused files", 0.5)
     writer.delete_unused_files(older_than=now - _LONGEST_QUERY)
-    builds = {str(row["build_id"]) for row in publications}
-    for folder in writer.layout.artefacts.iterdir():
-        if folder.name in builds and int(folder.name) not in kept:
-            shutil.rmtree(folder)
+    _drop_artefacts(writer.layout.artefacts, kept)
     return Compacted(kept, len(expired))
+
+
+def _drop_artefacts(artefacts: Path, kept: Sequence[int]) -> None:
+    """Drop the models of builds that are forgotten or were never published; a newer build may be published yet."""
+    newest = max(kept, default=-1)
+    try:
+        for folder in artefacts.iterdir():
+            if folder.name.isdecimal() and int(folder.name) <= newest and int(folder.name) not in kept:
+                shutil.rmtree(folder)
+    except OSError as error:
+        raise LakeError(
+            f"old models cannot be deleted: {error.strerror}.", where=str(artefacts), do="check the folder's rights"
+        ) from error
 
 
 # ----------------------------------------------------------------------------------------------- verify

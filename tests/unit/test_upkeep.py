@@ -119,12 +119,13 @@ def test_compaction_keeps_every_kept_publication_as_it_was(history, lake, pai):
 
 
 def test_compaction_forgets_what_is_not_kept(history, lake):
-    """A lake that keeps everything grows without end; its models go with their build."""
+    """A lake that keeps everything grows without end; models go with their build, also if it failed its tests."""
     _, seen = history
     first, second, *_ = seen
-    for build_id in seen:
-        (lake / "artefacts" / str(build_id)).mkdir()
-    (lake / "artefacts" / "999").mkdir()
+    newer, mine = str(max(seen) + 1), "notes"
+    never_published = [str(min(seen) - 1), str(max(seen) - 1)]
+    for name in [*map(str, seen), *never_published, newer, mine]:
+        (lake / "artefacts" / name / "iforest").mkdir(parents=True)
     later = NOW + timedelta(days=3)
     with writing(lake, purpose="compact", tables=TABLES) as writer:
         writer._execute(
@@ -135,7 +136,8 @@ def test_compaction_forgets_what_is_not_kept(history, lake):
         compacted = upkeep.compact(writer, now=later)
 
     assert set(compacted.kept_builds) < set(seen)
-    assert {str(build) for build in compacted.kept_builds} | {"999"} == {
+    assert set(never_published).isdisjoint(map(str, seen))
+    assert {str(build) for build in compacted.kept_builds} | {newer, mine} == {
         folder.name for folder in (lake / "artefacts").iterdir()
     }
     assert second in seen

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir, mkdtemp
 
 import duckdb
 import pyarrow as pa
@@ -46,6 +46,7 @@ _CATALOG_OPTIONS = {
     "parquet_version": "2",
 }
 _LOCK_POLL_S = 0.2
+_OWN_PREFIX = "gpulake-reader-"
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,8 @@ def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Pu
 def _attached(folder: Path, build_id: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Publication]]:
     layout = Layout(folder)
     # DuckLake opens its catalog anew for each query, and the next publication removes this one's copy: a reader that
-    # is to stay where it is needs one of its own.
-    with TemporaryDirectory(prefix="gpulake-") as own:
+    # is to stay where it is needs one of its own, under a name that stays.
+    with _own_folder() as own:
         for attempt in range(3):
             publication = layout.publication()
             if publication is None:
@@ -215,6 +216,52 @@ def _attached(folder: Path, build_id: int | None) -> Iterator[tuple[duckdb.DuckD
                 connection.execute("USE lake")
                 yield connection, publication
                 return
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A temporary folder of this process; those that killed processes left behind are removed on the way."""
+    try:
+        _drop_ownerless_folders()
+        folder = Path(mkdtemp(prefix=_OWN_PREFIX))
+        while (lock := _claim(folder)) is None:
+            folder = Path(mkdtemp(prefix=_OWN_PREFIX))
+    except OSError as error:
+        raise LakeError(
+            f"no temporary folder can be made: {error.strerror}.", do="free some space, or set TMPDIR to another folder"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _claim(folder: Path) -> int | None:
+    """Lock a folder while the descriptor given is open; None if it was taken for dead before."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):  # a file system without locks: then nobody else can take the folder for dead
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if folder.is_dir():
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _drop_ownerless_folders() -> None:
+    """A living owner holds its folder's lock. (A process id would not do: it may be another process's by now.)"""
+    for folder in Path(gettempdir()).glob(f"{_OWN_PREFIX}*"):
+        with suppress(OSError):  # locked, somebody else's, or gone already
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+            finally:
+                os.close(descriptor)
 
 
 def _older(connection: duckdb.DuckDBPyConnection, newest: Publication, build_id: int) -> Publication:

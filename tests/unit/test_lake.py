@@ -7,6 +7,9 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from contextlib import closing
@@ -312,6 +315,84 @@ def test_operations_are_read_as_of_the_newest_commit(folder):
 
     assert published.ops_version > published.data_version
     assert [1, 2] == ops
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """An empty folder for temporary files, also for child processes."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    yield folder
+    monkeypatch.undo()
+    tempfile.tempdir = None
+
+
+READ_AND_WAIT = """
+import sys, time
+from pathlib import Path
+from gpulake.lake import open_publication
+with open_publication(Path(sys.argv[1])):
+    print("open", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_readers_copy_goes_with_the_next_reader_and_a_living_ones_stays(folder, temporary):
+    """Dashboards are killed every day: their copies must not fill the disk, and nobody else's may go."""
+    with open_publication(folder):
+        killed = subprocess.Popen([sys.executable, "-c", READ_AND_WAIT, folder], stdout=subprocess.PIPE)
+        assert b"open\n" == killed.stdout.readline()
+        killed.kill()
+        killed.communicate()
+        left = set(temporary.iterdir())
+        assert 2 == len(left)
+        (temporary / "gpulake-other").mkdir()
+        with open_publication(folder) as reader:
+            assert [1] == numbers(reader)
+            assert 1 == len(left & set(temporary.iterdir())), "the killed one's is gone, the living one's is not"
+
+    assert ["gpulake-other"] == [path.name for path in temporary.iterdir()]
+
+
+def test_anothers_copies_are_left_alone(folder, temporary, monkeypatch, tmp_path):
+    """A shared folder for temporary files: neither another user's folder nor what a link points to may go."""
+    (temporary / "gpulake-reader-others").mkdir()
+    (tmp_path / "precious").mkdir()
+    (temporary / "gpulake-reader-link").symlink_to(tmp_path / "precious")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with open_publication(folder):
+        pass
+
+    assert (temporary / "gpulake-reader-others").is_dir()
+    assert (tmp_path / "precious").is_dir()
+    monkeypatch.undo()
+
+
+def test_a_folder_that_was_taken_for_dead_before_it_was_locked_is_made_anew(folder, temporary, monkeypatch):
+    """Two readers that start at the same instant must both read."""
+    claim, refused = lake_module._claim, []
+
+    def lose_the_first(path):
+        if not refused:
+            path.rmdir()
+        refused.append(path)
+        return claim(path)
+
+    monkeypatch.setattr(lake_module, "_claim", lose_the_first)
+    with open_publication(folder) as reader:
+        assert [1] == numbers(reader)
+    assert 2 == len(refused)
+
+
+def test_a_folder_for_temporary_files_that_is_full_or_missing_is_told(folder, monkeypatch):
+    """Without a traceback, and with the variable that mends it."""
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere at all")
+
+    with pytest.raises(LakeError, match="no temporary folder can be made") as told, open_publication(folder):
+        pass
+    assert "TMPDIR" in told.value.do
 
 
 def test_a_moved_lake_works(folder, tmp_path):

@@ -117,6 +117,29 @@ CASES = [
         },
     ),
     Case(
+        name="a_row_that_ends_at_midnight_is_a_record_of_the_new_day",
+        breaks="the plain mean of a trace whose last row ends at midnight would lose that row",
+        zone="Asia/Shanghai",
+        rows={
+            "machines": ONE_MACHINE,
+            "windows": """
+                worker | machine | start            | end              | gpu | cpu
+                w1     | m1      | 1970-01-02 23:00 | 1970-01-03 00:00 | 80  | 20
+            """,
+        },
+        expect={
+            "series": """
+                worker_id | dt         | window_s
+                w1        | 1970-01-03 | 3600
+            """,
+            "daily": """
+                dt         | avg_gpu_util | coverage_ratio       | covered_gpu_s | windows | avg_gpu_util_unweighted
+                1970-01-02 | 40           | 0.041666666666666664 | 7200          | 0       |
+                1970-01-03 |              | 0                    | 0             | 1       | 80
+            """,
+        },
+    ),
+    Case(
         name="a_day_may_have_23_hours",
         breaks="coverage of the day on which the clocks change would be wrong by an hour",
         zone="Europe/Berlin",

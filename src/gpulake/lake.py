@@ -270,6 +270,11 @@ def _older(connection: duckdb.DuckDBPyConnection, newest: Publication, build_id:
     ).fetchone()
     if found is None:
         raise UsageError(f"there is no publication of build {build_id}.", do="see: gpulake status")
+    if not connection.execute("FROM ops.snapshots() WHERE snapshot_id = ?", [found[0]]).fetchone():
+        raise UsageError(
+            f"the publication of build {build_id} has been forgotten: others of its day or month are kept.",
+            do="see gpulake verify --json for the builds that are kept",
+        )
     return Publication(build_id, found[0], newest.ops_version, newest.catalog, found[1].isoformat())
 
 

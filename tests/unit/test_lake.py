@@ -90,6 +90,52 @@ def test_rule_3_the_catalog_keeps_a_write_ahead_log_and_patience(folder):
     assert "META_JOURNAL_MODE 'WAL'" in lake_module.attach_options(folder)
 
 
+# A commit that takes its time, as another process makes it.
+HOLD = """
+import sqlite3, sys
+catalog = sqlite3.connect(sys.argv[1])
+catalog.execute(f"PRAGMA journal_mode = {sys.argv[2]}")
+catalog.execute("BEGIN EXCLUSIVE")
+catalog.execute("UPDATE ducklake_metadata SET value = value")
+print("holding", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("journal", "reads"), [("wal", True), ("delete", False)])
+def test_rule_3_shows_its_fault_when_it_is_dropped(folder, journal, reads):
+    """Why the catalog keeps a write-ahead log: with SQLite's default a reader fails beside every commit."""
+    layout = Layout(folder)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, layout.catalog, journal], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert b"holding\n" == holder.stdout.readline()
+    impatient = lake_module.attach_options(layout.data, read_only=True).replace(
+        "META_BUSY_TIMEOUT 30000", "META_BUSY_TIMEOUT 1"
+    )
+    try:
+        with closing(lake_module._connect()) as connection:
+            ask = f"ATTACH 'ducklake:sqlite:{layout.catalog}' AS lake ({impatient}); FROM lake.main.numbers ORDER BY n"
+            if reads:
+                assert [(1,), (2,)] == connection.execute(ask).fetchall()
+            else:
+                with pytest.raises(duckdb.Error, match="database is locked"):
+                    connection.execute(ask).fetchall()
+    finally:
+        holder.communicate()
+
+
+def test_rule_3_a_writer_puts_the_journal_right(folder):
+    """Somebody's SQLite browser may have changed it: the next writer mends that, unasked."""
+    catalog = Layout(folder).catalog
+    with closing(sqlite3.connect(catalog)) as broken:
+        assert ("delete",) == broken.execute("PRAGMA journal_mode = delete").fetchone()
+    with writing(folder, purpose="test", tables=TABLES):
+        pass
+    with closing(sqlite3.connect(catalog)) as mended:
+        assert ("wal",) == mended.execute("PRAGMA journal_mode").fetchone()
+
+
 def test_rule_4_one_writer_at_a_time_and_the_second_is_told_who(folder):
     """Two writers lose commits; whoever must wait wants to know for whom."""
     with (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import datetime, timedelta
 
 import pytest
 
 from gpulake import ingest, upkeep
+from gpulake import lake as lake_module
 from gpulake.config import Config
 from gpulake.errors import LakeError, UsageError
 from gpulake.lake import open_publication, writing
@@ -190,6 +192,24 @@ def test_every_loss_of_a_file_is_found(lake, kind):
     assert found.faults
     assert isinstance(found.error, LakeError)
     assert any("bronze_job_events" in fault for fault in found.faults)
+
+
+def test_what_two_writers_without_the_lock_do_is_found(lake, pai, monkeypatch):
+    """Why the lock stands: two that look, see "not landed yet" and land double every row, and nothing fails."""
+    file = pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
+    monkeypatch.setattr(lake_module, "_lock", lambda layout, purpose, wait_s: os.open(layout.lock, os.O_RDWR))
+    with writing(lake, purpose="one", tables=TABLES) as one, writing(lake, purpose="two", tables=TABLES) as two:
+        surveyed = ingest.survey(file, [pai2020.SOURCE])
+        # "New" is told between the look and the landing: there the other one lands.
+        options = {"config": Config(lake=lake), "now": NOW}
+        reports = []
+        reports.append(
+            ingest.land(one, surveyed, **options, on_new=lambda: reports.append(ingest.land(two, surveyed, **options)))
+        )
+    assert [["landed"], ["landed"]] == [[landing.status for landing in report.landings] for report in reports]
+
+    faults = upkeep.verify(lake, now=NOW).faults
+    assert any("bronze_job_events has 4 rows of landing" in fault and "which kept 2" in fault for fault in faults)
 
 
 def test_a_lost_catalog_copy_is_found(lake):

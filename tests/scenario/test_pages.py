@@ -1,0 +1,176 @@
+"""The pages' commands, typed as they stand and in their order; the figures that a page shows are what comes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gpulake.lake import open_publication
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NOT_RUN = {
+    "make ": "its recipe is compared with the commands that the page names",
+    "python3 -m pip ": "needs a package index",
+    "uv pip ": "needs a package index",
+    "duckdb ": "needs the program of the package duckdb-cli",
+    ".venv/bin/gpulake fetch ": "needs the publisher",
+    ".venv/bin/gpulake refresh --data data_raw ": "needs the publisher's trace",
+    ".venv/bin/gpulake report --lake lake --html out/report.html": "the tutorial's, but for a name",
+}
+
+
+def blocks(page, language=""):
+    """The fenced blocks of a page in one language, each a list of lines."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [block.splitlines() for block in found]
+
+
+def commands(page):
+    """What a reader of a page types, without what cannot be typed here."""
+    lines = [line for block in blocks(page) for line in block if line.strip()]
+    return [line for line in lines if not line.startswith(tuple(NOT_RUN))]
+
+
+class Workplace:
+    """A clone as a reader has it: the environment and the docs are there, and nothing else."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        (folder / ".venv").symlink_to(sys.prefix)
+        (folder / "docs").symlink_to(DOCS)
+        places = f"{sys.prefix}/bin:{os.environ['PATH']}"
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GPULAKE_")}
+        self.environment |= {"PATH": places, "COLUMNS": "100"}
+
+    def type(self, line):
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert 0 == done.returncode, f"{line}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    return Workplace(tmp_path_factory.mktemp("pages") / "clone")
+
+
+@pytest.fixture(scope="module")
+def tutorial(workplace):
+    """The whole tutorial, typed: each line with what it printed."""
+    return [(line, workplace.type(line)) for line in commands(DOCS / "tutorial" / "first-lake.md")]
+
+
+def printed(transcript, start):
+    return [text for line, text in transcript if line.startswith(start)]
+
+
+def test_the_demo_is_the_three_commands_that_the_tutorial_names():
+    """A reader who types them must get what `make demo` gives."""
+    recipe = re.search(r"^demo:\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    made = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines() if "$(BIN)" in line]
+
+    assert blocks(DOCS / "tutorial" / "first-lake.md")[1] == made
+
+
+def test_the_tutorial_works_as_it_is_typed(tutorial, workplace):
+    """The first five minutes decide whether anybody comes back."""
+    assert 10 == len(tutorial)
+    (simulated,) = printed(tutorial, ".venv/bin/gpulake simulate")
+    assert "62 days of 95 machines" in simulated, "the page says: a fleet of 95 machines and two months of jobs"
+    assert 7 == len(list((workplace.folder / "out" / "trace").glob("*.csv"))), "the page says: seven tables"
+    assert (workplace.folder / "out" / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert (workplace.folder / "out" / "demo.html").stat().st_size > 0
+    assert (workplace.folder / "telemetry.db").stat().st_size > 0
+    for line, text in tutorial:
+        if "gpulake sql" in line:
+            assert len(text.splitlines()) > 2, line
+
+
+def test_the_tutorials_second_refresh_does_nothing(tutorial, workplace):
+    """The page says: same lake version, nothing is done."""
+    first, again = printed(tutorial, ".venv/bin/gpulake refresh")
+    published = re.search(r"published build (\d+)", first)[1]
+
+    assert f"build {published} stays published" in again
+    assert "already here" in again
+    with open_publication(workplace.folder / "lake") as reader:
+        assert int(published) == reader.build_id
+
+
+def test_the_figures_against_the_truth_are_those_of_the_page(tutorial, workplace):
+    """The tables of "The plain mean" are the case for this project: they must be what the command gives."""
+    (told,) = printed(tutorial, ".venv/bin/python docs/tutorial/compare_with_truth.py")
+    page = (DOCS / "explanation" / "mission-formula.md").read_text(encoding="utf-8")
+    off = [re.findall(r"\d+\.\d", line) for line in told.splitlines()[2:6]]
+    shown = [re.findall(r"\d+\.\d", line) for line in page.splitlines() if re.match(r"\| (mean of|ours)", line)]
+
+    assert [1, 2, 2, 2] == [len(row) for row in off]
+    assert shown == off
+    mean, spread = re.search(r"true mean is (\S+) %, give or take (\S+)", told).groups()
+    assert f"a mean of {mean} % and differ from each other by {spread} points" in page
+    assert "coverage_ratio: off by 0.000000 at most" in told
+    with open_publication(workplace.folder / "lake") as reader:
+        (share,) = reader.sql(
+            "select sum(covered_gpu_s) / sum(capacity_gpu_s) as share from gold_cluster_util_daily"
+        ).to_pylist()
+    assert f"(here {share['share']:.0%})".replace("%", " %") in page
+
+
+def test_asking_the_lake_works_as_it_is_typed(tutorial, workplace):
+    """Each way in that the page offers must be open."""
+    for line in commands(DOCS / "how-to" / "ask-the-lake.md"):
+        workplace.type(line)
+
+    assert (workplace.folder / "out" / "days.png").is_file()
+    assert (workplace.folder / "missing.csv").read_text().startswith("cluster_id,table_name")
+    export = workplace.folder / "telemetry.db"
+    (query,) = re.findall(
+        r'^duckdb telemetry\.db "(.*)"$', (DOCS / "how-to" / "ask-the-lake.md").read_text(), re.MULTILINE
+    )
+    program = f"import duckdb; print(duckdb.connect({str(export)!r}, read_only=True).execute({query!r}).fetchone()[0])"
+    assert int(workplace.type(f'{sys.executable} -c "{program}"')) > 0
+
+
+def test_the_readmes_commands_work_as_they_are_typed(tutorial, workplace):
+    """It is the first thing that anybody copies."""
+    lines = commands(ROOT / "README.md")
+
+    assert [line for line in lines if "gpulake sql" in line]
+    for line in lines:
+        workplace.type(line)
+
+
+def test_the_settings_of_the_page_take_effect(tmp_path):
+    """A cluster of its own, in its own zone, as the page shows it."""
+    (settings,) = blocks(DOCS / "how-to" / "configure.md", "toml")
+    place = Workplace(tmp_path / "clone")
+    (place.folder / "gpulake.toml").write_text("\n".join(settings))
+    shutil.copytree(ROOT / "tests" / "fixtures" / "worksheet", place.folder / "DIR")
+    (command,) = re.findall(r"^`(gpulake refresh .*?)`", (DOCS / "how-to" / "configure.md").read_text(), re.MULTILINE)
+    place.type(command)
+
+    with open_publication(place.folder / tomllib.loads("\n".join(settings))["lake"]) as reader:
+        found = reader.sql("select time_zone, time_basis from meta.clusters where cluster_id = 'berlin'").to_pylist()
+    assert [{"time_zone": "Europe/Berlin", "time_basis": "real"}] == found
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("how-to/*.md")), ids=lambda page: page.stem)
+def test_what_cannot_be_typed_here_is_known(page):
+    """A new command in a page must be run by a test, or be on the list of those that cannot."""
+    run_elsewhere = {"schedule-with-prefect"}  # tests/scenario/test_flow.py, with a server of its own
+    run_here = {"ask-the-lake"}
+
+    assert page.stem in run_elsewhere | run_here or [] == commands(page)

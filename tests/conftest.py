@@ -125,10 +125,10 @@ def _without_superpowers():
 def mortal_gpulake():
     """The command line in a process that file permissions bind, also where the tests run as root."""
 
-    def run(*args):
+    def run(*args, cwd=None):
         return subprocess.run(
             [sys.executable, "-c", _MAIN, *map(str, args)],
-            capture_output=True, text=True, check=False, preexec_fn=_without_superpowers,
+            capture_output=True, text=True, check=False, preexec_fn=_without_superpowers, cwd=cwd,
         )  # fmt: skip
 
     return run

@@ -61,7 +61,7 @@ def _read(file: Path) -> dict[str, object]:
         return {}
     try:
         written = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"gpulake.toml cannot be read: {error}.", where=str(file), do="mend the file") from error
     unknown = sorted(set(written) - {"lake", "clusters"})
     if unknown:

@@ -7,7 +7,8 @@ GpulakeError
 ├── DataTestError  12   a build failed, or failed its tests: nothing was published
 ├── LockError      13   another process is writing this lake
 ├── DeliveryError  14   a notice could not be delivered
-└── LakeError      15   the lake itself: damaged, disk full, written by another version
+├── LakeError      15   the lake itself: damaged, disk full, written by another version
+└── StoppedError  130   somebody pressed Ctrl-C
 """
 
 from __future__ import annotations
@@ -83,3 +84,9 @@ class LakeError(GpulakeError):
     """The lake is damaged, full, or of another version."""
 
     exit_code = 15
+
+
+class StoppedError(GpulakeError):
+    """Somebody pressed Ctrl-C: whole deliveries have landed, and what was published stays."""
+
+    exit_code = 130

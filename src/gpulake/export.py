@@ -59,6 +59,8 @@ def _check_replaceable(file: Path) -> None:
     if file.is_dir():
         raise UsageError("this is a folder.", where=str(file), do="name a file, as --duckdb telemetry.db")
     if file.exists():
+        if not file.is_file():
+            raise UsageError("this is no plain file.", where=str(file), do="name a file, as --duckdb telemetry.db")
         with file.open("rb") as opened:
             head = opened.read(12)
         if head and head[8:] != _DUCKDB_MAGIC:

@@ -102,6 +102,12 @@ class Layout:
             return Publication(**json.loads(self.pointer.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LakeError(
+                f"the publication pointer cannot be read: {error.strerror}.",
+                where=str(self.pointer),
+                do="check its rights",
+            ) from error
         except (ValueError, TypeError) as error:
             raise LakeError(
                 "the publication pointer is damaged.", where=str(self.pointer), do="run any writing command to renew it"

@@ -277,7 +277,10 @@ def _files(view: View, version: int) -> list[tuple[str, set[str]]]:
 
 
 def _scan(view: View, name: str, files: set[str], build_id: int) -> list[str]:
-    missing = [file for file in sorted(files) if not Path(file).is_file()]
+    try:
+        missing = [file for file in sorted(files) if not Path(file).is_file()]
+    except OSError as error:
+        return [f"build {build_id}, {name}: its files cannot be looked at: {error.strerror}, as {error.filename}"]
     if missing:
         return [f"build {build_id}, {name}: {len(missing)} files are missing, as {missing[0]}"]
     try:

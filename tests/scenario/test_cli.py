@@ -4,15 +4,17 @@ import csv
 import io
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from gpulake.cli import main
 from gpulake.errors import UsageError
-from gpulake.lake import open_publication
+from gpulake.lake import open_newest, open_publication
 
 
 def object_of(done):
@@ -271,6 +273,150 @@ def test_every_failure_is_one_json_object_with_its_exit_code(monkeypatch, tmp_pa
     assert error["what"]
     assert "" == told.err
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["report", "--png", "{file}/days.png"], "{file}"),
+        (["report", "--png", "{folder}"], "{folder}"),
+        (["report", "--html", "{folder}"], "{folder}"),
+        (["export", "--duckdb", "{device}"], "{device}"),
+        (["export", "--duckdb", "{folder}"], "{folder}"),
+        (["export", "--duckdb", "{folder}/nowhere/t.db"], "{folder}/nowhere"),
+        (["simulate", "pai2020", "--days", "1", "--scale", "0.001", "--out", "{file}"], "{file}"),
+        (["docs", "--out", "{file}"], "{file}"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_no_bug(refreshed, gpulake_json, tmp_path, args, named):
+    """A typing slip in a path is told as one; as root it must not cost the machine its /dev/null."""
+    places = {"file": tmp_path / "file", "folder": tmp_path / "folder", "device": tmp_path / "device"}
+    places["device"].symlink_to("/dev/null")  # a link, lest a fault of ours costs this machine the real one
+    places["file"].write_text("mine")
+    places["folder"].mkdir()
+    lake = [] if args[0] in {"simulate", "docs"} else ["--lake", refreshed[0] / "lake"]
+    code, told = gpulake_json(*(word.format(**places) for word in args), *lake)
+
+    assert (2, "UsageError") == (code, told["error"]["kind"])
+    assert told["error"]["where"].startswith(named.format(**places))
+    assert "mine" == places["file"].read_text()
+    assert places["device"].is_char_device()
+
+
+def test_the_picture_is_a_png_whatever_its_name(refreshed, gpulake_json, tmp_path):
+    """`--png days` and `--png days.picture` are what they say."""
+    for name in ("days", "days.picture"):
+        code, _ = gpulake_json("report", "--lake", refreshed[0] / "lake", "--png", tmp_path / name)
+        assert 0 == code
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_permission_is_no_bug(refreshed, mortal_gpulake, tmp_path):
+    """A file that somebody else owns is told with its name, and the command that cannot read it says so."""
+    lake = tmp_path / "lake"
+    shutil.copytree(refreshed[0] / "lake", lake)
+    gold = lake / "data" / "main" / "gold_cluster_util_daily"
+    told = []
+    for place, command in [(lake / "publication.json", "report"), (gold, "verify")]:
+        mode = place.stat().st_mode
+        place.chmod(0)
+        done = mortal_gpulake(command, "--lake", lake, "--json")
+        told.append((done.returncode, object_of(done)["error"]["what"]))
+        place.chmod(mode)
+    (tmp_path / "gpulake.toml").write_text("")
+    (tmp_path / "gpulake.toml").chmod(0)
+    settings = mortal_gpulake("status", "--json", cwd=tmp_path)
+
+    (pointer, what), (data, fault) = told
+    assert (15, 15) == (pointer, data)
+    assert "the publication pointer cannot be read: Permission denied" in what
+    assert "gold_cluster_util_daily" in fault
+    assert "Permission denied" in fault
+    assert (2, "UsageError") == (settings.returncode, object_of(settings)["error"]["kind"])
+
+
+def test_columns_of_one_name_are_told_apart_in_json(refreshed, gpulake_json):
+    """`select * from a join b` must not lose b's columns without a word."""
+    query = "select 1 as dt, 2 as dt, 3 as dt_1, 4 as dt"
+
+    assert (0, [{"dt": 1, "dt_2": 2, "dt_1": 3, "dt_3": 4}]) == gpulake_json(
+        "sql", "--lake", refreshed[0] / "lake", query
+    )
+
+
+INTERRUPTIBLE = """
+import os, signal, sys, threading
+from gpulake import {module}
+from gpulake.cli import main
+
+real = {module}.{name}
+def and_press_ctrl_c(*args, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(*args, **options)
+{module}.{name} = and_press_ctrl_c
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "as_json"),
+    [("lake._connect", True), ("lake._connect", False), ("ingest.survey", False), ("ingest._land_one", True)],
+)
+def test_ctrl_c_is_no_bug(tmp_path, where, as_json):
+    """It is told in one line, or one object, with the shell's own code; the next call goes on from there."""
+    data = Path(__file__).parents[1] / "fixtures" / "worksheet"
+    code = INTERRUPTIBLE.format(**dict(zip(("module", "name"), where.split("."), strict=True)))
+    asked = ["land", "--data", data, "--lake", tmp_path / "lake", *(["--json"] if as_json else [])]
+    done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False)
+
+    assert 130 == done.returncode, done.stderr
+    assert "Traceback" not in done.stderr
+    if as_json:
+        assert "StoppedError" == object_of(done)["error"]["kind"]
+    else:
+        assert "gpulake: stopped by Ctrl-C.\n" in done.stderr
+        assert "" == done.stdout
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["status", "--lake", "{lake}"],
+        ["status", "--lake", "{lake}", "--json"],
+        ["sql", "--lake", "{lake}", "--csv", "from range(90000)"],
+    ],
+)
+@pytest.mark.parametrize(
+    ("redirect", "why"), [("> /dev/full", "No space left on device"), (">&-", "standard output is closed")]
+)
+def test_a_result_that_cannot_be_written_is_told(refreshed, args, redirect, why):
+    """`gpulake sql … > file` on a full disk must not look like success, nor like a bug of ours."""
+    words = [word.format(lake=refreshed[0] / "lake") for word in args]
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {redirect}', "bash", sys.executable, "-m", "gpulake", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (1, f"gpulake: the result cannot be written: {why}.\n") == (done.returncode, done.stderr)
+
+
+def test_a_failure_into_a_full_disk_keeps_its_exit_code(tmp_path):
+    """The code is all that is left to tell."""
+    asked = ["bash", "-c", '"$@" > /dev/full', "bash", sys.executable, "-m", "gpulake", "status", "--json"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert (2, "gpulake: the result cannot be written: No space left on device.\n") == (done.returncode, done.stderr)
+
+
+def test_closed_streams_take_no_file_of_the_lake(tmp_path):
+    """A scheduler may start us with nothing open: a file of the lake must not become the next "standard error"."""
+    data = Path(__file__).parents[1] / "fixtures" / "worksheet"
+    asked = [sys.executable, "-m", "gpulake", "land", "--data", data, "--lake", tmp_path / "lake"]
+    done = subprocess.run(["bash", "-c", '"$@" <&- >&- 2>&-', "bash", *asked], check=False)
+
+    assert 1 == done.returncode, "it could not tell its result"
+    with open_newest(tmp_path / "lake") as view:
+        assert 3 == view.sql("SELECT count(*) AS n FROM lake.meta.landings")["n"][0].as_py()
 
 
 def test_a_failure_says_what_where_and_what_to_do(cli, tmp_path):

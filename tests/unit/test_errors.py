@@ -17,6 +17,7 @@ CODES = {
     "LockError": 13,
     "DeliveryError": 14,
     "LakeError": 15,
+    "StoppedError": 130,
 }
 
 

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from gpulake.cli import data, edge, look, steps, tend
-from gpulake.errors import GpulakeError, UsageError
+from gpulake.errors import GpulakeError, StoppedError, UsageError
 
 app = typer.Typer(
     name="gpulake",
@@ -44,15 +44,27 @@ def main(args: Sequence[str] | None = None) -> int:
     as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     if as_json:
         sys.excepthook = edge.show_bug_as_json
+    edge.open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 gets "?" for a bar or a rule, not a crash.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     try:
-        return typer.main.get_command(app).main(args=words, prog_name="gpulake", standalone_mode=False) or 0
+        code: int = typer.main.get_command(app).main(args=words, prog_name="gpulake", standalone_mode=False) or 0
+    except KeyboardInterrupt:
+        code = StoppedError.exit_code
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # so DuckDB tells of Ctrl-C
+            raise
+        code = StoppedError.exit_code
     except TyperException as error:
         return edge.show_error(_usage_error(error), as_json=as_json)
     except GpulakeError as error:
         return edge.show_error(error, as_json=as_json)
+    if code == StoppedError.exit_code:
+        return edge.show_error(
+            StoppedError("stopped by Ctrl-C.", do="run it again: it goes on from there"), as_json=as_json
+        )
+    return code
 
 
 def _usage_error(error: TyperException) -> UsageError:

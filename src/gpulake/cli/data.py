@@ -79,8 +79,13 @@ def simulate(
     if source not in known:
         raise UsageError(f"no simulator writes {source!r}.", do=f"choose from {', '.join(known)}")
     simulator = import_module(f"gpulake.simulate.{source}")
-    with edge.Screen().closing() as screen:
-        summary = simulator.simulate(out, scale=scale, days=days, seed=seed, faults=faults, progress=screen.step)
+    try:
+        with edge.Screen().closing() as screen, edge.writing_to(out):
+            summary = simulator.simulate(out, scale=scale, days=days, seed=seed, faults=faults, progress=screen.step)
+    except MemoryError as error:
+        raise UsageError(
+            "such a fleet does not fit into memory.", do="choose fewer --days or a smaller --scale"
+        ) from error
     if as_json:
         edge.put_json({**asdict(summary), "error": None})
         return

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
 from decimal import Decimal
+from io import BytesIO, TextIOWrapper
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TextIO
 
 import typer
 
-from gpulake.errors import GpulakeError
+from gpulake.errors import GpulakeError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gpulake.config import Config
 
 LakeOption = Annotated[
@@ -50,12 +49,59 @@ def config_of(lake: Path | None) -> Config:
 
 def put(text: str) -> None:
     """A result for people."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    with standard_output() as stream:
+        stream.write(text if text.endswith("\n") else text + "\n")
 
 
 def put_json(value: object) -> None:
     """A result for machines."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    with standard_output() as stream:
+        stream.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def open_closed_streams() -> None:
+    """Give what was closed before we started to /dev/null, lest the lake's files get the numbers of these streams."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # for as long as the process lives
+
+
+@contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Where results go. A full disk or a closed stream behind it ends the command, with a word on standard error."""
+    if sys.stdout is None:
+        raise _untold("standard output is closed")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except OSError as error:
+        # What could not be written would be tried again, and be told again, when Python ends.
+        sys.stdout = TextIOWrapper(BytesIO())
+        if isinstance(error, BrokenPipeError):  # `| head` has seen enough
+            raise typer.Exit(GpulakeError.exit_code) from error
+        raise _untold(str(error.strerror)) from error
+
+
+def _untold(why: str) -> typer.Exit:
+    sys.stderr.write(error_text(GpulakeError(f"the result cannot be written: {why}.")))
+    return typer.Exit(GpulakeError.exit_code)
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Write where the call says; what stands in the way there is the call's fault, and no bug."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"this cannot be written: {error.strerror or error}.",
+            where=str(error.filename or path),
+            do="choose another place, or free some space",
+        ) from error
 
 
 def plain(value: object) -> object:
@@ -168,15 +214,17 @@ class Screen:
 
     def _columns(self) -> int:
         try:
-            return os.get_terminal_size(self._stream.fileno()).columns - 1
+            columns = os.get_terminal_size(self._stream.fileno()).columns
         except OSError:
-            return 79
+            columns = 0
+        return (columns or 80) - 1  # some terminals do not know and say 0
 
 
 def show_error(error: GpulakeError, *, as_json: bool) -> int:
     """Tell an error to whoever asked; its exit code."""
     if as_json:
-        put_json({"error": error.as_json()})
+        with suppress(typer.Exit):  # nobody reads it: the exit code is left
+            put_json({"error": error.as_json()})
     else:
         sys.stderr.write(error_text(error))
     return error.exit_code
@@ -194,15 +242,13 @@ def error_text(error: GpulakeError) -> str:
 
 def show_bug_as_json(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """An exception hook: a bug of ours keeps its traceback, and a program that waits for JSON still gets it."""
-    put_json(
-        {
-            "error": {
-                "kind": kind.__name__,
-                "exit_code": 1,
-                "what": f"gpulake has a bug: {error}",
-                "where": "the traceback on standard error",
-                "do": "report it",
-            }
-        }
-    )
+    told = {
+        "kind": kind.__name__,
+        "exit_code": 1,
+        "what": f"gpulake has a bug: {error}",
+        "where": "the traceback on standard error",
+        "do": "report it",
+    }
+    with suppress(typer.Exit):
+        put_json({"error": told})
     sys.__excepthook__(kind, error, trace)

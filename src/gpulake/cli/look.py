@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,9 +60,11 @@ def report(
         from gpulake import pictures
 
         if png is not None:
-            pictures.write_png(found, png)
+            with edge.writing_to(png):
+                pictures.write_png(found, png)
         if html is not None:
-            pictures.write_html(found, html)
+            with edge.writing_to(html):
+                pictures.write_html(found, html)
     if as_json:
         edge.put_json({**asdict(found), "error": None})
     else:
@@ -82,19 +85,29 @@ def sql(
     with open_publication(edge.config_of(lake).lake) as publication:
         table = publication.ask(query)
     if as_json:
-        edge.put_json(table.to_pylist())
+        edge.put_json(_distinctly_named(table).to_pylist())
     elif as_csv:
         _write_csv(table)
     else:
         edge.put("\n".join(_text_lines(table)))
 
 
+def _distinctly_named(table: pa.Table) -> pa.Table:
+    """A join's second `dt` becomes `dt_1`, as DuckDB names it: a JSON object holds each name once."""
+    names: list[str] = []
+    for name in table.column_names:
+        free = (f"{name}_{number}" for number in count(1) if f"{name}_{number}" not in table.column_names)
+        names.append(next(other for other in chain([name], free) if other not in names))
+    return table.rename_columns(names)
+
+
 def _write_csv(table: pa.Table) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches():
-        columns = [column.to_pylist() for column in batch.columns]
-        writer.writerows([edge.plain(value) for value in row] for row in zip(*columns, strict=True))
+    with edge.standard_output() as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(table.column_names)
+        for batch in table.to_batches():
+            columns = [column.to_pylist() for column in batch.columns]
+            writer.writerows([edge.plain(value) for value in row] for row in zip(*columns, strict=True))
 
 
 def _text_lines(table: pa.Table) -> list[str]:
@@ -158,7 +171,8 @@ def docs(
     """Write the tables' documentation as a static site that opens without a server."""
     from gpulake import warehouse
 
-    index = warehouse.docs(out)
+    with edge.writing_to(out):
+        index = warehouse.docs(out)
     if as_json:
         edge.put_json({"index": str(index), "error": None})
     else:

@@ -55,7 +55,7 @@ def write_png(report: Report, file: Path) -> None:
         figure = _figure(report)
         FigureCanvasAgg(figure)
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=DPI, metadata={"Description": f"gpulake build {report.build_id}"})
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Description": f"gpulake build {report.build_id}"})
 
 
 def days_svg(cluster: ClusterReport) -> str:

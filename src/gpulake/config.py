@@ -5,6 +5,7 @@ Order of precedence: the command line, then the environment, then `gpulake.toml`
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gpulake.errors import UsageError
 
 TIME_BASES = ("real", "offset", "shifted")
+_CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
 _CLUSTER_KEYS = ("time_zone", "time_basis")
 
 
@@ -56,6 +58,16 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
     return Config(lake=chosen.absolute(), clusters=clusters, origins=origins)
 
 
+def check_cluster_name(name: str, *, where: str) -> None:
+    """Refuse what cannot stand in a path, a table and a sentence. Raises UsageError."""
+    if not _CLUSTER_NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a cluster.",
+            where=where,
+            do="use up to 60 letters, digits, '-', '_' and '.', the first of them a letter or digit",
+        )
+
+
 def _read(file: Path) -> dict[str, object]:
     if not file.is_file():
         return {}
@@ -80,6 +92,7 @@ def _clusters(written: Mapping[str, object], file: Path) -> dict[str, ClusterSet
     clusters = {}
     for name, settings in tables.items():
         where = f"{file} [clusters.{name}]"
+        check_cluster_name(name, where=where)
         if not isinstance(settings, dict) or set(settings) - set(_CLUSTER_KEYS):
             raise UsageError("unknown cluster setting.", where=where, do=f"use: {', '.join(_CLUSTER_KEYS)}")
         cluster = ClusterSettings(**settings)

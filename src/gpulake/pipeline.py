@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpulake import clock, ingest, lake, upkeep
-from gpulake.config import Config
+from gpulake.config import Config, check_cluster_name
 from gpulake.contract import Source
 from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.ingest import LandReport, Survey
@@ -121,7 +121,7 @@ def refresh(
 
     A file that is refused is the result's `error`, and so is a build or test that fails; the lake stays as published.
     """
-    surveyed = _survey(data, source)
+    surveyed = _survey(data, source, cluster)
     if dry_run:
         return _plan(config, surveyed, cluster=cluster)
     with _session(config, "refresh", wait_s=wait_s, progress=progress, make=True) as session:
@@ -169,7 +169,7 @@ def land(
     progress: Progress | None = None,
 ) -> StepResult:
     """Only land: what is new waits for the next build."""
-    surveyed = _survey(data, source)
+    surveyed = _survey(data, source, cluster)
     with _session(config, "land", wait_s=wait_s, progress=progress, make=True) as session:
         report = session.land(surveyed, cluster=cluster, rehash=rehash, start_dbt=False)
         waiting = session.pending()
@@ -256,7 +256,9 @@ def _choose(name: str | None) -> tuple[Source, ...]:
     return chosen
 
 
-def _survey(data: Path, source: str | None) -> Survey:
+def _survey(data: Path, source: str | None, cluster: str | None) -> Survey:
+    if cluster is not None:
+        check_cluster_name(cluster, where="--cluster")
     found = ingest.survey(data, _choose(source))
     shipped = [ingest.survey(path, [owner]) for owner in all_sources() for path in owner.shipped]
     return Survey(

@@ -249,6 +249,8 @@ def test_without_the_duckdb_shell_the_exact_line_is_printed(refreshed, cli):
         (["refresh", "--data", "nowhere", "--json"], 10, "SourceError"),
         (["refresh", "--data", ".", "--source", "pai2021", "--json"], 2, "UsageError"),
         (["land", "--data", ".", "--json"], 10, "SourceError"),
+        (["land", "--data", ".", "--cluster", "../../evil", "--json"], 2, "UsageError"),
+        (["refresh", "--data", ".", "--cluster", "", "--json"], 2, "UsageError"),
         (["sql", "select 1", "--json"], 2, "UsageError"),
         (["status", "--json"], 2, "UsageError"),
         (["report", "--json"], 2, "UsageError"),

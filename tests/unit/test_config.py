@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 
 import pytest
@@ -81,6 +82,23 @@ def test_a_wrong_setting_is_a_usage_error_with_its_place(tmp_path, text, what):
     assert what in told.value.what
     assert str(tmp_path / "gpulake.toml") in told.value.where
     assert told.value.do
+
+
+@pytest.mark.parametrize("name", ["berlin", "Köln-2", "a100.eu_west", "7", "x" * 60])
+def test_a_clusters_name_may_be_what_people_call_it(name):
+    """Letters of any language, digits and the usual joints."""
+    config.check_cluster_name(name, where="--cluster")
+
+
+@pytest.mark.parametrize("name", ["", " ", "\n", "..", "../../evil", "a/b", "-x", "_x", "a b", "a'b", "x" * 61, "a\0b"])
+def test_a_clusters_name_cannot_leave_the_lake(tmp_path, name):
+    """It names a folder of the lake: with dots and slashes a model could be written anywhere on the machine."""
+    with pytest.raises(UsageError, match="is no name for a cluster") as told:
+        config.check_cluster_name(name, where="--cluster")
+    assert "--cluster" == told.value.where
+    write(tmp_path, f"[clusters.{json.dumps(name)}]\n")
+    with pytest.raises(UsageError):
+        config.load({}, folder=tmp_path)
 
 
 def test_a_file_of_another_encoding_is_told(tmp_path):

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpulake.detectors import Detector, Matrix, Verdicts
+from gpulake.errors import LakeError
 from gpulake.lake import Writer
 from gpulake.tables import SCORES
 
@@ -76,7 +77,14 @@ def _score(detector: Detector, days: pa.Table, *, build_id: int, folder: Path | 
         model = detector.fit(features[scored])
         verdicts = detector.score(model, features[scored])
         if folder:
-            _keep(detector, model, folder, days=days["dt"].to_pylist(), scored=scored, build_id=build_id, now=now)
+            try:
+                _keep(detector, model, folder, days=days["dt"].to_pylist(), scored=scored, build_id=build_id, now=now)
+            except OSError as error:
+                raise LakeError(
+                    f"a model cannot be kept: {error.strerror}.",
+                    where=str(error.filename or folder),
+                    do="free some space, check the folder's rights, and run it again",
+                ) from error
     else:
         scored = scored[detector.needs_days :]
         verdicts = _each_from_its_past(detector, features, whole, scored)

@@ -496,7 +496,8 @@ class Memory:
         self._known.pop(str(path.absolute()), None)
 
     def save(self) -> None:
-        """Write it down; a lake that cannot be written to here has failed elsewhere already."""
+        """Write it down where that is possible; what is not remembered is read again."""
         unfinished = self._file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(self._known), encoding="utf-8")
-        unfinished.replace(self._file)
+        with suppress(OSError):
+            unfinished.write_text(json.dumps(self._known), encoding="utf-8")
+            unfinished.replace(self._file)

@@ -215,8 +215,11 @@ def verify(folder: Path, *, now: datetime) -> Verification:
     with open_newest(folder) as view:
         if view is None:
             raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
-        faults = _against_landings(view)
-        publications = view.sql("SELECT build_id, published_at FROM lake.meta.publications").to_pylist()
+        try:
+            faults = _against_landings(view)
+            publications = view.sql("SELECT build_id, published_at FROM lake.meta.publications").to_pylist()
+        except LakeError as error:
+            return Verification((), 0, 0, (f"the records of the lake cannot be read: {error.what}",))
     versions = kept_publications([(row["build_id"], row["published_at"]) for row in publications], now=now)
     files: set[str] = set()
     scanned = 0

@@ -14,6 +14,7 @@ import pytest
 from gpulake import detect
 from gpulake.detectors import Detector, Verdicts, all_detectors
 from gpulake.detectors.iforest import DETECTOR
+from gpulake.errors import LakeError
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
 FIRST = date(1970, 1, 5)
@@ -188,6 +189,15 @@ def test_its_card_says_what_a_model_was_made_of(tmp_path, detector):
     assert card["sha256"]
     assert (list(detector.features), 7, 20) == (card["features"], card["training_snapshot"], len(card["training_days"]))
     assert {"scikit-learn", "numpy"} <= set(card["libraries"])
+
+
+def test_a_model_that_cannot_be_kept_is_an_error_of_the_lake(tmp_path):
+    """A full disk is told with its place and exit code 15, not as a bug."""
+    (tmp_path / "in the way").write_text("")
+
+    with pytest.raises(LakeError, match="a model cannot be kept") as told:
+        score(gold(random_days(20)), folder=tmp_path / "in the way" / "c")
+    assert "in the way" in told.value.where
 
 
 def test_no_days_at_all_is_no_failure():

@@ -427,6 +427,16 @@ def test_a_remembered_file_is_not_hashed_again_unless_asked(lake, data, monkeypa
     assert 3 == len(hashed)
 
 
+def test_what_cannot_be_remembered_is_read_again(lake, data):
+    """Memory spares work and never decides, so a full disk there must not undo a landing."""
+    memory = ingest.Memory(data.parent / "files.json")
+    lake.land(data, memory=memory)
+    (data.parent / "files.json").mkdir()
+    memory.save()
+
+    assert 3 == len(lake.land(data, memory=ingest.Memory(data.parent / "files.json")).landings)
+
+
 @pytest.mark.parametrize("change", ["content", "same size", "touched", "replaced"])
 def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
     """Memory spares work and never decides: size, time and inode must all be as they were."""

@@ -194,6 +194,15 @@ def test_every_loss_of_a_file_is_found(lake, kind):
     assert any("bronze_job_events" in fault for fault in found.faults)
 
 
+def test_lost_records_are_a_fault_like_any_other(lake):
+    """Whoever is told "run: gpulake verify" must not be told the same again by it."""
+    shutil.rmtree(lake / "data" / "meta")
+    found = upkeep.verify(lake, now=NOW)
+
+    assert "the records of the lake cannot be read" in found.faults[0]
+    assert "restore the lake" in found.error.do
+
+
 def test_what_two_writers_without_the_lock_do_is_found(lake, pai, monkeypatch):
     """Why the lock stands: two that look, see "not landed yet" and land double every row, and nothing fails."""
     file = pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])

@@ -53,6 +53,12 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
         chosen, origins["lake"] = file.parent / str(written["lake"]), str(file)
     else:
         chosen, origins["lake"] = Path("lake"), "default"
+    try:
+        str(chosen).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the path of the lake is not valid UTF-8.", where=origins["lake"], do="choose another folder"
+        ) from error
     clusters = _clusters(written, file)
     origins.update({f"clusters.{name}": str(file) for name in clusters})
     return Config(lake=chosen.absolute(), clusters=clusters, origins=origins)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,11 @@ class Delivered:
     def path(self) -> Path:
         """The file."""
         return self.recognised.path
+
+    @property
+    def file_name(self) -> str:
+        """Its name as a table can hold it: bytes that are not UTF-8 are shown as such."""
+        return os.fsencode(self.path.name).decode("utf-8", "replace")
 
     @property
     def table(self) -> Table:
@@ -257,7 +263,7 @@ def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) 
                 cluster_id=_cluster_id(delivered, cluster),
                 table=delivered.table.name,
                 bronze_table=delivered.table.bronze,
-                file_name=delivered.path.name,
+                file_name=delivered.file_name,
                 layout=delivered.recognised.layout.name,
                 published_bytes=sha256 == delivered.table.published_sha256,
             )
@@ -346,7 +352,7 @@ def _land_one(
         cluster_id=_cluster_id(delivered, cluster),
         table=table.name,
         bronze_table=table.bronze,
-        file_name=delivered.path.name,
+        file_name=delivered.file_name,
         layout=delivered.recognised.layout.name,
         rows_in=converted.rows_in,
         rows_kept=converted.rows_kept,

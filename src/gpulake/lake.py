@@ -577,6 +577,8 @@ def _connect() -> duckdb.DuckDBPyConnection:
     for name in EXTENSIONS:
         connection.execute(f"LOAD '{_quoted(extension_file(name))}'")
     connection.execute("SET TimeZone = 'UTC'")
+    # A query of more than two seconds would draw it on standard output, in front of the one JSON object.
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 

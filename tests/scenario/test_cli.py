@@ -346,6 +346,41 @@ def test_columns_of_one_name_are_told_apart_in_json(refreshed, gpulake_json):
     )
 
 
+def test_what_was_delivered_cannot_steer_the_terminal(refreshed, cli):
+    """A job may be named with the codes that clear a screen or rename a window; they are shown, not obeyed."""
+    query = "select chr(27) || '[2J' as name, 'a' || chr(10) || 'b' as lines, 'ü – ok' as words"
+    text = cli("sql", "--lake", refreshed[0] / "lake", query).stdout
+
+    assert ["\\x1b[2J  a\\nb   ü – ok"] == text.splitlines()[2:]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["status", "--lake"], ["export", "--duckdb"], ["simulate", "pai2020", "--days", "1", "--scale", "0.001", "--out"]],
+)
+def test_a_path_of_another_encoding_is_no_bug(refreshed, tmp_path, args):
+    """DuckDB and Arrow take UTF-8 only; whoever has another name on the disk is told so."""
+    place = os.fsencode(tmp_path) + b"/caf\xe9"
+    asked = [sys.executable, "-m", "gpulake", *args, place, "--json"]
+    environment = {**os.environ, "GPULAKE_LAKE": str(refreshed[0] / "lake")}
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, env=environment)
+
+    assert (2, "UsageError") == (done.returncode, object_of(done)["error"]["kind"])
+    assert "not valid UTF-8" in object_of(done)["error"]["what"]
+
+
+def test_a_query_is_read_as_utf_8_whatever_the_language_setting(refreshed):
+    """In a container without a language `select 'é'` must still be that."""
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    asked = [sys.executable, "-m", "gpulake", "sql", "--lake", refreshed[0] / "lake", "--json"]
+    found = [
+        subprocess.run([*asked, query], capture_output=True, check=True, env=plain).stdout
+        for query in (b"select ascii('\xc3\xa9') as n", b"select ascii('\xff') as n")
+    ]
+
+    assert [[{"n": 0xE9}], [{"n": 0xFFFD}]] == [json.loads(text) for text in found]
+
+
 INTERRUPTIBLE = """
 import os, signal, sys, threading
 from gpulake import {module}

@@ -427,6 +427,18 @@ def test_a_remembered_file_is_not_hashed_again_unless_asked(lake, data, monkeypa
     assert 3 == len(hashed)
 
 
+def test_a_file_name_of_another_encoding_lands(lake, tmp_path, pai):
+    """Whoever unpacked it on another machine must not have to rename it."""
+    (tmp_path / "data").mkdir()
+    name = os.fsencode(tmp_path / "data") + b"/pai_job_table.\xe9t\xe9.csv"
+    with open(name, "w") as file:  # noqa: PTH123  # a path of bytes
+        file.write(pai.job(1) + "\n" + "bad\n")
+    lake.land(tmp_path / "data")
+
+    assert [{"file_name": "pai_job_table.\ufffdt\ufffd.csv"}] == lake.rows("SELECT file_name FROM lake.meta.landings")
+    assert [{"file_name": "pai_job_table.\ufffdt\ufffd.csv"}] == lake.rows("SELECT file_name FROM lake.meta.quarantine")
+
+
 def test_what_cannot_be_remembered_is_read_again(lake, data):
     """Memory spares work and never decides, so a full disk there must not undo a landing."""
     memory = ingest.Memory(data.parent / "files.json")

@@ -266,6 +266,13 @@ def test_rule_10_a_bare_sum_of_integers_loses_its_last_digit(folder):
     assert [9007199254740992, 9007199254740993] == read
 
 
+def test_a_slow_query_draws_nothing_on_standard_output(folder, capfd):
+    """DuckDB's own progress bar stood in front of the JSON object that a program was waiting for."""
+    with open_publication(folder) as reader:
+        assert [False] == reader.sql("SELECT current_setting('enable_progress_bar') AS drawn")["drawn"].to_pylist()
+    assert ("", "") == capfd.readouterr()
+
+
 # -------------------------------------------------------------------------------------- transactions
 
 

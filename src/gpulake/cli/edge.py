@@ -50,7 +50,7 @@ def config_of(lake: Path | None) -> Config:
 def put(text: str) -> None:
     """A result for people."""
     with standard_output() as stream:
-        stream.write(text if text.endswith("\n") else text + "\n")
+        stream.write(visible(text if text.endswith("\n") else text + "\n"))
 
 
 def put_json(value: object) -> None:
@@ -68,6 +68,13 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # for as long as the process lives
+
+
+def visible(text: str, *, keep: str = "\n") -> str:
+    """Control characters written out: what was delivered must not steer the terminal that shows it."""
+    return "".join(
+        c if c in keep or c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 @contextmanager
@@ -96,6 +103,8 @@ def writing_to(path: Path) -> Iterator[None]:
     """Write where the call says; what stands in the way there is the call's fault, and no bug."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise UsageError("the path is not valid UTF-8.", where=str(path), do="choose another name") from error
     except OSError as error:
         raise UsageError(
             f"this cannot be written: {error.strerror or error}.",
@@ -237,7 +246,7 @@ def error_text(error: GpulakeError) -> str:
         lines.append(f"  where: {error.where}")
     if error.do:
         lines.append(f"  do:    {error.do}")
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines) + "\n")
 
 
 def show_bug_as_json(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

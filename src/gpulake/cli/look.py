@@ -83,7 +83,8 @@ def sql(
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other.", where="gpulake sql", do="choose one")
     with open_publication(edge.config_of(lake).lake) as publication:
-        table = publication.ask(query)
+        # Bytes that this machine's language setting cannot read arrive as half characters.
+        table = publication.ask(os.fsencode(query).decode("utf-8", "replace"))
     if as_json:
         edge.put_json(_distinctly_named(table).to_pylist())
     elif as_csv:
@@ -128,7 +129,7 @@ def _text_lines(table: pa.Table) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return "null" if value is None else str(edge.plain(value))
+    return "null" if value is None else edge.visible(str(edge.plain(value)), keep="")
 
 
 def export(
@@ -140,7 +141,9 @@ def export(
     """Write the publication into one DuckDB file, for the DuckDB shell and BI tools."""
     from gpulake import export as exporting
 
-    edge.answer(exporting.to_duckdb(edge.config_of(lake).lake, duckdb, with_bronze=bronze), as_json=as_json)
+    with edge.writing_to(duckdb):
+        exported = exporting.to_duckdb(edge.config_of(lake).lake, duckdb, with_bronze=bronze)
+    edge.answer(exported, as_json=as_json)
 
 
 def shell(lake: edge.LakeOption = None) -> None:

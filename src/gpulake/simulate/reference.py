@@ -134,6 +134,11 @@ def machine_classes() -> tuple[MachineClass, ...]:
     )
 
 
+def gpus_of_type(gpu_type: str) -> int:
+    """GPUs of one type that the real fleet's machine table lists."""
+    return sum(kind.machines * kind.cap_gpu for kind in machine_classes() if kind.gpu_type == gpu_type)
+
+
 @cache
 def quantiles() -> dict[tuple[str, str], list[tuple[float, float]]]:
     """Digitised (share, value) points by (metric, population), as read from the publisher's figures."""

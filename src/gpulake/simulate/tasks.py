@@ -69,7 +69,6 @@ _CPU_JOBS = (
 """Tasks of a job, the leading one first, and how many jobs have them: role shares of real rows, sums of the real task table."""
 
 NO_GPU = -1
-_LARGEST_TASK_GPUS = 400
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _sizes(jobs: Jobs, job: Ints, role: Ints, plan_gpu: Ints, gpu_type: Ints, di
     sizes: Ints = np.floor(low[bucket] * (high / low)[bucket] ** rng.random(len(job))).astype(np.int64)
     # One instance in nine sits in a task of exactly 100: the curve falls by eleven points between 98 and 103
     sizes[low[bucket] == 98] = 100
-    most = _LARGEST_TASK_GPUS * 100 // np.maximum(plan_gpu, 1)
+    most = count_of("pai_task_table", "largest inst_num*plan_gpu/100 (Terminated)") * 100 // np.maximum(plan_gpu, 1)
     sizes = np.where(plan_gpu > 0, np.minimum(sizes, np.maximum(most, 1)), sizes)
     missing = round(real_instances * len(job) / real_tasks) - int(sizes.sum())
     middling = rng.permutation(np.flatnonzero((sizes >= 9) & (sizes < 97)))[: abs(missing)]
@@ -283,42 +282,71 @@ def _run_times(
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
     score = 0.7 * by_group[jobs.group[job]] + 0.6 * rng.standard_normal(len(job))
     width, gpus = np.log(inst_num), inst_num * plan_gpu / 100
+    most_s = _longest_runs(gpu_type, gpus, gpus_by_type)
     failed = jobs.status[job] == FAILED
     runs = np.zeros(len(job))
     for number, name in enumerate((*GPU_TYPES, "CPU")):
         curve = reference.runtime_curve(name) if name != "CPU" else _CPU_RUN_S
         inside = np.flatnonzero(leads & (gpu_type == (number if name != "CPU" else NO_GPU)))
         if name == "CPU":
-            runs[inside] = _ranked_runs(curve, score[inside], failed[inside])
+            runs[inside] = _ranked_runs(curve, score[inside], failed[inside], most_s[inside])
         else:
-            wide = _LARGE_SHARE * float(gpus_by_type[number])
-            score[inside] -= 0.8 * np.log(np.maximum(gpus[inside] / wide, 1.0))
             of_type = float(gpus_by_type[number])
             # Few GPUs must idle more to keep queues short, as in any queueing system
             held = _HELD_SHARE[number] * (1 - _SLACK / of_type**0.5) * window_s * of_type
-            runs[inside] = _runs_within(curve, score[inside], failed[inside], width[inside], gpus[inside], held)
+            runs[inside] = _runs_within(
+                curve,
+                score[inside],
+                failed[inside],
+                most_s[inside],
+                width=width[inside],
+                gpus=gpus[inside],
+                held_gpu_s=held,
+            )
     first = np.flatnonzero(leads)
-    runs = np.where(leads, runs, runs[first][job] * (1 - 0.02 * rng.random(len(job))))
+    runs = np.where(leads, runs, np.minimum(runs[first][job] * (1 - 0.02 * rng.random(len(job))), most_s))
     return _polled(runs, rng)
 
 
-def _runs_within(curve: Curve, score: Floats, failed: Flags, width: Floats, gpus: Floats, held_gpu_s: float) -> Floats:
+def _longest_runs(gpu_type: Ints, gpus: Floats, gpus_by_type: Floats) -> Floats:
+    """Seconds that each task may run, for it to take no larger a share of its GPU type than the largest real task could.
+
+    That is the largest counted task for as long as the longest fiftieth of its type's tasks run. A small fleet has the real
+    run times and numbers of instances, but few of the GPUs: without a limit one task would fill all of a type for a week.
+    """
+    largest = count_of("pai_task_table", "largest inst_num*plan_gpu/100 (Terminated)")
+    most_s = np.full(len(gpu_type), np.inf)
+    for number, name in enumerate(GPU_TYPES):
+        inside = gpu_type == number
+        longest_s = float(reference.runtime_curve(name).quantile(np.array([0.98]))[0])
+        share = gpus_by_type[number] / reference.gpus_of_type(name)
+        most_s[inside] = largest * longest_s * share / gpus[inside]
+    return most_s
+
+
+def _runs_within(
+    curve: Curve, score: Floats, failed: Flags, most_s: Floats, *, width: Floats, gpus: Floats, held_gpu_s: float
+) -> Floats:
     """Run times by rank, wide gangs shorter (or longer) as needed for the type's tasks to hold about that many GPU-seconds."""
     low, high = -0.6, 1.2
-    runs = _ranked_runs(curve, score, failed)
+    runs = _ranked_runs(curve, score, failed, most_s)
     for _ in range(_LOAD_STEPS):
         slope = (low + high) / 2
-        runs = _ranked_runs(curve, score - slope * width, failed)
+        runs = _ranked_runs(curve, score - slope * width, failed, most_s)
         low, high = (slope, high) if float(runs @ gpus) > held_gpu_s else (low, slope)
     return runs
 
 
-def _ranked_runs(curve: Curve, score: Floats, failed: Flags) -> Floats:
+def _ranked_runs(curve: Curve, score: Floats, failed: Flags, most_s: Floats) -> Floats:
+    """Run times on the curve in order of score; a task that would run beyond its most changes places with lower ones."""
     runs = np.empty(len(score))
-    runs[~failed] = curve.quantile(ranks(score[~failed]))
-    runs[failed] = curve.quantile(ranks(score[failed])) * (
-        reference.FAILED_MEDIAN_RUN_S / reference.TERMINATED_MEDIAN_RUN_S
-    )
+    of_failed = reference.FAILED_MEDIAN_RUN_S / reference.TERMINATED_MEDIAN_RUN_S
+    for members, factor in ((~failed, 1.0), (failed, of_failed)):
+        most = most_s[members] / factor
+        share = ranks(score[members])
+        for _ in range(_PLACE_CHANGES):
+            share = ranks(np.minimum(share, curve.cdf(most)))
+        runs[members] = np.minimum(curve.quantile(share), most) * factor
     return runs
 
 
@@ -327,8 +355,7 @@ _HELD_SHARE = (0.34, 0.41, 0.36, 0.30, 0.30)
 The paper reports 74 % for the weak eight-GPU machines and 49 % for V100; less here, since slots of fixed size queue sooner than a real scheduler."""
 _SLACK = 1.2
 _LOAD_STEPS = 7
-_LARGE_SHARE = 0.1
-"""A task that asks for more than this share of its type's GPUs at once runs the shorter for it: no task blocks a small fleet for days."""
+_PLACE_CHANGES = 3
 
 _CPU_RUN_S = Curve.through(
     ((0.1, 12.0), (0.3, 40.0), (0.5, 240.0), (0.75, 2_000.0), (0.9, 9_000.0), (0.98, 40_000.0)),

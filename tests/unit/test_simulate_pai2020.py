@@ -198,18 +198,18 @@ class TestCountsAndShares:
             assert count == counted["pai_instance_table", f"status={status}"]
 
     def test_job_statuses(self, fleet):
-        """Terminated, Failed, Running, Waiting: 1 %, or a hundred rows that the window's end cuts."""
+        """Terminated, Failed, Running: 1 %, or twenty rows that the window's end cuts; Waiting exactly."""
         found = dict(fleet.job_table["status"].value_counts().iter_rows())
         for status in ("Terminated", "Failed", "Running", "Waiting"):
             expected = real("pai_job_table", f"status={status} rows") * SCALE
-            assert abs(found[status] - expected) < max(0.01 * expected, 100), status
+            assert abs(found[status] - expected) < (1 if status == "Waiting" else max(0.01 * expected, 20)), status
 
     def test_task_statuses(self, fleet):
-        """As for jobs."""
+        """As for jobs; twenty tasks of the waiting too."""
         found = dict(fleet.task_table["status"].value_counts().iter_rows())
         for status in ("Terminated", "Failed", "Running", "Waiting"):
             expected = real("pai_task_table", f"status={status}") * SCALE
-            assert abs(found[status] - expected) < max(0.01 * expected, 100), status
+            assert abs(found[status] - expected) < max(0.01 * expected, 20), status
 
     def test_job_ends_by_status(self, fleet):
         """Every Terminated job has an end, a tenth of the failed ones, 1.7 % of the running, 1.2 % of the waiting."""
@@ -573,18 +573,21 @@ class TestUse:
     """D5.4: what is used is far less than what is asked, and the two measurement tables agree."""
 
     def test_sensor_distribution(self, fleet):
-        """Mean 10.5, median 1.5, a third exactly zero, three quarters under ten, a twentieth over fifty."""
+        """Median 1.5, a third exactly zero, three quarters under ten, a twentieth over fifty; one point.
+
+        Mean 10.5; up to 1.5 are lost where a draw exceeds what was asked.
+        """
         use = fleet.sensor_table["gpu_wrk_util"].drop_nulls()
         assert 10.5 == pytest.approx(use.mean(), abs=1.5)
-        assert 1.5 == pytest.approx(use.median(), abs=0.8)
+        assert 1.5 == pytest.approx(use.median(), abs=0.1)
         for expected, found in ((0.345, use == 0), (0.754, use < 10), (0.05, use >= 50)):
-            assert expected == pytest.approx(found.mean(), abs=0.03)
+            assert expected == pytest.approx(found.mean(), abs=0.01)
 
     def test_use_stays_below_the_request(self, fleet):
-        """In 97.9 % of rows for GPUs (one point), in 74 to 92 % for cores, in 92 to 99 % for memory."""
+        """In 97.9 % of rows for GPUs (a fifth of a point), in 74 to 92 % for cores, in 92 to 99 % for memory."""
         asked = fleet.task_table.select("job_name", "task_name", "plan_gpu", "plan_cpu", "plan_mem")
         rows = fleet.sensor_table.join(asked, on=["job_name", "task_name"]).filter(pl.col("plan_gpu").is_not_null())
-        assert 0.979 == pytest.approx((rows["gpu_wrk_util"] < rows["plan_gpu"]).mean(), abs=0.01)
+        assert 0.979 == pytest.approx((rows["gpu_wrk_util"] < rows["plan_gpu"]).mean(), abs=0.002)
         assert 0.74 < (rows["cpu_usage"] < rows["plan_cpu"]).mean() < 0.92
         assert 0.92 < (rows["avg_mem"] < rows["plan_mem"]).mean() < 0.99
 

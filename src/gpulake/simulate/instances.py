@@ -9,7 +9,7 @@ import numpy as np
 from gpulake.simulate import reference
 from gpulake.simulate.curves import Curve, Flags, Ints, apportion, choose, deal
 from gpulake.simulate.dice import Dice
-from gpulake.simulate.population import FAILED, INTERRUPTED, RUNNING, TERMINATED, WAITING, Jobs, Window
+from gpulake.simulate.population import FAILED, INTERRUPTED, RUNNING, TERMINATED, WAITING, Jobs, Window, status_quotas
 from gpulake.simulate.tasks import Tasks
 
 NEVER = -1
@@ -145,12 +145,35 @@ def _gang_offsets(tasks: Tasks, task: Ints, place: Ints, dice: Dice) -> Ints:
 
 def close_at_window_end(rows: Rows, window: Window) -> None:
     """What starts after the window never started; what ends after it is still Running, and was seen until the end only."""
-    never = np.flatnonzero((rows.start_s >= window.end_s) & (rows.start_s >= 0))
-    rows.status[never] = WAITING
-    for filled in (rows.start_s, rows.end_s, rows.machine, rows.first_gpu):
-        filled[never] = NEVER
+    _never_started(rows, np.flatnonzero(rows.start_s >= window.end_s))
     rows.status[rows.end_s >= window.end_s] = RUNNING
     np.minimum(rows.end_s, window.end_s, out=rows.end_s)
+
+
+def leave_waiting(rows: Rows, jobs: Jobs, tasks: Tasks, dice: Dice) -> None:
+    """Let as many jobs wait for ever as the real job table has: beside what the window's end kept from starting, some that ran.
+
+    They leave their slots empty. Wide jobs of one task and of one attempt each wait: the real ones have 1.01 tasks.
+    """
+    rng = dice.on("waiting")
+    first_row = np.searchsorted(rows.task, tasks.first_of_job)
+    number = np.diff(np.append(first_row, len(rows)))
+    never = np.maximum.reduceat(rows.start_s, first_row) < 0
+    *_, quota = status_quotas(len(jobs))
+    first = tasks.first_of_job
+    single = np.diff(np.append(first, len(tasks))) == 1
+    possible = single & (jobs.status == TERMINATED) & ~never & (number == tasks.inst_num[first])
+    score = np.log(tasks.inst_num[first]) + 2.0 * rng.standard_normal(len(jobs))
+    chosen = np.flatnonzero(choose(np.where(possible, score, -np.inf), quota - int(never.sum())) & possible)
+    row = np.repeat(first_row[chosen], number[chosen])
+    row += np.arange(len(row)) - np.repeat(np.cumsum(number[chosen]) - number[chosen], number[chosen])
+    _never_started(rows, row)
+
+
+def _never_started(rows: Rows, members: Ints) -> None:
+    rows.status[members] = WAITING
+    for filled in (rows.start_s, rows.end_s, rows.machine, rows.first_gpu):
+        filled[members] = NEVER
 
 
 def hide(rows: Rows, tasks: Tasks, window: Window, dice: Dice) -> Shown:

@@ -21,7 +21,7 @@ from gpulake.simulate.dice import Dice
 from gpulake.simulate.faults import Fault, burst_of, plan_faults
 from gpulake.simulate.fleet import Machines, build_machines
 from gpulake.simulate.identifiers import Names
-from gpulake.simulate.instances import Rows, Shown, close_at_window_end, draw_rows, hide
+from gpulake.simulate.instances import Rows, Shown, close_at_window_end, draw_rows, hide, leave_waiting
 from gpulake.simulate.placement import place
 from gpulake.simulate.population import RUNNING, STATUSES, WAITING, Jobs, Window, draw_jobs
 from gpulake.simulate.signal import Host, Means, draw_hosts, sweep
@@ -120,12 +120,14 @@ def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progre
     tell("placing instances", 0.2)
     submit_s = place(rows, tasks, jobs.submit_s, machines, window, dice)
     close_at_window_end(rows, window)
+    leave_waiting(rows, jobs, tasks, dice)
     jobs, tasks = _settled(jobs, tasks, rows, window)
     shown = hide(rows, tasks, window, dice)
     tell("drawing use", 0.35)
     healthy = draw_activity(len(machines), window, dice)
     injected = (*plan_faults(machines, window, dice), *burst_of(jobs)) if faults else ()
-    usage = draw_usage(rows, jobs, tasks, healthy, dice, faults=injected)
+    sensed = with_sensor(rows, shown.worker_row, dice)
+    usage = draw_usage(rows, jobs, tasks, healthy, dice, sensed=sensed, faults=injected)
     return _Fleet(
         window=window,
         dice=dice,
@@ -139,21 +141,21 @@ def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progre
         usage=usage,
         hosts=draw_hosts(machines, dice),
         activity=with_faults(healthy, injected) if injected else healthy,
-        sensed=with_sensor(rows, shown.worker_row, dice),
+        sensed=sensed,
         observed=with_metric(rows, shown.worker_row, dice, end_s=window.end_s),
         faults=injected,
     )
 
 
 def _settled(jobs: Jobs, tasks: Tasks, rows: Rows, window: Window) -> tuple[Jobs, Tasks]:
-    """Statuses after placement: a task of which nothing started waits, one that the window's end cuts is running."""
+    """Statuses after placement: a job of which nothing started waits; what the window's end cuts, or keeps from starting, is running."""
     first = np.flatnonzero(np.concatenate(([True], rows.task[1:] != rows.task[:-1])))
     ended = np.maximum.reduceat(rows.end_s, first)
-    status = np.where(ended < 0, WAITING, np.where(ended >= window.end_s, RUNNING, tasks.status))
-    leads = np.flatnonzero(tasks.leads)
-    began = np.maximum.reduceat(ended, tasks.first_of_job) >= 0
-    job_status = np.where(status[leads] != tasks.status[leads], status[leads], jobs.status)
-    job_status = np.where((job_status == WAITING) & began, RUNNING, job_status)
+    job_ended = np.maximum.reduceat(ended, tasks.first_of_job)
+    status = np.where((ended < 0) | (ended >= window.end_s), RUNNING, tasks.status)
+    status[job_ended[tasks.job] < 0] = WAITING
+    cut = np.maximum.reduceat((ended < 0) | (ended >= window.end_s), tasks.first_of_job)
+    job_status = np.select([job_ended < 0, cut], [WAITING, RUNNING], jobs.status)
     return replace(jobs, status=job_status), replace(tasks, status=status)
 
 
@@ -186,7 +188,7 @@ def _write(fleet: _Fleet, out: Path, scale: float, tell: Progress) -> dict[str, 
 
 
 def _write_jobs(fleet: _Fleet, writer: tables.Writer, out: Path, amounts: truth.RowTruth) -> None:
-    shown = tables.show_jobs(fleet.jobs, fleet.tasks, fleet.rows, fleet.submit_s, fleet.dice)
+    shown = tables.show_jobs(fleet.jobs, fleet.tasks, fleet.rows, fleet.submit_s, window=fleet.window, dice=fleet.dice)
     file = truth.Growing(out / "truth" / "jobs.parquet")
     for start in range(0, len(fleet.jobs), _JOBS_AT_A_TIME):
         part = slice(start, min(start + _JOBS_AT_A_TIME, len(fleet.jobs)))

@@ -188,15 +188,21 @@ def _cpu_only(group: Ints, dice: Dice) -> Flags:
     return choose(score, round(CPU_JOBS_OF_REAL * len(group) / real))
 
 
+def status_quotas(total: int) -> tuple[int, ...]:
+    """Jobs of each status (Terminated, Failed, Running, Waiting) among so many, as in the real job table."""
+    counted = [reference.count_of("pai_job_table", f"status={status} rows") for status in STATUSES[:4]]
+    return tuple(apportion(np.array(counted, dtype=np.float64), total).tolist())
+
+
 def _statuses(jobs: Jobs, dice: Dice) -> Ints:
-    """Final status of each job: exact counts; failures gather in repeated groups and in the last quarter."""
+    """Final status of each job: exact counts; failures gather in repeated groups and in the last quarter.
+
+    No job waits yet: what does is chosen when it is known what never started before the window's end.
+    """
     rng = dice.on("statuses")
     total = len(jobs)
     table = "pai_job_table"
-    counted = np.array(
-        [reference.count_of(table, f"status={status} rows") for status in STATUSES[:4]], dtype=np.float64
-    )
-    _, failed, running, waiting = (int(part) for part in apportion(counted, total))
+    _, failed, running, _ = status_quotas(total)
     by_group = rng.standard_normal(int(jobs.group.max()) + 1)
     score = by_group[jobs.group] + 0.8 * rng.standard_normal(total)
     big = jobs.group_size >= 50
@@ -222,8 +228,8 @@ def _statuses(jobs: Jobs, dice: Dice) -> Ints:
         inside = np.flatnonzero(cell == number)
         status[inside[choose(score[inside], int(count))]] = FAILED
     open_ = np.flatnonzero(status == TERMINATED)
-    # What is left over is dealt by another score of the group, so that stuck and waiting jobs recur too
+    # What is left over is dealt by another score of the group, so that stuck jobs recur too
     other = rng.standard_normal(len(by_group))[jobs.group[open_]] + 1.2 * rng.standard_normal(len(open_))
-    dealt = deal(other, np.array([waiting, running, max(len(open_) - waiting - running, 0)], dtype=np.float64))
-    status[open_] = np.array([WAITING, RUNNING, TERMINATED])[dealt]
+    dealt = deal(other, np.array([running, max(len(open_) - running, 0)], dtype=np.float64))
+    status[open_] = np.array([RUNNING, TERMINATED])[dealt]
     return status

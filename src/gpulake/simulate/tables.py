@@ -19,7 +19,7 @@ from gpulake.simulate.dice import Dice
 from gpulake.simulate.fleet import Machines
 from gpulake.simulate.identifiers import Names
 from gpulake.simulate.instances import Rows, Shown
-from gpulake.simulate.population import FAILED, RUNNING, STATUSES, TERMINATED, WAITING, Jobs
+from gpulake.simulate.population import FAILED, RUNNING, STATUSES, TERMINATED, WAITING, Jobs, Window
 from gpulake.simulate.reference import MACHINE_TYPES, count_of
 from gpulake.simulate.tasks import NO_GPU, ROLES, Tasks
 
@@ -90,7 +90,7 @@ class JobsShown:
     workload: Ints
 
 
-def show_jobs(jobs: Jobs, tasks: Tasks, rows: Rows, submit_s: Ints, dice: Dice) -> JobsShown:
+def show_jobs(jobs: Jobs, tasks: Tasks, rows: Rows, submit_s: Ints, *, window: Window, dice: Dice) -> JobsShown:
     """Decide which ends the trace shows, at the counted rates per status, and which jobs have a group row and a workload."""
     rng = dice.on("job ends")
     first_row = np.flatnonzero(np.concatenate(([True], rows.task[1:] != rows.task[:-1])))
@@ -103,7 +103,9 @@ def show_jobs(jobs: Jobs, tasks: Tasks, rows: Rows, submit_s: Ints, dice: Dice) 
         share = count_of("pai_job_table", f"status={name} with end_time") / count_of(
             "pai_job_table", f"status={name} rows"
         )
-        ends[inside[choose(rng.random(len(inside)), round(share * len(inside)))]] = True
+        # What the window's end cuts has no end to show
+        luck = np.where(job_end[inside] < window.end_s, rng.random(len(inside)), -1.0)
+        ends[inside[choose(luck, round(share * len(inside)))]] = True
     # A job that waits for ever has no last instance: what ends it is someone giving up
     job_end = np.where(job_end < 0, submit_s + rng.integers(60, 86_400, len(jobs)), job_end)
     task_end = np.where(task_end < 0, job_end[tasks.job], task_end)

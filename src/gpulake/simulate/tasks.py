@@ -9,7 +9,7 @@ import numpy as np
 from gpulake.simulate import reference
 from gpulake.simulate.curves import Curve, Flags, Floats, Ints, deal, fit_table, ranks
 from gpulake.simulate.dice import Dice
-from gpulake.simulate.population import FAILED, RUNNING, TERMINATED, WAITING, Jobs, Window
+from gpulake.simulate.population import FAILED, RUNNING, TERMINATED, Jobs, Window, status_quotas
 from gpulake.simulate.reference import GPU_TYPES, PLAN_GPU, count_of
 
 ROLES = (
@@ -203,7 +203,7 @@ def _sizes(jobs: Jobs, job: Ints, role: Ints, plan_gpu: Ints, gpu_type: Ints, di
     bump = np.array([_SIZE_BUMP.get(name, 0.0) for name in ROLES])
     score = 0.75 * by_group[jobs.group[job]] + 0.85 * rng.standard_normal(len(job)) + bump[role]
     score += np.where(gpu_type == GPU_TYPES.index("P100"), 0.7, 0.0) - np.where(plan_gpu > 200, 1.2, 0.0)
-    score += np.select([jobs.status[job] == WAITING, jobs.status[job] == RUNNING], [0.8, -0.4], 0.0)
+    score -= np.where(jobs.status[job] == RUNNING, 0.4, 0.0)
     bucket = deal(score, weights)
     sizes: Ints = np.floor(low[bucket] * (high / low)[bucket] ** rng.random(len(job))).astype(np.int64)
     # One instance in nine sits in a task of exactly 100: the curve falls by eleven points between 98 and 103
@@ -372,20 +372,14 @@ def _polled(seconds: Floats, rng: np.random.Generator) -> Ints:
 
 
 def _settle_ends(jobs: Jobs, tasks: Tasks, window: Window, dice: Dice) -> Jobs:
-    """Give the status Waiting or Running to what starts or ends after the window, taking it from jobs elsewhere."""
-    first = tasks.first_of_job
-    start_s = jobs.submit_s[tasks.job] + tasks.wait_s
+    """Give the status Running to what ends after the window, taking it from jobs elsewhere."""
+    end_s = jobs.submit_s[tasks.job] + tasks.wait_s + tasks.run_s
+    reached = np.maximum.reduceat(end_s, tasks.first_of_job) >= window.end_s
     status = jobs.status.copy()
-    for open_status, reached in (
-        (WAITING, np.minimum.reduceat(start_s, first) >= window.end_s),
-        (RUNNING, np.maximum.reduceat(start_s + tasks.run_s, first) >= window.end_s),
-    ):
-        cut = np.flatnonzero(reached & (status != open_status) & (status != WAITING))
-        spare = dice.on(f"swaps {open_status}").permutation(np.flatnonzero((status == open_status) & ~reached))[
-            : len(cut)
-        ]
-        status[spare] = status[cut[: len(spare)]]
-        status[cut] = open_status
+    cut = np.flatnonzero(reached & (status != RUNNING))
+    spare = dice.on("swaps").permutation(np.flatnonzero((status == RUNNING) & ~reached))[: len(cut)]
+    status[spare] = status[cut[: len(spare)]]
+    status[cut] = RUNNING
     return replace(jobs, status=status)
 
 
@@ -395,7 +389,10 @@ def _task_statuses(jobs: Jobs, tasks: Tasks, dice: Dice) -> Ints:
     beside = np.flatnonzero((status == FAILED) & ~tasks.leads)
     share = len(tasks) / count_of("pai_task_table", "rows")
     failed = round(count_of("pai_task_table", "status=Failed") * share) - int((jobs.status == FAILED).sum())
-    terminated = round(count_of("pai_task_table", "status=Terminated") * share) - int((status == TERMINATED).sum())
+    # Some jobs that are Terminated so far will be found waiting
+    *_, waiting = status_quotas(len(jobs))
+    terminated = round(count_of("pai_task_table", "status=Terminated") * share) + waiting
+    terminated -= int((status == TERMINATED).sum())
     failed = min(max(failed, 0), len(beside))
     terminated = min(max(terminated, 0), len(beside) - failed)
     dealt = np.full(len(beside), RUNNING)

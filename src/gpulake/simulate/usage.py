@@ -19,6 +19,7 @@ PER_PERCENT = 1_000_000
 """Rates are whole millionths of a percent: sums over a machine come back to exactly zero when the last instance ends."""
 
 _BURST_USE_PCT = 88.0
+_LEAST_OVER = 1.05
 _USE_BUMP = np.array((0.1, 0.15, 1.3, 1.1, 1.9))
 """Work on stronger cards uses more of them: median machine_gpu per GPU in real rows, in the order of GPU_TYPES."""
 
@@ -51,10 +52,18 @@ class Usage:
 
 
 def draw_usage(
-    rows: Rows, jobs: Jobs, tasks: Tasks, activity: Activity, dice: Dice, *, faults: tuple[Fault, ...] = ()
+    rows: Rows,
+    jobs: Jobs,
+    tasks: Tasks,
+    activity: Activity,
+    dice: Dice,
+    *,
+    sensed: Flags,
+    faults: tuple[Fault, ...] = (),
 ) -> Usage:
-    """Draw every placed row's use: lifetime means meet the sensor table's distribution, 2.1 % above what was asked.
+    """Draw every placed row's use: lifetime means of what has a sensor row, and of the rest, meet the sensor table's distribution.
 
+    2.1 % use more than they asked for.
     What runs through a fault that cuts use follows the machine's activity, so that the fault reaches it.
     """
     rng = dice.on("use")
@@ -67,20 +76,38 @@ def draw_usage(
     score = by_group[jobs.group[tasks.job[task]]] + 0.5 * rng.standard_normal(len(on_gpu), dtype=np.float32)
     # Long runs are the ones that compute, and more is used of more
     score = score + 0.30 * np.log(length) + 1.1 * np.log(np.minimum(asked, 200.0)) + _USE_BUMP[tasks.gpu_type[task]]
-    share = ranks(score)
+    seen = sensed[on_gpu]
+    share = np.empty(len(on_gpu))
+    share[seen], share[~seen] = ranks(score[seen]), ranks(score[~seen])
     wanted = np.where(share < reference.GPU_USE_ZERO_SHARE, 0.0, reference.GPU_USE.quantile(share))
     wanted = np.where(jobs.burst[tasks.job[task]], np.minimum(asked, 100.0) * _BURST_USE_PCT / 100, wanted)
-    over = _over_users(wanted, asked, rng) & ~_cut_by(faults, rows, on_gpu)
+    possible = (asked < 100) & ~_cut_by(faults, rows, on_gpu)
+    over = _over_users(wanted / asked, possible, rng, among=seen)
+    over |= _over_users(wanted / asked, possible, rng, among=~seen)
     live = activity.until(rows.machine[on_gpu], rows.end_s[on_gpu]) - activity.until(
         rows.machine[on_gpu], rows.start_s[on_gpu]
     )
     mean_activity = np.maximum(live / length, 0.05)
+    drawn = ~over & ~jobs.burst[tasks.job[task]]
+    for members in (np.flatnonzero(seen & drawn), np.flatnonzero(~seen & drawn)):
+        wanted[members] = _exchanged(wanted[members], asked[members] * mean_activity[members])
     amounts = [np.zeros(len(rows), dtype=np.int64) for _ in range(3)]
     swinging, steady, within = amounts
     swinging[on_gpu] = np.where(over, 0, np.rint(np.minimum(wanted / mean_activity, asked) * PER_PERCENT))
-    steady[on_gpu] = np.where(over, np.rint(np.minimum(wanted, 2 * asked) * PER_PERCENT), 0)
+    steady[on_gpu] = np.where(over, np.rint(np.clip(wanted, _LEAST_OVER * asked, 2 * asked) * PER_PERCENT), 0)
     within[on_gpu] = np.minimum(steady[on_gpu], (asked * PER_PERCENT).astype(np.int64))
     return Usage(swinging, steady, within, _cpu_use(rows, jobs, tasks, placed, dice))
+
+
+def _exchanged(wanted: Floats, most: Floats) -> Floats:
+    """The same values in nearly the same order, none above its most where that can be: larger ones go to those that hold them."""
+    values = np.sort(wanted)
+    for _ in range(3):
+        wanted = np.minimum(wanted, most)
+        order = np.argsort(wanted, kind="stable")
+        wanted = wanted.copy()
+        wanted[order] = values
+    return wanted
 
 
 def _cut_by(faults: tuple[Fault, ...], rows: Rows, members: Ints) -> Flags:
@@ -93,13 +120,11 @@ def _cut_by(faults: tuple[Fault, ...], rows: Rows, members: Ints) -> Flags:
     return cut
 
 
-def _over_users(wanted: Floats, asked: Floats, rng: np.random.Generator) -> Flags:
-    """Rows that use more than they asked for: the published 2.1 %, among those whose draw exceeds the request."""
-    exceeding = np.flatnonzero((wanted > asked) & (asked < 100))
-    count = round(reference.GPU_USE_OVER_PLAN_SHARE * len(wanted))
-    over = np.zeros(len(wanted), dtype=bool)
-    over[rng.permutation(exceeding)[:count]] = True
-    return over
+def _over_users(used_of_asked: Floats, possible: Flags, rng: np.random.Generator, *, among: Flags) -> Flags:
+    """Members that use more than they asked for: 2.1 % of some rows, those whose draw exceeds the request or comes nearest to it."""
+    eager = np.minimum(used_of_asked, 1.0) + 0.05 * rng.random(len(used_of_asked))
+    count = round(reference.GPU_USE_OVER_PLAN_SHARE * int(among.sum()))
+    return choose(np.where(possible & among, eager, -1.0), count) & possible & among
 
 
 def _cpu_use(rows: Rows, jobs: Jobs, tasks: Tasks, placed: Flags, dice: Dice) -> Floats:

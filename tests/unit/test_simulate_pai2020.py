@@ -515,6 +515,18 @@ class TestOddities:
         assert 61 / 25_541 == pytest.approx(shared.height / fleet.instance_table.height, rel=0.2)
         assert 1 == shared.group_by("worker_name").agg(pl.col("machine").n_unique())["machine"].max()
 
+    def test_rows_without_length(self, fleet):
+        """7 of 25,541 real rows end in the second in which they start, none earlier; a twentieth, for those that come to wait."""
+        length = (fleet.instance_table["end_time"] - fleet.instance_table["start_time"]).drop_nulls()
+        assert 7 / 25_541 * fleet.instance_table.height == pytest.approx((length == 0).sum(), rel=0.05)
+        assert 0 == length.min()
+
+    def test_every_published_role_is_there(self, fleet):
+        """The 17 task names that are published, of the 24 that the real table has."""
+        known = "worker tensorflow ps PyTorchWorker DecoderWorker xComputeWorker evaluator TensorboardTask MWorker JupyterTask"
+        known += " ReduceTask chief OpenmpiWorker OpenmpiTracker OssToVolumeWorker TVMTuneMain LeadingWorker"
+        assert set(known.split()) == set(fleet.task_table["task_name"])
+
     def test_retries(self, fleet):
         """D5.6: about 3 % of instances were tried again, under another worker name, up to twelve times."""
         tries = fleet.instance_table.group_by("job_name", "inst_name").agg(pl.len(), pl.col("worker_name").n_unique())
@@ -835,7 +847,8 @@ class TestFaults:
     def faulty(self, tmp_path_factory):
         out = tmp_path_factory.mktemp("faulty")
         simulate(out, scale=0.02, days=28, seed=4, faults=True)
-        return SimpleNamespace(**{path.stem: pl.read_parquet(path) for path in (out / "truth").glob("*.parquet")})
+        truth = {path.stem: pl.read_parquet(path) for path in (out / "truth").glob("*.parquet")}
+        return SimpleNamespace(job_table=read(out, "pai_job_table"), **truth)
 
     def test_low_days_stand_out(self, faulty):
         """On a day of low use the whole fleet does less than half of what the days around it do."""
@@ -864,6 +877,20 @@ class TestFaults:
         assert jobs >= 30
         mine = faulty.jobs.filter((pl.col("user") == user) & (pl.col("submitted_s") >= start))
         assert mine.height >= jobs
+
+    def test_a_burst_shows_in_the_raw_table(self, faulty):
+        """In those hours half more jobs start than in the same hours of any of the three days before and after, most of them his."""
+        user, start, end = (
+            faulty.faults.filter(pl.col("kind") == "user_burst").select("user", "start_s", "end_s").row(0)
+        )
+
+        def begun(day):
+            inside = pl.col("start_time").is_between(start + day * 86_400, end + day * 86_400, closed="left")
+            return faulty.job_table.filter(inside)
+
+        around = [begun(day).height for day in (-3, -2, -1, 1, 2, 3)]
+        assert begun(0).height > 1.5 * max(around)
+        assert (begun(0)["user"] == user).mean() > 0.5
 
     def test_a_healthy_fleet_has_none(self, fleet):
         """Without the option nothing is injected."""

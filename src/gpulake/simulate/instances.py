@@ -16,6 +16,7 @@ NEVER = -1
 
 _LOST_ATTEMPT_S = Curve.through(((0.5, 180.0), (0.9, 1_200.0)), least=5.0, most=4_000.0)
 _RESTART_S = 11
+_SHORT_S = 60
 
 _FAILED_TASK_MODES = ((INTERRUPTED, 0.62), (RUNNING, 0.23), (TERMINATED, 0.15))
 """What the other instances of a failed gang mostly are, by real tasks' mixtures of statuses."""
@@ -70,6 +71,7 @@ def draw_rows(jobs: Jobs, tasks: Tasks, dice: Dice) -> Rows:
     run_s = np.maximum(_jittered(tasks.run_s.astype(np.int32)[task], rng), 1)
     early = np.flatnonzero(~is_last)
     run_s[early] = np.minimum(run_s[early], np.floor(_LOST_ATTEMPT_S.quantile(rng.random(len(early)))).astype(np.int64))
+    run_s[_instant(row_status, run_s, dice)] = 0
     spent = np.where(is_last, 0, run_s + _RESTART_S)
     before = np.cumsum(spent, dtype=np.int64) - spent
     submit_s = jobs.submit_s[tasks.job]
@@ -130,6 +132,13 @@ def _jittered(run_s: Ints, rng: np.random.Generator) -> Ints:
     noise = 1 + 0.03 * rng.standard_normal(len(run_s), dtype=np.float32)
     jittered: Ints = np.where(run_s < 200, run_s, np.rint(run_s * np.clip(noise, 0.85, 1.15))).astype(np.int32)
     return jittered
+
+
+def _instant(status: Ints, run_s: Ints, dice: Dice) -> Ints:
+    """Rows that end in the second in which they start: a few of the shortest that end well."""
+    short = np.flatnonzero((status == TERMINATED) & (run_s < _SHORT_S))
+    count = max(1, round(reference.ZERO_LENGTH_SHARE * len(status)))
+    return dice.on("zero length").permutation(short)[:count]
 
 
 def _gang_offsets(tasks: Tasks, task: Ints, place: Ints, dice: Dice) -> Ints:

@@ -65,6 +65,8 @@ ATTEMPTS_OF_RETRIED = (
 RETRIED_SHARE = 741 / 24_040
 ROWS_PER_INSTANCE = 25_541 / 24_040
 SHARED_WORKER_SHARE = 61 / 25_541
+ZERO_LENGTH_SHARE = 7 / 25_541
+"""Of all rows, those that end in the second in which they start."""
 
 NULLS_OF_STATUS = {
     "Failed": (("start and end", 1), ("start only", 1_839), ("end only", 565)),

@@ -521,6 +521,13 @@ class TestOddities:
         assert 7 / 25_541 * fleet.instance_table.height == pytest.approx((length == 0).sum(), rel=0.05)
         assert 0 == length.min()
 
+    def test_no_time_lies_outside_the_window(self, fleet):
+        """A record after the last day would make days of nothing."""
+        for table in (fleet.job_table, fleet.task_table, fleet.instance_table, fleet.machine_metric):
+            assert table["start_time"].min() >= START_S
+            assert table["end_time"].max() <= START_S + DAYS * 86_400
+        assert fleet.truth.jobs["submitted_s"].is_between(START_S, START_S + DAYS * 86_400, closed="left").all()
+
     def test_every_published_role_is_there(self, fleet):
         """The 17 task names that are published, of the 24 that the real table has."""
         known = "worker tensorflow ps PyTorchWorker DecoderWorker xComputeWorker evaluator TensorboardTask MWorker JupyterTask"

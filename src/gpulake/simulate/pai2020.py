@@ -122,6 +122,8 @@ def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progre
     close_at_window_end(rows, window)
     leave_waiting(rows, jobs, tasks, dice)
     jobs, tasks = _settled(jobs, tasks, rows, window)
+    # What never started has waited since it was first submitted
+    submit_s = np.where(jobs.status == WAITING, jobs.submit_s, submit_s)
     shown = hide(rows, tasks, window, dice)
     tell("drawing use", 0.35)
     healthy = draw_activity(len(machines), window, dice)

@@ -107,7 +107,8 @@ def show_jobs(jobs: Jobs, tasks: Tasks, rows: Rows, submit_s: Ints, *, window: W
         luck = np.where(job_end[inside] < window.end_s, rng.random(len(inside)), -1.0)
         ends[inside[choose(luck, round(share * len(inside)))]] = True
     # A job that waits for ever has no last instance: what ends it is someone giving up
-    job_end = np.where(job_end < 0, submit_s + rng.integers(60, 86_400, len(jobs)), job_end)
+    given_up = np.minimum(submit_s + rng.integers(60, 86_400, len(jobs)), window.end_s - 1)
+    job_end = np.where(job_end < 0, given_up, job_end)
     task_end = np.where(task_end < 0, job_end[tasks.job], task_end)
     task_ends = (tasks.status == TERMINATED) | ((tasks.status == jobs.status[tasks.job]) & ends[tasks.job])
     return JobsShown(job_end, task_end, ends, task_ends, *_tags(jobs, dice))

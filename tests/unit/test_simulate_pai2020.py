@@ -516,9 +516,9 @@ class TestOddities:
         assert 1 == shared.group_by("worker_name").agg(pl.col("machine").n_unique())["machine"].max()
 
     def test_rows_without_length(self, fleet):
-        """7 of 25,541 real rows end in the second in which they start, none earlier; a twentieth, for those that come to wait."""
+        """7 of 25,541 real rows end in the second in which they start, none earlier; a tenth, for those that come to wait."""
         length = (fleet.instance_table["end_time"] - fleet.instance_table["start_time"]).drop_nulls()
-        assert 7 / 25_541 * fleet.instance_table.height == pytest.approx((length == 0).sum(), rel=0.05)
+        assert 7 / 25_541 * fleet.instance_table.height == pytest.approx((length == 0).sum(), rel=0.1)
         assert 0 == length.min()
 
     def test_no_time_lies_outside_the_window(self, fleet):

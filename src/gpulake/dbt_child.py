@@ -56,6 +56,11 @@ class Runner:
             _keep_project(self._manifest, kept)
         draw_union_edges(self._manifest)
 
+    def warm_up(self) -> None:
+        """Let dbt check the project and the profile, as it does at its first command, while the parent still lands."""
+        if self._manifest is not None:
+            dbtRunner(manifest=self._manifest).invoke(["list", "--resource-type", "seed", *_QUIET])
+
     def invoke(self, arguments: Sequence[str], *, pinned_at: int | None = None) -> dict[str, object]:
         """Run one dbt command, pinned where a version is given, and leave no connection open."""
         if self._manifest is None:
@@ -203,6 +208,7 @@ def _serve(descriptor: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     runner = Runner()
+    runner.warm_up()
     while True:
         reply = runner.answer(json.loads(lines.get()))
         reply_to.write(json.dumps(reply) + "\n")

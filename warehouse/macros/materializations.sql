@@ -6,10 +6,12 @@
 #}
 {% materialization view, adapter='duckdb' -%}
     {%- set target = this.incorporate(type='view') -%}
+    {{ run_hooks(pre_hooks) }}
     {%- do drop_in_transaction(load_cached_relation(this)) -%}
     {%- call statement('main') -%}
         {{ get_create_view_as_sql(target, sql) }}
     {%- endcall -%}
+    {{ run_hooks(post_hooks) }}
     {%- do adapter.commit() -%}
     {{ return({'relations': [target]}) }}
 {%- endmaterialization %}
@@ -28,16 +30,19 @@
     {%- call statement('main') -%}
         insert into {{ target }} by name ({{ sql }})
     {%- endcall -%}
+    {{ run_hooks(post_hooks) }}
     {%- do adapter.commit() -%}
     {{ return({'relations': [target]}) }}
 {%- endmaterialization %}
 
 {% macro built_anew() -%}
     {%- set target = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks) }}
     {%- do drop_in_transaction(load_cached_relation(this)) -%}
     {%- call statement('main') -%}
         {{ create_table_as(False, target, sql, partitioned_by=duckdb__get_partitioned_by(target, false)) }}
     {%- endcall -%}
+    {{ run_hooks(post_hooks) }}
     {%- do adapter.commit() -%}
     {{ return(target) }}
 {%- endmacro %}

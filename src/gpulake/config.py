@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from gpulake.errors import UsageError
 
 TIME_BASES = ("real", "offset", "shifted")
+POOLS = ("gpu_model", "all")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
-_CLUSTER_KEYS = ("time_zone", "time_basis")
+_CLUSTER_KEYS = ("time_zone", "time_basis", "pools")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ClusterSettings:
 
     time_zone: str | None = None
     time_basis: str | None = None
+    pools: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def _read(file: Path) -> dict[str, object]:
     unknown = sorted(set(written) - {"lake", "clusters"})
     if unknown:
         raise UsageError(
-            f"unknown setting {unknown[0]!r}.", where=str(file), do="use: lake, clusters.<name>.time_zone, .time_basis"
+            f"unknown setting {unknown[0]!r}.",
+            where=str(file),
+            do="use: lake, clusters.<name>.time_zone, .time_basis, .pools",
         )
     if not isinstance(written.get("lake", ""), str):
         raise UsageError("lake must be a text.", where=str(file), do='write lake = "FOLDER"')
@@ -105,6 +109,8 @@ def _clusters(written: Mapping[str, object], file: Path) -> dict[str, ClusterSet
         _check_zone(cluster.time_zone, where)
         if cluster.time_basis not in (None, *TIME_BASES):
             raise UsageError(f"unknown time_basis {cluster.time_basis!r}.", where=where, do=f"use: {TIME_BASES}")
+        if cluster.pools not in (None, *POOLS):
+            raise UsageError(f"unknown pools {cluster.pools!r}.", where=where, do=f"use: {POOLS}")
         clusters[name] = cluster
     return clusters
 

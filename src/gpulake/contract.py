@@ -81,6 +81,8 @@ class Source:
     tables: tuple[Table, ...]
     time_zone: str = "UTC"
     time_basis: Literal["real", "offset", "shifted"] = "real"
+    pools: Literal["gpu_model", "all"] = "gpu_model"
+    """How capacity is told apart: by the machine's GPU model, or not at all where jobs do not name their machine."""
     downloads: tuple[Download, ...] = ()
     kaggle_dataset: str = ""
     shipped: tuple[Path, ...] = ()

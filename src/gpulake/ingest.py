@@ -450,25 +450,28 @@ def settle_clusters(writer: Writer, sources: Iterable[Source], *, config: Config
                 _note_cluster(writer, cluster_id, source, config, now)
 
 
-def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[str, str]:
-    """The reporting zone and time basis of a cluster: as written in gpulake.toml, else the source's own."""
-    settings = config.cluster(cluster_id)
-    return settings.time_zone or source.time_zone, settings.time_basis or source.time_basis
+def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[str, str, str]:
+    """The reporting zone, time basis and pools of a cluster: as written in gpulake.toml, else the source's own."""
+    written = config.cluster(cluster_id)
+    return (
+        written.time_zone or source.time_zone,
+        written.time_basis or source.time_basis,
+        written.pools or source.pools,
+    )
 
 
 def _is_noted(writer: Writer, cluster_id: str, source: Source, config: Config) -> bool:
-    zone, basis = cluster_settings(cluster_id, source, config)
     noted = writer.sql(
-        f"SELECT time_zone, time_basis FROM {CLUSTERS.qualified} WHERE cluster_id = ?", [cluster_id]
+        f"SELECT time_zone, time_basis, pools FROM {CLUSTERS.qualified} WHERE cluster_id = ?", [cluster_id]
     ).to_pylist()
-    return bool(noted == [{"time_zone": zone, "time_basis": basis}])
+    return [tuple(row.values()) for row in noted] == [cluster_settings(cluster_id, source, config)]
 
 
 def _note_cluster(writer: Writer, cluster_id: str, source: Source, config: Config, now: datetime) -> None:
     if not _is_noted(writer, cluster_id, source, config):
-        zone, basis = cluster_settings(cluster_id, source, config)
+        settled = cluster_settings(cluster_id, source, config)
         writer.delete(CLUSTERS, "cluster_id = ?", [cluster_id])
-        writer.insert(CLUSTERS, [(cluster_id, source.name, zone, basis, now)])
+        writer.insert(CLUSTERS, [(cluster_id, source.name, *settled, now)])
 
 
 # ------------------------------------------------------------------------------------------------ memory

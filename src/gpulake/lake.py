@@ -327,15 +327,16 @@ class Writer:
 
     def insert(self, table: LakeTable, rows: Sequence[Sequence[object]] | pa.Table) -> None:
         """Append rows, in the table's own column order (a pa.Table: by column name)."""
+        columns = rows.column_names if isinstance(rows, pa.Table) else [name for name, _ in table.columns]
+        names = ", ".join(f'"{name}"' for name in columns)
         if isinstance(rows, pa.Table):
-            names = ", ".join(f'"{name}"' for name in rows.column_names)
             self._connection.register("arriving", rows)
             self._execute(f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM arriving")
             self._connection.unregister("arriving")
             return
-        places = ", ".join("?" for _ in table.columns)
+        places = ", ".join("?" for _ in columns)
         for row in rows:
-            self._execute(f"INSERT INTO {table.qualified} VALUES ({places})", list(row))
+            self._execute(f"INSERT INTO {table.qualified} ({names}) VALUES ({places})", list(row))
 
     def delete(self, table: LakeTable, where: str, params: Sequence[object]) -> None:
         """Delete the rows of a declared table that meet a condition with bound values."""
@@ -449,14 +450,14 @@ class Writer:
         for name, value in _CATALOG_OPTIONS.items():
             if kept.get(name) != value:
                 self._execute(f"CALL lake.set_option('{name}', ?)", [value])
-        there = {
-            (row["table_schema"], row["table_name"])
-            for row in self.sql(
-                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'lake'"
-            ).to_pylist()
-        }
-        missing = [table for table in tables if (table.schema, table.name) not in there]
-        if not missing:
+        found = self.sql(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
+        )
+        there = {(f"lake.{row['schema_name']}.{row['table_name']}", row["column_name"]) for row in found.to_pylist()}
+        missing = [table for table in tables if table.qualified not in {name for name, _ in there}]
+        older = [table for table in tables if table not in missing]
+        lacking = [(t, name, kind) for t in older for name, kind in t.columns if (t.qualified, name) not in there]
+        if not missing and not lacking:
             return
         with self.transaction("make tables"):
             for schema in sorted({table.schema for table in missing} - {"main"}):
@@ -464,6 +465,8 @@ class Writer:
             for table in missing:
                 columns = ", ".join(f'"{name}" {kind}' for name, kind in table.columns)
                 self._execute(f"CREATE TABLE {table.qualified} ({columns})")
+            for table, name, kind in lacking:  # the lake was made by an earlier version
+                self._execute(f'ALTER TABLE {table.qualified} ADD COLUMN "{name}" {kind}')
 
     def _close(self) -> None:
         if self._open is not None:

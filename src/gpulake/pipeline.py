@@ -454,7 +454,9 @@ class _Session:
         package = Path(__file__).parent
         for file in sorted([package / "detect.py", *(package / "detectors").glob("*.py")]):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
-        settings = self._writer.sql(f"SELECT cluster_id, time_zone, time_basis FROM {CLUSTERS.qualified} ORDER BY ALL")
+        settings = self._writer.sql(
+            f"SELECT cluster_id, time_zone, time_basis, pools FROM {CLUSTERS.qualified} ORDER BY ALL"
+        )
         digest.update(json.dumps(settings.to_pylist()).encode())
         return digest.hexdigest()
 

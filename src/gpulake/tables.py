@@ -64,9 +64,10 @@ CLUSTERS = _meta(
     source="varchar",
     time_zone="varchar",
     time_basis="varchar",
+    pools="varchar",
     noted_at="timestamp",
 )
-"""One row per cluster: the zone of its reporting day and what its stamps mean."""
+"""One row per cluster: the zone of its reporting day, what its stamps mean, and how its capacity is told apart."""
 
 BUILDS = _meta(
     "builds",

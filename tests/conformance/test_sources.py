@@ -57,6 +57,7 @@ def test_it_says_what_it_is_and_may_be_used_for(source):
     assert source.licence
     assert ZoneInfo(source.time_zone)
     assert source.time_basis in {"real", "offset", "shifted"}
+    assert source.pools in {"gpu_model", "all"}
 
 
 @pytest.mark.parametrize(("source", "table"), TABLES, ids=ids)

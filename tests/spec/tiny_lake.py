@@ -54,6 +54,7 @@ class Case:
     name: str
     breaks: str = ""
     zone: str = "UTC"
+    pools: str = "gpu_model"
     first_year: str = "1970-01-01"
     rows: dict[str, str | list[dict[str, object]]] = field(default_factory=dict)
     expect: dict[str, str] = field(default_factory=dict)
@@ -107,7 +108,7 @@ class TinyLake:
     def _add(self, writer, case: Case, only_landing: int | None) -> None:
         if case.name not in self._clusters:
             self._clusters.add(case.name)
-            writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", LANDED_AT)])
+            writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", case.pools, LANDED_AT)])
         for short, (name, _) in SHORT.items():
             deliveries = defaultdict(list)
             for row in case.source_rows(short):

@@ -69,6 +69,7 @@ def test_clusters_keep_their_settings_and_origin(tmp_path):
         ('[clusters.ours]\ntime_zone = "Asia"\n', "unknown time_zone"),
         ("[clusters.ours]\ntime_zone = 8\n", "unknown time_zone 8"),
         ('[clusters.ours]\ntime_basis = "guess"\n', "unknown time_basis 'guess'"),
+        ('[clusters.ours]\npools = "racks"\n', "unknown pools 'racks'"),
         ("[clusters.ours]\ntime_basis = [1]\n", "unknown time_basis"),
         ("lake = 3\n", "lake must be a text"),
     ],

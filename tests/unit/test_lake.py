@@ -520,6 +520,15 @@ def test_a_folder_that_cannot_be_a_lake_is_told(tmp_path):
         pass
 
 
+def test_a_lake_of_an_earlier_version_gains_the_columns_it_lacks(folder):
+    """Else the first refresh after an upgrade would stop at a table that is one column short."""
+    wider = LakeTable("main", "numbers", (("word", "varchar"), ("n", "bigint")))
+    with writing(folder, purpose="upgrade", tables=(*META_TABLES, wider)) as writer:
+        writer.insert(wider, [("three", 3)])
+        found = writer.sql("SELECT word, n FROM lake.main.numbers ORDER BY n").to_pylist()
+    assert [(None, 1), (None, 2), ("three", 3)] == [(row["word"], row["n"]) for row in found]
+
+
 def test_what_needs_a_lake_makes_none(tmp_path):
     """`gpulake compact --lake TYPO` must not leave an empty lake behind and call it well."""
     with (

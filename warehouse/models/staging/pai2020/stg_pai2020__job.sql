@@ -13,6 +13,8 @@ select
     events.job_name as job_id,
     events.inst_id as instance_id,
     events."user" as user_id,
+    cast(null as varchar) as group_id,
+    cast(null as varchar) as queue,
     events.status as status_source,
     {{ pai_seconds('events.start_time') }} as start_time,
     {{ pai_seconds('events.end_time') }} as end_time,

@@ -15,6 +15,8 @@ select
     cast(round(machines.cap_gpu) as bigint) as gpu_count,
     cast(round(machines.cap_cpu) as bigint) as cpu_cores,
     {{ gib_to_bytes('machines.cap_mem') }} as memory_bytes,
+    cast(null as timestamp) as valid_from,
+    cast(null as timestamp) as valid_to,
     {{ row_text(['machine', 'gpu_type', 'cap_cpu', 'cap_mem', 'cap_gpu']) }} as row_text,
     landings.source,
     landings.landing_no,

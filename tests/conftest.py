@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data" / "alibaba-pai-2020"
 FIXTURES = Path(__file__).parent / "fixtures" / "pai2020"
+sys.path.insert(0, str(Path(__file__).parent / "oracle"))
 
 _MAIN = "import sys; from gpulake.cli import main; sys.exit(main())"
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from oracle import daily
 from tiny_lake import Case, table
+
+from oracle import daily
 
 ONE_MACHINE = """
     machine | gpu_type | gpus | cores

@@ -5,11 +5,13 @@ Day 1970-01-02 of Asia/Shanghai is 57,600 s to 144,000 s of the trace; 100,800 s
 
 from __future__ import annotations
 
+import random
 from datetime import date
 from fractions import Fraction
 
 import pai2020 as oracle
 import pytest
+from per_second import Machine, Sample, Span, count
 
 FRIDAY, SATURDAY = date(1970, 1, 2), date(1970, 1, 3)
 NOON = 100_800
@@ -310,3 +312,92 @@ def test_a_job_is_as_large_as_all_it_asks_for(trace, pai, instances, plan, expec
     ledger = oracle.account(trace(jobs=[pai.job(1)], tasks=[pai.task(1, inst_num=instances, gpu=plan)]))
 
     assert expected == ledger.jobs[pai.name24(1)].size_class
+
+
+def test_seconds_are_counted_one_by_one():
+    """Two days, the second an hour short; a machine of one GPU holds 1.5 for ten seconds over the border."""
+    borders = [0, 7_200, 7_200 + 5_400]
+    spans = [
+        Span("whole", "m", 7_195, 7_205, 1.0, 0.4),
+        Span("half", "m", 7_195, 7_205, 0.5, None),
+        Span("sampled", "m", 12_000, 12_100, 1.0, [Sample(12_000, 12_060, 2.0), Sample(12_030, 12_050, 0.0)]),
+        Span("elsewhere", None, 0, 1, 1.0, 0.5),
+    ]
+    fleet = count([Machine("m", 1)], spans, borders=borders)
+
+    whole = fleet.unit_days["whole", 0]
+    # 5 s x 1,000; 0.4 of it used
+    assert (5_000, 2_000, 3_000, 0) == (whole.allocated, whole.active, whole.idle_held, whole.unknown)
+    assert 2_500 == fleet.unit_days["half", 1].unknown
+    sampled = fleet.unit_days["sampled", 1]
+    # 30 s at twice the GPU, then 20 s unused, then 50 s that nothing measured
+    assert (100_000, 30_000, 20_000, 50_000) == (
+        sampled.allocated, sampled.active, sampled.idle_held, sampled.unknown,
+    )  # fmt: skip
+    assert (30_000, 20_000) == (sampled.over_use, sampled.zero_util)
+    # 5 s x 1.5 GPUs are fewer than the hour has, so nothing is over; elsewhere nothing is there
+    assert (0, 1_000) == (fleet.machine_days["m", 0].over_allocated, fleet.machine_days[None, 0].over_allocated)
+    assert 7_200_000 + 1_000 - 7_500 - 1_000 == fleet.days[0].unallocated
+    # 5,400 s: an hour and a half
+    assert {0: 3_600_000, 1: 1_800_000} == {hour: fleet.hours[1, hour].capacity for hour in (0, 1)}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_two_oracles_agree(trace, pai, seed):
+    """Two ways agree: seconds one by one, and spans cut at borders."""
+    dice = random.Random(seed)
+    machines = {1: 2, 2: 1, 3: 0}
+    tasks, rows, sensors, spans, failed = [], [], [], [], set()
+    for number in range(1, 13):
+        plan, percent = dice.choice([10, 25, 50, 100, 200]), dice.choice([None, 0.0, 3.125, 12.5, 88.8, 250.0])
+        start = dice.randrange(57_600, 224_000)
+        end = min(start + int(dice.choice([0, dice.randrange(90), dice.lognormvariate(9, 2)])), 230_399)
+        machine = dice.choice([1, 1, 2, 2, 3, None])
+        tasks.append(pai.task(number, gpu=f"{plan}.0"))
+        rows.append(pai.instance(number, start=f"{start}.0", end=f"{end}.0", machine=machine))
+        if percent is not None:
+            sensors.append(used(pai.sensor(number), percent))
+        if dice.random() < 0.3:
+            failed.add(number)
+        use = None if percent is None else percent / 100
+        spans.append(Span(pai.name24(number), machine and pai.name24(machine), start, end, plan / 100, use))
+    ledger = oracle.account(
+        trace(
+            jobs=[pai.job(number, status="Failed" if number in failed else "Terminated") for number in range(1, 13)],
+            tasks=tasks,
+            instances=rows,
+            sensors=sensors,
+            machines=[pai.spec(number, gpus=f"{gpus}.0") for number, gpus in machines.items()],
+        )
+    )
+    fleet = count(
+        [Machine(pai.name24(number), gpus) for number, gpus in machines.items()],
+        spans,
+        borders=[57_600, 144_000, 230_400],
+    )
+
+    names = ("allocated", "active", "idle_held", "unknown", "over_use", "zero_util")
+
+    def table(figures, also=()):
+        return {
+            key: tuple(getattr(one, name) for name in (*names, *also)) for key, one in figures.items() if one.allocated
+        }
+
+    days = {FRIDAY: 0, SATURDAY: 1}
+    assert table(fleet.unit_days) == table({(job, days[dt]): one for (job, dt, _), one in ledger.job_days.items()})
+    assert table(fleet.machine_days) == table(
+        {(name, days[dt]): one for (name, dt), one in ledger.machine_days.items()}
+    )
+    assert table(fleet.machine_hours, ["capacity", "over_allocated"]) == table(
+        {(name, days[dt], hour): one for (name, dt, hour), one in ledger.machine_hours.items()},
+        ["capacity", "over_allocated"],
+    )
+    for dt, day in days.items():
+        pools = [pool for (_, other), pool in ledger.pool_days.items() if other == dt]
+        for name in (*names, "capacity", "over_allocated", "unallocated"):
+            assert getattr(fleet.days[day], name) == sum(getattr(pool, name) for pool in pools), name
+        for pool in pools:
+            assert pool.capacity + pool.over_allocated == sum(pool.waste.values())
+        for hour in range(24):
+            there = [pool for (_, other, n), pool in ledger.pool_hours.items() if (other, n) == (dt, hour)]
+            assert fleet.hours[day, hour].unallocated == sum(pool.unallocated for pool in there)

@@ -22,7 +22,7 @@ QUIET = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "240",
 }
 TABLES = (
-    "silver_jobs", "silver_instances", "silver_machines", "silver_gpu_models", "silver_gpu_timeseries",
+    "silver_jobs", "silver_instances", "silver_machines", "silver_gpu_specs", "silver_gpu_timeseries",
     "silver_machine_hours", "gold_cluster_util_daily", "gold_cluster_util_daily_scored", "gold_availability",
 )  # fmt: skip
 STEPS = ["build", "detect", "land", "publish"]

@@ -9,11 +9,16 @@ from types import SimpleNamespace
 
 QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
-    "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs",
+    "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
 }  # fmt: skip
 """Macros that stand for a whole select."""
 CONDITIONS = {"within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here"}
 """Macros that stand for a condition."""
+TABLES = {
+    "swept_machine_hours": "swept_hours", "gpu_spans": "spans", "usage_pieces": "usage_pieces", "cut_at_days": "day_parts",
+    "allocated_hours": "allocated_hours",
+}  # fmt: skip
+"""Macros that stand for tables of a `with`, by the last one's name."""
 
 
 def _stub(name: str) -> Callable[..., object]:
@@ -21,8 +26,8 @@ def _stub(name: str) -> Callable[..., object]:
         text = "select staged.* from staged"
     elif name in CONDITIONS:
         text = "true"
-    elif name == "swept_machine_hours":
-        text = "swept_hours as (select events.* from events)"
+    elif name in TABLES:
+        text = f"{TABLES[name]} as (select events.* from events)"
     else:
         text = f"{name}(1)"
     return lambda *_, **__: text

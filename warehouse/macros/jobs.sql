@@ -1,4 +1,4 @@
-{# What a job asks for, over its tasks; requests are per instance. #}
+{# What a job asks for, over its tasks; requests are per instance. A job's GPU model is that of its GPU tasks, if it is one. #}
 {% macro job_requests(tasks) -%}
     select
         cluster_id,
@@ -7,9 +7,26 @@
         cast(sum(instance_count) as bigint) as n_instances,
         sum(cast(gpu_request_count * instance_count as decimal(18, 6))) as gpu_request_count,
         sum(cast(cpu_request_cores * instance_count as decimal(18, 6))) as cpu_request_cores,
-        cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes
+        cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes,
+        case
+            when count(distinct case when gpu_request_count > 0 then gpu_model_source end) = 1
+                then max(case when gpu_request_count > 0 then gpu_model_source end)
+        end as gpu_model_source
     from {{ tasks }}
     group by cluster_id, job_id
+{%- endmacro %}
+
+{# How large a job is, by the GPUs it asks for; null where no task of it is known. #}
+{% macro size_class(gpus, n_tasks) -%}
+    case
+        when {{ n_tasks }} is null then null
+        when coalesce({{ gpus }}, 0) = 0 then 'cpu'
+        when {{ gpus }} < 1 then '<1'
+        when {{ gpus }} = 1 then '1'
+        when {{ gpus }} < 8 then '2-7'
+        when {{ gpus }} = 8 then '8'
+        else '>8'
+    end
 {%- endmacro %}
 
 {#

@@ -14,6 +14,11 @@
             'narrow': ['instance_id', 'started_at', 'ended_at'],
             'when_read': true,
         },
+        'usage': {
+            'key': ['cluster_id', 'job_id', 'attempt_id', 'measured_from'],
+            'narrow': ['job_id', 'attempt_id', 'measured_from'],
+            'when_read': true,
+        },
         'group_tag': {'key': ['cluster_id', 'instance_id'], 'narrow': ['instance_id']},
         'machine': {'key': ['cluster_id', 'machine_id'], 'narrow': ['machine_id']},
         'machine_window': {
@@ -45,25 +50,29 @@
             row_text,
             row_number() over best_first as place,
             first_value(row_text) over best_first as winner_text
-        from ({{ union_staging(entity, keys.key + ['row_text'], only) }}) as staged
-        where {{ hash }} in (
-            select {{ hash }} as row_hash
-            from ({{ union_staging(entity, keys.narrow, only) }}) as narrowed
-            {%- if is_incremental() %}
-            where {{ hash }} in (
-                select {{ hash }} as row_hash
-                from ({{ union_staging(entity, keys.narrow, only='landing_id in (' ~ pending_landings() ~ ')') }}) as pending
-            )
-            {%- endif %}
-            group by all
-            having count(*) > 1
-        )
+        from ({{ union_staging(entity, keys.key + ['row_text'], only ~ ' and ' ~ hash ~ ' in (' ~ repeated_hashes(entity, only) ~ ')') }}) as staged
         window best_first as (
             partition by {{ keys.key | join(', ') }}
             order by landing_no desc, row_text desc, source_row desc
         )
     ) as ranked
     where place > 1
+{%- endmacro %}
+
+{# Hashes that more than one row of an entity has; of an incremental build only those of a pending row. #}
+{% macro repeated_hashes(entity, only) -%}
+    {%- set narrow = entity_keys()[entity].narrow -%}
+    {%- set hash = row_hash(narrow) -%}
+    select {{ hash }} as row_hash
+    from ({{ union_staging(entity, narrow, only) }}) as narrowed
+    {%- if is_incremental() %}
+    where {{ hash }} in (
+        select {{ hash }} as row_hash
+        from ({{ union_staging(entity, narrow, pending_only()) }}) as pending
+    )
+    {%- endif %}
+    group by all
+    having count(*) > 1
 {%- endmacro %}
 
 {# The range of a number over the pending rows, read when the model is compiled. #}

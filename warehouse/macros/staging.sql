@@ -17,7 +17,9 @@
 {% macro union_staging(entity, columns, only='true') -%}
     {%- for relation in (staging_models(entity) if execute else []) %}
     select
-        {{ (columns + ['source', 'landing_id', 'landing_no', 'source_row']) | join(',\n        ') }}
+        {% for column in columns + ['source', 'landing_id', 'landing_no', 'source_row'] -%}
+        {{ text_of_row('row_text') ~ ' as row_text' if column == 'row_text' else column }}{{ ', ' if not loop.last }}
+        {% endfor -%}
     from {{ relation }}
     where {{ only }}
         {%- if not loop.last %}

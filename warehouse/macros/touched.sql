@@ -1,8 +1,8 @@
-{# Days that the pending spans of an entity cover: one row per cluster and day. A span without an end, or without a
+{# Days that the pending spans of an entity, or those that `only` means, cover: one row per cluster and day. A span without an end, or without a
    start, touches the day of the time it has. Counting open spans at quarter hours keeps this linear in the rows. #}
-{% macro pending_days(entity, start, end) -%}
+{% macro pending_days(entity, start, end, only=none, name=none) -%}
     select distinct
-        '{{ entity }}' as entity,
+        '{{ name or entity }}' as entity,
         days.cluster_id,
         days.dt
     from (
@@ -24,7 +24,7 @@
                         else {{ quarter_of('greatest(spans.' ~ start ~ ', spans.' ~ end ~ ')') }} + 1
                     end as quarter,
                     borders.sign as step
-                from ({{ union_staging(entity, ['cluster_id', start, end], pending_only()) }}) as spans
+                from ({{ union_staging(entity, ['cluster_id', start, end], only or pending_only()) }}) as spans
                 cross join (values (1), (-1)) as borders (sign)
             ) as steps
             where quarter is not null
@@ -103,10 +103,24 @@
     {%- endif %}
 {%- endmacro %}
 
+{% macro of_touched_jobs() -%}
+    job_id in (select job_id from {{ ref('touched_jobs') }})
+        and (cluster_id, job_id) in (select (cluster_id, job_id) from {{ ref('touched_jobs') }})
+{%- endmacro %}
+
 {% macro delete_touched_jobs() -%}
     {% if is_incremental() -%}
     delete from {{ this }}
     where {{ touched_jobs_only() }}
+    {%- endif %}
+{%- endmacro %}
+
+{# A touched job's parts lie on the days of its spans, which a key never loses: only those days' files are read. #}
+{% macro delete_touched_allocations() -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where dt in (select dt from {{ ref('touched_days') }} where entity = 'allocation')
+        and {{ touched_jobs_only() }}
     {%- endif %}
 {%- endmacro %}
 

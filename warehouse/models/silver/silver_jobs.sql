@@ -9,13 +9,15 @@ with
 
 jobs as (
     {{ winning_rows('job', [
-        'cluster_id', 'job_id', 'instance_id', 'user_id', 'status_source', 'start_time', 'end_time', 'submitted_at', 'ended_at',
+        'cluster_id', 'job_id', 'instance_id', 'user_id', 'group_id', 'queue', 'status_source', 'start_time', 'end_time', 'submitted_at',
+        'ended_at',
     ], only=touched_jobs_only()) }}
 ),
 
 tasks as (
     {{ winning_rows('task', [
         'cluster_id', 'job_id', 'instance_count', 'gpu_request_count', 'cpu_request_cores', 'memory_request_bytes',
+        'gpu_model_source',
     ], only=touched_jobs_only()) }}
 ),
 
@@ -32,6 +34,10 @@ instances as (
 
 statuses as (
     select * from {{ ref('status_map') }}
+),
+
+aliases as (
+    select * from {{ ref('gpu_model_aliases') }}
 ),
 
 days as (
@@ -62,7 +68,8 @@ select
     jobs.ended_at,
     {{ seconds_between('jobs.submitted_at', 'starts.started_at') }} as wait_s,
     {{ seconds_between('starts.started_at', 'jobs.ended_at') }} as run_s,
-    cast(null as varchar) as group_id,
+    jobs.group_id,
+    jobs.queue,
     tags.recurrence_id,
     tags.workload_tag,
     tags.gpu_model_request,
@@ -71,6 +78,8 @@ select
     requests.memory_request_bytes,
     requests.n_tasks,
     requests.n_instances,
+    coalesce(aliases.gpu_model, requests.gpu_model_source) as gpu_model,
+    {{ size_class('requests.gpu_request_count', 'requests.n_tasks') }} as size_class,
     days.dt as submitted_day
 from jobs
 left join statuses
@@ -79,6 +88,8 @@ left join statuses
 left join requests
     on jobs.cluster_id = requests.cluster_id
         and jobs.job_id = requests.job_id
+left join aliases
+    on requests.gpu_model_source = aliases.alias
 left join starts
     on jobs.cluster_id = starts.cluster_id
         and jobs.job_id = starts.job_id

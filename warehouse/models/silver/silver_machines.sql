@@ -5,11 +5,16 @@ with
 machines as (
     {{ winning_rows('machine', [
         'cluster_id', 'machine_id', 'gpu_model_source', 'gpu_count', 'cpu_cores', 'memory_bytes',
+        'valid_from', 'valid_to',
     ]) }}
 ),
 
 aliases as (
     select * from {{ ref('gpu_model_aliases') }}
+),
+
+clusters as (
+    select * from {{ source('meta', 'clusters') }}
 )
 
 select
@@ -20,8 +25,15 @@ select
     machines.gpu_count,
     machines.cpu_cores,
     machines.memory_bytes,
-    cast(null as timestamp) as valid_from,
-    cast(null as timestamp) as valid_to
+    machines.valid_from,
+    machines.valid_to,
+    case
+        when machines.gpu_count is null or machines.gpu_count = 0 then null
+        when clusters.pools = 'all' then 'all'
+        else coalesce(aliases.gpu_model, machines.gpu_model_source, 'unnamed model')
+    end as pool
 from machines
 left join aliases
     on machines.gpu_model_source = aliases.alias
+left join clusters
+    on machines.cluster_id = clusters.cluster_id

@@ -13,11 +13,13 @@ select
     days.cluster_id,
     days.dt
 from days
-cross join (values ('job'), ('instance'), ('machine_window')) as entities (entity)
+cross join (values ('job'), ('instance'), ('machine_window'), ('allocation')) as entities (entity)
 {%- else -%}
 {{ pending_days('job', 'submitted_at', 'ended_at') }}
 union all
 {{ pending_days('instance', 'started_at', 'ended_at') }}
 union all
 {{ pending_days('machine_window', 'started_at', 'ended_at') }}
+union all
+{{ pending_days('instance', 'started_at', 'ended_at', only=of_touched_jobs(), name='allocation') }}
 {%- endif %}

@@ -1,4 +1,4 @@
-{{ config(meta={'unites': ['job', 'task', 'instance', 'group_tag']}) }}
+{{ config(meta={'unites': ['job', 'task', 'instance', 'usage', 'group_tag']}) }}
 
 {% if flags.FULL_REFRESH -%}
 -- A full build reads every job, so it names none.
@@ -12,6 +12,8 @@ union
 {{ pending_jobs('task') }}
 union
 {{ pending_jobs('instance') }}
+union
+{{ pending_jobs('usage') }}
 union
 {{ pending_tagged_jobs() }}
 {%- endif %}

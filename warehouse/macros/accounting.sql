@@ -1,0 +1,338 @@
+{#
+    The accounting core: who held which part of which machine's GPUs, when, and how much of it was used.
+    One definition, one macro. Amounts are whole milli-GPU-seconds, so every sum is the same in any order.
+#}
+
+{# A status that says the work came to nothing. #}
+{% macro is_failed(status) -%}
+    {{ status }} in ('failed', 'timeout', 'node_fail')
+{%- endmacro %}
+
+{# Milli-GPU-seconds of `gpus` GPUs over whole seconds: rounded once, half away from zero. #}
+{% macro mgpu_s(gpus, seconds) -%}
+    cast(round({{ gpus }} * {{ seconds }} * 1000) as bigint)
+{%- endmacro %}
+
+{# What is published: GPU-hours from whole milli-GPU-seconds. #}
+{% macro gpu_h(mgpu_s) -%}
+    {{ mgpu_s }} / 3600000.0
+{%- endmacro %}
+
+{# Tasks that hold GPUs, by a short key: milli-GPUs of each instance. #}
+{% macro gpu_tasks(only) -%}
+    select
+        {{ row_key(['cluster_id', 'job_id', 'task_id']) }} as task_key,
+        cast(round(gpu_request_count * 1000) as bigint) as held_mgpu
+    from ({{ winning_rows('task', ['cluster_id', 'job_id', 'task_id', 'gpu_request_count'], only=only ~ ' and gpu_request_count > 0') }}) as tasks
+    where round(gpu_request_count * 1000) > 0
+{%- endmacro %}
+
+{#
+    GPU-holding attempts, as CTEs that end in `spans`: one row per attempt with a start, a later end and GPUs.
+    A sensor that names an attempt measures one row of it: the longest, then the one that started last; a second row of the
+    same attempt holds its GPUs too, and is not measured.
+    Rows of one key, and rows of one attempt, are looked for by a hash first: few attempts have several.
+#}
+{% macro gpu_spans(only) -%}
+    {%- set timed = only ~ ' and started_at is not null and ended_at is not null' -%}
+    {%- set attempt_hash = row_hash(['job_id', 'attempt_id']) -%}
+gpu_tasks as (
+    {{ gpu_tasks(only) }}
+),
+
+repeated_attempts as (
+    select {{ attempt_hash }} as attempt_hash
+    from ({{ union_staging('instance', ['job_id', 'attempt_id'], timed) }}) as instances
+    group by attempt_hash
+    having count(*) > 1
+),
+
+rows_of_repeated_attempts as (
+    select
+        instances.cluster_id,
+        instances.job_id,
+        instances.attempt_id,
+        instances.started_at,
+        instances.ended_at,
+        instances.landing_no,
+        instances.source_row,
+        instances.row_text,
+        row_number() over (
+            partition by {{ entity_keys().instance.key | join(', ') }}
+            order by landing_no desc, row_text desc, source_row desc
+        ) as place_in_key
+    from ({{ union_staging('instance', entity_keys().instance.key + ['row_text'],
+                           timed ~ ' and ' ~ attempt_hash ~ ' in (select attempt_hash from repeated_attempts)') }}) as instances
+),
+
+judged_rows as (
+    select
+        landing_no,
+        source_row,
+        place_in_key = 1 as is_kept,
+        place_in_key = 1 and row_number() over (
+            partition by cluster_id, job_id, attempt_id, place_in_key
+            order by ended_at - started_at desc, started_at desc, row_text desc, landing_no asc, source_row asc
+        ) = 1 as is_measured
+    from rows_of_repeated_attempts
+),
+
+spans as (
+    select
+        instances.cluster_id,
+        instances.job_id,
+        instances.task_id,
+        instances.attempt_id,
+        instances.machine_id,
+        {{ utc_to_epoch('instances.started_at') }} as start_s,
+        {{ utc_to_epoch('instances.ended_at') }} as end_s,
+        gpu_tasks.held_mgpu,
+        case when coalesce(judged_rows.is_measured, true)
+            then {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.attempt_id']) }}
+        end as measured_key,
+        instances.landing_no,
+        instances.source_row
+    from ({{ union_staging('instance', ['cluster_id', 'job_id', 'task_id', 'attempt_id', 'machine_id', 'started_at', 'ended_at'], timed) }}) as instances
+    inner join gpu_tasks
+        on {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.task_id']) }} = gpu_tasks.task_key
+    left join judged_rows
+        on instances.landing_no = judged_rows.landing_no
+            and instances.source_row = judged_rows.source_row
+    where
+        {{ utc_to_epoch('instances.ended_at') }} > {{ utc_to_epoch('instances.started_at') }}
+        and coalesce(judged_rows.is_kept, true)
+)
+{%- endmacro %}
+
+{#
+    What was measured of attempts, by a short key, as pieces that part all of time: over a piece one measurement holds, or none.
+    A lifetime mean is one piece without borders. A sample ends where the next of its attempt begins, at the latest; before,
+    between and after samples are pieces without a measurement. Of repeated rows the last landing's stands.
+#}
+{% macro usage_pieces(only) -%}
+    {%- set columns = ['cluster_id', 'job_id', 'attempt_id', 'sample_kind', 'gpu_used_count', 'measured_from', 'measured_to'] -%}
+    {%- set measured_key = row_key(['cluster_id', 'job_id', 'attempt_id']) -%}
+lifetime_means as (
+    select
+        {{ measured_key }} as measured_key,
+        sample_kind,
+        gpu_used_count
+    from ({{ winning_rows('usage', columns, only=only ~ " and sample_kind = 'lifetime_mean' and gpu_used_count is not null") }}) as means
+),
+
+samples as (
+    select
+        {{ measured_key }} as measured_key,
+        sample_kind,
+        gpu_used_count,
+        {{ utc_to_epoch('measured_from') }} as from_s,
+        {{ utc_to_epoch('measured_to') }} as to_s
+    from ({{ winning_rows('usage', columns, only=only ~ " and sample_kind != 'lifetime_mean' and gpu_used_count is not null") }}) as sampled
+),
+
+followed_samples as (
+    select
+        *,
+        lead(from_s) over (partition by measured_key order by from_s) as next_from_s,
+        row_number() over (partition by measured_key order by from_s) as place
+    from samples
+),
+
+usage_pieces as (
+    select
+        measured_key,
+        sample_kind,
+        gpu_used_count,
+        cast(null as bigint) as from_s,
+        cast(null as bigint) as to_s
+    from lifetime_means
+    union all
+    select
+        measured_key,
+        sample_kind,
+        gpu_used_count,
+        from_s,
+        least(to_s, coalesce(next_from_s, to_s)) as to_s
+    from followed_samples
+    union all
+    select
+        measured_key,
+        cast(null as varchar) as sample_kind,
+        cast(null as double) as gpu_used_count,
+        least(to_s, coalesce(next_from_s, to_s)) as from_s,
+        next_from_s as to_s
+    from followed_samples
+    union all
+    select
+        measured_key,
+        cast(null as varchar) as sample_kind,
+        cast(null as double) as gpu_used_count,
+        cast(null as bigint) as from_s,
+        from_s as to_s
+    from followed_samples
+    where place = 1
+)
+{%- endmacro %}
+
+{# The amounts of parts, summed. #}
+{% macro amounts() -%}
+    {{ return(['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util']) }}
+{%- endmacro %}
+
+{% macro amount_sums() -%}
+    {% for name in amounts() -%}
+    cast(sum({{ name }}_mgpu_s) as bigint) as {{ name }}_mgpu_s{{ ',' if not loop.last }}
+    {% endfor -%}
+{%- endmacro %}
+
+{#
+    What capacity is counted by: a machine; in a cluster of one pool, which names no machines, the pool; and machines that hold
+    work but are not described, whose capacity is none that we know of: all that they hold is over-allocated.
+#}
+{% macro accounting_units(parts) -%}
+    select
+        *,
+        cast(row_number() over (order by cluster_id, machine_id, pool) as integer) as unit_no
+    from (
+        select
+            cluster_id,
+            machine_id,
+            pool,
+            cast(max(gpu_count) as bigint) as gpu_count
+        from (
+            select
+                cluster_id,
+                case when pool != 'all' then machine_id end as machine_id,
+                pool,
+                cast(sum(gpu_count) as bigint) as gpu_count
+            from {{ ref('silver_machines') }}
+            where pool is not null
+            group by all
+            union all
+            select distinct
+                cluster_id,
+                machine_id,
+                pool,
+                case when pool = 'unknown machine' then 0 end as gpu_count
+            from {{ parts }}
+        ) as described_and_used
+        group by cluster_id, machine_id, pool
+    ) as units
+{%- endmacro %}
+
+{#
+    Machine-hours from day parts, by a difference array: a part of g GPUs from s to e adds g at s and takes it away at e. Per
+    unit and hour, P = Σ signed g × seconds left in that hour, D = Σ signed g; with O = Σ D of the day's earlier hours an hour
+    of n seconds holds P + n × O. The cost grows with the parts and the hours they touch, not with their length; no sum crosses
+    a day. Use is counted in billionths of a GPU, so a sum of hours differs from the parts' own rounding by half a
+    milli-GPU-second per part at the most. Gives the CTE allocated_hours.
+#}
+{% macro allocated_hours(parts, units, days) -%}
+    {%- set amounts = ['held', 'measured', 'used', 'zero'] -%}
+numbered_parts as (
+    select
+        units.unit_no,
+        days.day_no,
+        cast(days.day_s as integer) as day_s,
+        cast(parts.start_s - days.starts_s as integer) as start_s,
+        cast(parts.end_s - days.starts_s as integer) as end_s,
+        parts.held_mgpu as held,
+        case when parts.gpu_used_count is not null then parts.held_mgpu else 0 end as measured,
+        case when parts.gpu_used_count is not null
+            then {{ whole('least(parts.gpu_used_count, parts.held_mgpu / 1000.0) * 1000000000') }}
+            else 0
+        end as used,
+        case when parts.gpu_used_count = 0 then parts.held_mgpu else 0 end as zero
+    from {{ parts }} as parts
+    inner join {{ units }} as units
+        on parts.cluster_id = units.cluster_id
+            and parts.pool = units.pool
+            and coalesce(parts.machine_id, '') = coalesce(units.machine_id, '')
+    inner join {{ days }} as days
+        on parts.cluster_id = days.cluster_id
+            and parts.dt = days.dt
+),
+
+-- An end on the last border belongs to the last hour.
+borders as (
+    select
+        numbered_parts.unit_no,
+        numbered_parts.day_no,
+        numbered_parts.day_s,
+        least(
+            case when signs.sign = 1 then numbered_parts.start_s else numbered_parts.end_s end,
+            numbered_parts.day_s - 1
+        ) // 3600 as hour_no,
+        case when signs.sign = 1 then numbered_parts.start_s else numbered_parts.end_s end as second_no,
+        {% for amount in amounts -%}
+        signs.sign * numbered_parts.{{ amount }} as {{ amount }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from numbered_parts
+    cross join (values (1), (-1)) as signs (sign)
+),
+
+border_hours as (
+    select
+        unit_no,
+        day_no,
+        day_s,
+        hour_no,
+        {% for amount in amounts -%}
+        cast(sum({{ amount }}) as bigint) as {{ amount }}_step,
+        cast(sum({{ amount }} * (least((hour_no + 1) * 3600, day_s) - second_no)) as bigint) as {{ amount }}_part{{ ',' if not loop.last }}
+        {% endfor %}
+    from borders
+    group by unit_no, day_no, day_s, hour_no
+),
+
+running_hours as (
+    select
+        *,
+        lead(hour_no) over (partition by unit_no, day_no order by hour_no) as next_hour_no,
+        {% for amount in amounts -%}
+        cast(sum({{ amount }}_step) over (
+            partition by unit_no, day_no order by hour_no rows between unbounded preceding and current row
+        ) as bigint) as {{ amount }}_after{{ ',' if not loop.last }}
+        {% endfor %}
+    from border_hours
+),
+
+-- Hours without a border hold what stood at the last one.
+filled_hours as (
+    select
+        *,
+        {{ each_number('hour_no', 'coalesce(next_hour_no, hour_no + 1) - 1') }} as filled_hour_no
+    from running_hours
+    where held_part != 0 or held_step != 0 or held_after != 0
+),
+
+hour_amounts as (
+    select
+        unit_no,
+        day_no,
+        filled_hour_no as hour_no,
+        least(3600, day_s - filled_hour_no * 3600) as hour_s,
+        {% for amount in amounts -%}
+        case
+            when filled_hour_no = hour_no
+                then {{ amount }}_part + ({{ amount }}_after - {{ amount }}_step) * least(3600, day_s - filled_hour_no * 3600)
+            else {{ amount }}_after * least(3600, day_s - filled_hour_no * 3600)
+        end as {{ amount }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from filled_hours
+),
+
+allocated_hours as (
+    select
+        unit_no,
+        day_no,
+        hour_no,
+        hour_s,
+        held as allocated_mgpu_s,
+        measured as measured_mgpu_s,
+        cast(round(used / 1000000) as bigint) as active_mgpu_s,
+        zero as zero_util_mgpu_s
+    from hour_amounts
+    where held > 0
+)
+{%- endmacro %}

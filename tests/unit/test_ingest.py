@@ -476,6 +476,21 @@ def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
     assert (1 if change in {"content", "same size"} else 0) == len(report.landed)
 
 
+def test_an_archive_that_is_taken_for_another_table_is_hashed_again(lake, tmp_path, pai):
+    """With another --source another file of it is the table: the first one's bytes must not name its landing."""
+    texts = {"pai_job_table.csv": (pai.job(1) + "\n").encode(), "gpu_specs.csv": gpu_specs.SHIPPED.read_bytes()}
+    file = pai.tar(tmp_path / "both.tar.gz", list(texts.items()))
+    memory = ingest.Memory(tmp_path / "files.json")
+    for source in SOURCES:
+        surveyed = ingest.survey(file, [source])
+        ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
+
+    found = lake.rows("SELECT table_name, file_sha256 FROM lake.meta.landings")
+    assert {name.removesuffix(".csv"): hashlib.sha256(text).hexdigest() for name, text in texts.items()} == {
+        row["table_name"]: row["file_sha256"] for row in found
+    }
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 3}', "null", "\0"])
 def test_a_damaged_memory_is_forgotten(lake, data, text):
     """It is a cache: whatever it holds, the landing is right."""

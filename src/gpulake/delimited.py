@@ -367,8 +367,10 @@ def convert(
 def _keep_freed_memory() -> None:
     """Ask glibc to use a freed chunk again: given back to the kernel, each costs thousands of page faults anew."""
     with suppress(OSError, AttributeError):  # another C library
-        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            ctypes.CDLL(None).mallopt(option, 8 * CHUNK_BYTES)
+        mallopt = ctypes.CDLL(None).mallopt
+        # An older glibc refuses the first. The second alone would still stop its threshold of mapping from rising.
+        if mallopt(_M_MMAP_THRESHOLD, 8 * CHUNK_BYTES) == 1:
+            mallopt(_M_TRIM_THRESHOLD, 8 * CHUNK_BYTES)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import csv
 import ctypes
 import hashlib
 import re
+import signal
 import tarfile
 import zlib
 from collections import deque
@@ -29,6 +30,9 @@ from isal import igzip, isal_zlib
 
 from gpulake.contract import Table
 from gpulake.errors import LakeError, SourceError
+
+# The import of Polars lets no Ctrl-C end a wait: that for a hash, or for dbt, would go on to its own end.
+signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  # takes no keywords
 
 CHUNK_BYTES = 16 << 20
 _HEAD_BYTES = 64 << 10

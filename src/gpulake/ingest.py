@@ -12,11 +12,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 import pyarrow as pa
@@ -292,23 +293,28 @@ class _Hashed:
 def _hashed_ahead(
     waiting: Sequence[Delivered], memory: Memory | None
 ) -> Iterator[tuple[Delivered, Callable[[], _Hashed]]]:
-    """Each delivery with the call that gives its digest, hashed in a thread ahead of the caller."""
+    """Each delivery with the call that gives its digest, hashed in a thread ahead of the caller, who may leave early."""
+    left = Event()
+
+    def go_on(_more: int) -> None:
+        if left.is_set():
+            raise CancelledError
 
     def hash_one(delivered: Delivered) -> _Hashed:
         known = memory.recall(delivered.recognised) if memory else None
         if known:
             return known
         identity = _identity(delivered.path)
-        return _Hashed(delimited.digest(delivered.recognised), identity)
+        return _Hashed(delimited.digest(delivered.recognised, progress=go_on), identity)
 
     with ThreadPoolExecutor(1) as pool:
-        futures = [pool.submit(hash_one, delivered) for delivered in waiting]
         try:
+            futures = [pool.submit(hash_one, delivered) for delivered in waiting]
             for delivered, future in zip(waiting, futures, strict=True):
                 yield delivered, future.result
         finally:
-            for future in futures:
-                future.cancel()
+            left.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def _known(writer: Writer, landing_id: str) -> Landing | None:

@@ -253,6 +253,7 @@ def test_without_the_duckdb_shell_the_exact_line_is_printed(refreshed, cli):
         (["refresh", "--data", ".", "--cluster", "", "--json"], 2, "UsageError"),
         (["sql", "select 1", "--json"], 2, "UsageError"),
         (["status", "--json"], 2, "UsageError"),
+        (["land", "--data", ".", "--lake", "", "--json"], 2, "UsageError"),
         (["report", "--json"], 2, "UsageError"),
         (["verify", "--json"], 2, "UsageError"),
         (["export", "--duckdb", "t.db", "--json"], 2, "UsageError"),

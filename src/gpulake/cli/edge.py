@@ -26,9 +26,19 @@ from gpulake.errors import GpulakeError, UsageError
 if TYPE_CHECKING:
     from gpulake.config import Config
 
+
+def _folder(text: str) -> Path:
+    """As a path nothing would be the working folder: `--lake "$UNSET"` would make a lake of it."""
+    if not text:
+        raise UsageError("the name of the lake's folder is empty.", where="--lake", do="name a folder, or leave it out")
+    return Path(text)
+
+
 LakeOption = Annotated[
     Path | None,
-    typer.Option("--lake", metavar="DIR", help="The lake's folder. [env: GPULAKE_LAKE; default: ./lake]"),
+    typer.Option(
+        "--lake", metavar="DIR", parser=_folder, help="The lake's folder. [env: GPULAKE_LAKE; default: ./lake]"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

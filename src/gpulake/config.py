@@ -90,8 +90,9 @@ def _read(file: Path) -> dict[str, object]:
             where=str(file),
             do="use: lake, clusters.<name>.time_zone, .time_basis, .pools",
         )
-    if not isinstance(written.get("lake", ""), str):
-        raise UsageError("lake must be a text.", where=str(file), do='write lake = "FOLDER"')
+    lake = written.get("lake", "lake")
+    if not (isinstance(lake, str) and lake):
+        raise UsageError("lake must be a text that is not empty.", where=str(file), do='write lake = "FOLDER"')
     return written
 
 

@@ -12,6 +12,7 @@ import csv
 import ctypes
 import hashlib
 import re
+import signal
 import tarfile
 import zlib
 from collections import deque
@@ -29,6 +30,9 @@ from isal import igzip, isal_zlib
 
 from gpulake.contract import Table
 from gpulake.errors import LakeError, SourceError
+
+# The import of Polars lets no Ctrl-C end a wait: that for a hash, or for dbt, would go on to its own end.
+signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  # takes no keywords
 
 CHUNK_BYTES = 16 << 20
 _HEAD_BYTES = 64 << 10
@@ -367,8 +371,10 @@ def convert(
 def _keep_freed_memory() -> None:
     """Ask glibc to use a freed chunk again: given back to the kernel, each costs thousands of page faults anew."""
     with suppress(OSError, AttributeError):  # another C library
-        for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            ctypes.CDLL(None).mallopt(option, 8 * CHUNK_BYTES)
+        mallopt = ctypes.CDLL(None).mallopt
+        # An older glibc refuses the first. The second alone would still stop its threshold of mapping from rising.
+        if mallopt(_M_MMAP_THRESHOLD, 8 * CHUNK_BYTES) == 1:
+            mallopt(_M_TRIM_THRESHOLD, 8 * CHUNK_BYTES)
 
 
 @dataclass(frozen=True)

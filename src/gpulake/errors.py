@@ -8,7 +8,8 @@ GpulakeError
 ├── LockError      13   another process is writing this lake
 ├── DeliveryError  14   a notice could not be delivered
 ├── LakeError      15   the lake itself: damaged, disk full, written by another version
-└── StoppedError  130   somebody pressed Ctrl-C
+├── StoppedError  130   somebody pressed Ctrl-C
+└── EndedError    143   the process was told to end, by kill or a scheduler
 """
 
 from __future__ import annotations
@@ -90,3 +91,9 @@ class StoppedError(GpulakeError):
     """Somebody pressed Ctrl-C: whole deliveries have landed, and what was published stays."""
 
     exit_code = 130
+
+
+class EndedError(GpulakeError):
+    """The process was told to end (SIGTERM): the lake is as after Ctrl-C. Without --json the signal itself ends it."""
+
+    exit_code = 143

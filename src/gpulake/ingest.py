@@ -12,11 +12,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 import pyarrow as pa
@@ -216,10 +217,10 @@ def land(
         except (SourceError, ContractError) as error:
             refused.append(Refused(delivered.path, error))
             if memory:
-                memory.forget(delivered.path)
+                memory.forget(delivered.recognised)
             continue
         if memory:
-            memory.keep(delivered.path, hashed)
+            memory.keep(delivered.recognised, hashed)
     return LandReport(tuple(landings), tuple(refused), tuple(left_alone))
 
 
@@ -292,23 +293,28 @@ class _Hashed:
 def _hashed_ahead(
     waiting: Sequence[Delivered], memory: Memory | None
 ) -> Iterator[tuple[Delivered, Callable[[], _Hashed]]]:
-    """Each delivery with the call that gives its digest, hashed in a thread ahead of the caller."""
+    """Each delivery with the call that gives its digest, hashed in a thread ahead of the caller, who may leave early."""
+    left = Event()
+
+    def go_on(_more: int) -> None:
+        if left.is_set():
+            raise CancelledError
 
     def hash_one(delivered: Delivered) -> _Hashed:
-        known = memory.recall(delivered.path) if memory else None
+        known = memory.recall(delivered.recognised) if memory else None
         if known:
             return known
         identity = _identity(delivered.path)
-        return _Hashed(delimited.digest(delivered.recognised), identity)
+        return _Hashed(delimited.digest(delivered.recognised, progress=go_on), identity)
 
     with ThreadPoolExecutor(1) as pool:
-        futures = [pool.submit(hash_one, delivered) for delivered in waiting]
         try:
+            futures = [pool.submit(hash_one, delivered) for delivered in waiting]
             for delivered, future in zip(waiting, futures, strict=True):
                 yield delivered, future.result
         finally:
-            for future in futures:
-                future.cancel()
+            left.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def _known(writer: Writer, landing_id: str) -> Landing | None:
@@ -478,7 +484,10 @@ def _note_cluster(writer: Writer, cluster_id: str, source: Source, config: Confi
 
 
 class Memory:
-    """Which files were hashed before, by path, size, time and inode: only to spare work, never to decide."""
+    """Which deliveries were hashed before, by path, size, time and inode, and by the archive's file and its table.
+
+    Only to spare work, never to decide.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -486,23 +495,24 @@ class Memory:
         with suppress(OSError, ValueError, TypeError):
             self._known = dict(json.loads(file.read_text(encoding="utf-8")))
 
-    def recall(self, path: Path) -> _Hashed | None:
-        """The digest of a file that has not been touched since."""
-        match self._known.get(str(path.absolute())):
-            case [int(size), int(mtime_ns), int(inode), str(sha256), int(length), [*beside]]:
-                if (size, mtime_ns, inode) == _identity(path):
+    def recall(self, delivery: Recognised) -> _Hashed | None:
+        """The digest of a file that has not been touched since, and was then a delivery of the same table."""
+        match self._known.get(_place(delivery)):
+            case [int(size), int(mtime_ns), int(inode), str(sha256), int(length), [*beside], *which]:
+                same = which == [delivery.member, delivery.table.name]
+                if same and (size, mtime_ns, inode) == _identity(delivery.path):
                     digest = delimited.Digest(sha256, length, tuple(map(str, beside)))
                     return _Hashed(digest, (size, mtime_ns, inode))
         return None
 
-    def keep(self, path: Path, hashed: _Hashed) -> None:
+    def keep(self, delivery: Recognised, hashed: _Hashed) -> None:
         """Remember a file that has landed."""
-        digest = hashed.digest
-        self._known[str(path.absolute())] = [*hashed.identity, digest.sha256, digest.size, list(digest.beside)]
+        digest, which = hashed.digest, [delivery.member, delivery.table.name]
+        self._known[_place(delivery)] = [*hashed.identity, digest.sha256, digest.size, list(digest.beside), *which]
 
-    def forget(self, path: Path) -> None:
+    def forget(self, delivery: Recognised) -> None:
         """A refused file is read again next time."""
-        self._known.pop(str(path.absolute()), None)
+        self._known.pop(_place(delivery), None)
 
     def save(self) -> None:
         """Write it down where that is possible; what is not remembered is read again."""
@@ -510,3 +520,7 @@ class Memory:
         with suppress(OSError):
             unfinished.write_text(json.dumps(self._known), encoding="utf-8")
             unfinished.replace(self._file)
+
+
+def _place(delivery: Recognised) -> str:
+    return str(delivery.path.absolute())

@@ -26,6 +26,7 @@ from gpulake.sources import all_sources
 from gpulake.tables import (
     BUILDS,
     CLUSTERS,
+    FULL_BUILD_STARTS,
     LANDINGS,
     META_TABLES,
     PUBLICATIONS,
@@ -338,8 +339,17 @@ class _Session:
         return self._writer.layout.publication()
 
     def is_stale(self) -> bool:
-        """Whether the publication lacks a landing, or was made by other definitions."""
-        return bool(self.pending()) or self._published_fingerprint() != self._fingerprint()
+        """Whether the publication lacks a landing, was made by other definitions, or is not of the last build begun."""
+        if self.pending():
+            return True
+        current = self._writer.sql(
+            f"SELECT 1 FROM (FROM {PUBLICATIONS.qualified} ORDER BY build_id DESC LIMIT 1) AS published "
+            f"ANTI JOIN (SELECT build_id FROM {BUILDS.qualified} "
+            f"UNION ALL SELECT from_version FROM {FULL_BUILD_STARTS.qualified}) AS begun "
+            "ON begun.build_id > published.build_id WHERE published.fingerprint = ?",
+            [self._fingerprint()],
+        )
+        return not current.num_rows
 
     def last_build(self) -> int:
         found = self._writer.sql(f"SELECT max(build_id) AS build_id FROM {BUILDS.qualified}")["build_id"][0].as_py()
@@ -349,10 +359,17 @@ class _Session:
 
     def build(self, *, full: bool) -> Built:
         started = time.monotonic()
-        full = full or self._must_be_full()
+        fingerprint = self._fingerprint()
+        full = full or self._must_be_full(fingerprint)
         self._tell("building every day" if full else "building the touched days", 0.0)
         through = self._writer.sql(f"SELECT max(landing_no) AS no FROM {LANDINGS.qualified}")["no"][0].as_py()
-        result = self._warehouse().build(full=full)
+        warehouse = self._warehouse()
+        if full:
+            # Cut off anywhere, it leaves tables of two kinds: that must be known before the first one is made.
+            begun = [self._writer.version(), clock.now(), fingerprint]
+            with self._writer.transaction("begin a full build"):
+                self._writer.insert(FULL_BUILD_STARTS, [begun])
+        result = warehouse.build(full=full)
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
@@ -361,9 +378,7 @@ class _Session:
             )
         build_id, rows = self._writer.version(), self._rows()
         with self._writer.transaction("build", build_id=build_id):
-            self._writer.insert(
-                BUILDS, [[build_id, clock.now(), self._fingerprint(), full, through or 0, json.dumps(rows)]]
-            )
+            self._writer.insert(BUILDS, [[build_id, clock.now(), fingerprint, full, through or 0, json.dumps(rows)]])
         return Built(build_id, full, rows, len(result.nodes), round(time.monotonic() - started, 3))
 
     def load_detectors(self) -> None:
@@ -436,15 +451,16 @@ class _Session:
             self._child = self._stack.enter_context(Warehouse(self._config.lake, lock_fd=self._writer.lock_fd))
         return self._child
 
-    def _must_be_full(self) -> bool:
-        if self._published_fingerprint() != self._fingerprint():
-            return True
+    def _must_be_full(self, fingerprint: str) -> bool:
+        """Whether the tables are of other definitions, published or not, or of a full build that did not finish."""
+        whole = self._writer.sql(
+            f"SELECT 1 FROM (FROM {FULL_BUILD_STARTS.qualified} ORDER BY from_version DESC LIMIT 1) AS begun "
+            f"SEMI JOIN {BUILDS.qualified} AS done ON done.full_build AND done.build_id > begun.from_version "
+            "WHERE begun.fingerprint = ?",
+            [fingerprint],
+        )
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
-        return any((row["source"], row["table_name"]) in shaping for row in self.pending())
-
-    def _published_fingerprint(self) -> str | None:
-        found = self._writer.sql(f"SELECT fingerprint FROM {PUBLICATIONS.qualified} ORDER BY build_id DESC LIMIT 1")
-        return found["fingerprint"][0].as_py() if found.num_rows else None
+        return not whole.num_rows or any((row["source"], row["table_name"]) in shaping for row in self.pending())
 
     def _fingerprint(self) -> str:
         """One hash over everything but the data that decides what is published."""

@@ -80,6 +80,9 @@ BUILDS = _meta(
 )
 """One row per finished build: the lake version it made, and the last landing it saw."""
 
+FULL_BUILD_STARTS = _meta("full_build_starts", from_version="bigint", begun_at="timestamp", fingerprint="varchar")
+"""One row per full build as it begins, finished or not: the lake version that it found, and its definitions."""
+
 PUBLICATIONS = _meta(
     "publications",
     build_id="bigint",
@@ -112,7 +115,16 @@ SCORES = _meta(
 )
 """One row per build, detector, cluster and day."""
 
-META_TABLES = (LANDINGS, QUARANTINE, CLUSTERS, BUILDS, PUBLICATIONS, PUBLISHED_LANDINGS, SCORES)
+META_TABLES = (
+    LANDINGS,
+    QUARANTINE,
+    CLUSTERS,
+    BUILDS,
+    FULL_BUILD_STARTS,
+    PUBLICATIONS,
+    PUBLISHED_LANDINGS,
+    SCORES,
+)
 
 
 def bronze_tables(sources: Iterable[Source]) -> tuple[LakeTable, ...]:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -253,6 +254,7 @@ def test_without_the_duckdb_shell_the_exact_line_is_printed(refreshed, cli):
         (["refresh", "--data", ".", "--cluster", "", "--json"], 2, "UsageError"),
         (["sql", "select 1", "--json"], 2, "UsageError"),
         (["status", "--json"], 2, "UsageError"),
+        (["land", "--data", ".", "--lake", "", "--json"], 2, "UsageError"),
         (["report", "--json"], 2, "UsageError"),
         (["verify", "--json"], 2, "UsageError"),
         (["export", "--duckdb", "t.db", "--json"], 2, "UsageError"),
@@ -387,12 +389,37 @@ from gpulake import {module}
 from gpulake.cli import main
 
 real = {module}.{name}
-def and_press_ctrl_c(*args, **options):
-    os.kill(os.getpid(), signal.SIGINT)
+def and_be_stopped(*args, **options):
+    os.kill(os.getpid(), signal.{by})
     return real(*args, **options)
-{module}.{name} = and_press_ctrl_c
+{module}.{name} = and_be_stopped
 sys.exit(main(sys.argv[1:]))
 """
+
+
+def land_and_stop(folder, where, by, *, as_json):
+    """A landing that gets a signal in front of a call."""
+    data = Path(__file__).parents[1] / "fixtures" / "worksheet"
+    code = INTERRUPTIBLE.format(by=by, **dict(zip(("module", "name"), where.split("."), strict=True)))
+    asked = ["land", "--data", data, "--lake", folder / "lake", *(["--json"] if as_json else [])]
+    return subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("where", ["lake._connect", "ingest._land_one"])
+def test_a_command_that_is_told_to_end_answers_in_json(tmp_path, where):
+    """A scheduler that takes its time back still gets the object it waits for; the shell knows 143 for it."""
+    done = land_and_stop(tmp_path, where, "SIGTERM", as_json=True)
+
+    assert 143 == done.returncode, done.stderr
+    assert ("EndedError", 143) == tuple(object_of(done)["error"][key] for key in ("kind", "exit_code"))
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_is_told_to_end_without_json_ends_at_once(tmp_path):
+    """As every process does: there is nobody to answer."""
+    done = land_and_stop(tmp_path, "lake._connect", "SIGTERM", as_json=False)
+
+    assert (-signal.SIGTERM, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -401,10 +428,7 @@ sys.exit(main(sys.argv[1:]))
 )
 def test_ctrl_c_is_no_bug(tmp_path, where, as_json):
     """It is told in one line, or one object, with the shell's own code; the next call goes on from there."""
-    data = Path(__file__).parents[1] / "fixtures" / "worksheet"
-    code = INTERRUPTIBLE.format(**dict(zip(("module", "name"), where.split("."), strict=True)))
-    asked = ["land", "--data", data, "--lake", tmp_path / "lake", *(["--json"] if as_json else [])]
-    done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False)
+    done = land_and_stop(tmp_path, where, "SIGINT", as_json=as_json)
 
     assert 130 == done.returncode, done.stderr
     assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from gpulake import pipeline
-from gpulake.config import Config
+from gpulake.config import ClusterSettings, Config
 from gpulake.lake import open_newest
 
 
@@ -73,6 +73,48 @@ def test_a_dry_run_changes_nothing(lake, tmp_path, pai):
     assert before == version(lake)
     assert len(elsewhere.land.landed) > 1
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [False, True])
+def test_a_build_of_other_settings_that_was_not_published_is_made_good(lake, tmp_path, pai, more):
+    """Whoever tries another zone and takes it back must not be left with days of both, nor told that all is well."""
+    config = Config(lake=lake)
+    pipeline.build(Config(lake=lake, clusters={"pai2020": ClusterSettings("America/New_York")}))
+    if more:
+        start = 25 * 86_400 + 90
+        pai.write(tmp_path / "trace" / "more" / "pai_machine_metric.csv", [pai.metric(1, start=start, end=start + 60)])
+    done = pipeline.refresh(config, data=tmp_path / "trace")
+    again = pipeline.refresh(config, data=tmp_path / "trace")
+
+    assert (True, None) == (done.published, done.error)
+    assert done.build.full_build
+    with open_newest(lake) as view:
+        begins = view.sql("SELECT DISTINCT hour(starts_at) AS h FROM lake.main.silver_days")["h"].to_pylist()
+    assert [16] == begins, "midnight in Shanghai"
+    assert "nothing is new since the last publication" == again.why
+
+
+@pytest.mark.slow
+def test_a_full_build_that_did_not_finish_is_begun_again(lake, tmp_path, monkeypatch):
+    """Half its tables may be new: to build only the touched days on top would mix two kinds for ever."""
+    with monkeypatch.context() as broken:
+        broken.setenv("GPULAKE_MEMORY", "no size")
+        failed = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace", full=True)
+    done = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace")
+
+    assert "DataTestError" == failed.error.as_json()["kind"]
+    assert (True, True) == (done.published, done.build.full_build)
+
+
+@pytest.mark.slow
+def test_a_build_that_was_not_published_is_work_left_over(lake, tmp_path):
+    """To call it nothing new would hide that the newest tables are not those that people read."""
+    built = pipeline.build(Config(lake=lake), full=True)
+    done = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace")
+
+    assert built.build.full_build
+    assert (True, False) == (done.published, done.build.full_build)
 
 
 BAD_FILES = {

@@ -72,6 +72,7 @@ def test_clusters_keep_their_settings_and_origin(tmp_path):
         ('[clusters.ours]\npools = "racks"\n', "unknown pools 'racks'"),
         ("[clusters.ours]\ntime_basis = [1]\n", "unknown time_basis"),
         ("lake = 3\n", "lake must be a text"),
+        ('lake = ""\n', "lake must be a text"),
     ],
 )
 def test_a_wrong_setting_is_a_usage_error_with_its_place(tmp_path, text, what):

@@ -7,6 +7,7 @@ import gzip
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -475,6 +476,19 @@ def test_a_full_disk_is_not_taken_for_a_damaged_delivery(tmp_path):
 
     with pytest.raises(LakeError, match="cannot be written"):
         convert(file, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("taken", "options"), [(1, [-3, -1]), (0, [-3])])
+def test_malloc_is_left_alone_where_it_takes_no_such_threshold(tmp_path, monkeypatch, taken, options):
+    """The second setting alone would fix an older glibc's threshold of mapping at its lowest: slower than neither."""
+    asked = []
+    glibc = SimpleNamespace(mallopt=lambda option, _value: asked.append(option) or taken)
+    monkeypatch.setattr(delimited, "ctypes", SimpleNamespace(CDLL=lambda _name: glibc))
+    file = tmp_path / "small.csv"
+    file.write_text("ab,1,2,x\n")
+    convert(file, tmp_path / "out")
+
+    assert options == asked
 
 
 # ---------------------------------------------------------------------------------------- recognition

@@ -18,6 +18,7 @@ CODES = {
     "DeliveryError": 14,
     "LakeError": 15,
     "StoppedError": 130,
+    "EndedError": 143,
 }
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from contextlib import closing
+import signal
+from contextlib import closing, suppress
 from datetime import datetime
+from threading import Thread
 
 import pytest
 
@@ -364,6 +366,29 @@ def test_a_wrong_checksum_refuses_nothing(lake, tmp_path, pai):
     assert [(1, False)] == [(landing.rows_kept, landing.published_bytes) for landing in report.landings]
 
 
+def test_ctrl_c_does_not_wait_for_a_file_to_be_hashed(lake, data):
+    """Somebody who stops a landing of a hundred GB must not sit through the hash of its largest file."""
+    surveyed = ingest.survey(data / "pai_job_table.csv", SOURCES)
+    (data / "pai_job_table.csv").unlink()
+    os.mkfifo(data / "pai_job_table.csv")  # a file without end
+    written = []
+
+    def write_and_press_ctrl_c():
+        with suppress(BrokenPipeError), (data / "pai_job_table.csv").open("wb", buffering=0) as pipe:
+            for number in range(2_000):
+                written.append(pipe.write(bytes(1 << 20)))
+                if number == 5:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    writer = Thread(target=write_and_press_ctrl_c)
+    writer.start()
+    with pytest.raises(KeyboardInterrupt):
+        ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW)
+    writer.join()
+
+    assert len(written) < 2_000
+
+
 # ------------------------------------------------------------------------------------------------ survey
 
 
@@ -419,7 +444,7 @@ def test_a_remembered_file_is_not_hashed_again_unless_asked(lake, data, monkeypa
     memory.save()
     hashed = []
     real = delimited.digest
-    monkeypatch.setattr(delimited, "digest", lambda delivery: hashed.append(delivery.path.name) or real(delivery))
+    monkeypatch.setattr(delimited, "digest", lambda delivery, **_: hashed.append(delivery.path.name) or real(delivery))
 
     lake.land(data, memory=ingest.Memory(data.parent / "files.json"))
     assert [] == hashed
@@ -469,11 +494,26 @@ def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
             os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     hashed = []
     real = delimited.digest
-    monkeypatch.setattr(delimited, "digest", lambda delivery: hashed.append(delivery.path.name) or real(delivery))
+    monkeypatch.setattr(delimited, "digest", lambda delivery, **_: hashed.append(delivery.path.name) or real(delivery))
     report = lake.land(data, memory=memory)
 
     assert ["pai_job_table.csv"] == hashed
     assert (1 if change in {"content", "same size"} else 0) == len(report.landed)
+
+
+def test_an_archive_that_is_taken_for_another_table_is_hashed_again(lake, tmp_path, pai):
+    """With another --source another file of it is the table: the first one's bytes must not name its landing."""
+    texts = {"pai_job_table.csv": (pai.job(1) + "\n").encode(), "gpu_specs.csv": gpu_specs.SHIPPED.read_bytes()}
+    file = pai.tar(tmp_path / "both.tar.gz", list(texts.items()))
+    memory = ingest.Memory(tmp_path / "files.json")
+    for source in SOURCES:
+        surveyed = ingest.survey(file, [source])
+        ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
+
+    found = lake.rows("SELECT table_name, file_sha256 FROM lake.meta.landings")
+    assert {name.removesuffix(".csv"): hashlib.sha256(text).hexdigest() for name, text in texts.items()} == {
+        row["table_name"]: row["file_sha256"] for row in found
+    }
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 3}', "null", "\0"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import typer
 from typer.exceptions import TyperException
@@ -49,6 +50,17 @@ def main(args: Sequence[str] | None = None) -> int:
         # A terminal without UTF-8 gets "?" for a bar or a rule, not a crash.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     try:
+        with edge.ended_as_by_ctrl_c() if as_json else nullcontext():
+            return _run(words)
+    except TyperException as error:
+        return edge.show_error(_usage_error(error), as_json=as_json)
+    except GpulakeError as error:
+        return edge.show_error(error, as_json=as_json)
+
+
+def _run(words: list[str]) -> int:
+    """The command's exit code. Raises StoppedError after Ctrl-C, which Typer and DuckDB tell in ways of their own."""
+    try:
         code: int = typer.main.get_command(app).main(args=words, prog_name="gpulake", standalone_mode=False) or 0
     except KeyboardInterrupt:
         code = StoppedError.exit_code
@@ -56,14 +68,8 @@ def main(args: Sequence[str] | None = None) -> int:
         if str(error) != "Query interrupted":  # so DuckDB tells of Ctrl-C
             raise
         code = StoppedError.exit_code
-    except TyperException as error:
-        return edge.show_error(_usage_error(error), as_json=as_json)
-    except GpulakeError as error:
-        return edge.show_error(error, as_json=as_json)
     if code == StoppedError.exit_code:
-        return edge.show_error(
-            StoppedError("stopped by Ctrl-C.", do="run it again: it goes on from there"), as_json=as_json
-        )
+        raise StoppedError("stopped by Ctrl-C.", do="run it again: it goes on from there")
     return code
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,19 +17,30 @@ from decimal import Decimal
 from io import BytesIO, TextIOWrapper
 from math import isfinite
 from pathlib import Path
-from types import TracebackType
+from threading import current_thread, main_thread
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Annotated, Protocol, TextIO
 
 import typer
 
-from gpulake.errors import GpulakeError, UsageError
+from gpulake.errors import EndedError, GpulakeError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from gpulake.config import Config
 
+
+def _folder(text: str) -> Path:
+    """As a path nothing would be the working folder: `--lake "$UNSET"` would make a lake of it."""
+    if not text:
+        raise UsageError("the name of the lake's folder is empty.", where="--lake", do="name a folder, or leave it out")
+    return Path(text)
+
+
 LakeOption = Annotated[
     Path | None,
-    typer.Option("--lake", metavar="DIR", help="The lake's folder. [env: GPULAKE_LAKE; default: ./lake]"),
+    typer.Option(
+        "--lake", metavar="DIR", parser=_folder, help="The lake's folder. [env: GPULAKE_LAKE; default: ./lake]"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -247,6 +259,34 @@ def error_text(error: GpulakeError) -> str:
     if error.do:
         lines.append(f"  do:    {error.do}")
     return visible("\n".join(lines) + "\n")
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does. Raises EndedError then.
+
+    Where a program that calls us has a handler of its own, or in a thread, nothing is changed.
+    """
+    ended = False
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends it at once
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except StoppedError as error:
+        if ended:
+            raise EndedError("told to end (SIGTERM).", do=error.do) from error
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def show_bug_as_json(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data" / "alibaba-pai-2020"
+REAL_GENAI = REAL.with_name("alibaba-genai-2026")
 FIXTURES = Path(__file__).parent / "fixtures" / "pai2020"
 sys.path.insert(0, str(Path(__file__).parent / "oracle"))
 
@@ -107,6 +108,14 @@ def real_trace():
     if not REAL.is_dir():
         pytest.skip(f"the real pieces of the trace are not here: {REAL}")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def real_genai():
+    """The real samples of the GenAI serving trace, where this machine has them beside the repository."""
+    if not REAL_GENAI.is_dir():
+        pytest.skip(f"the real samples of the GenAI trace are not here: {REAL_GENAI}")
+    return REAL_GENAI
 
 
 @pytest.fixture(scope="session")

@@ -30,11 +30,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Span:
-    """Two columns of one row that bound a time span; times at or below `null_at_or_below` mean "not known"."""
+    """Two columns of one row that bound a time span; times at or below `null_at_or_below` mean "not known".
+
+    They are one column where a row is a sample: it then speaks for `lasts_s` seconds from its time on.
+    """
 
     start: str
     end: str
     null_at_or_below: float | None = None
+    lasts_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Table:
     """One table of a source and the bronze table it lands in.
 
     `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
-    row or its content. A landing of a `shapes_history` table changes figures of every day, so it forces a full build.
+    row or its content, unless it is told `only_by_name` because other tables have the same header.
+    A landing of a `shapes_history` table changes figures of every day, so it forces a full build.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     stems: tuple[str, ...] = ()
+    only_by_name: bool = False
     span: Span | None = None
     shapes_history: bool = False
     published_sha256: str = ""

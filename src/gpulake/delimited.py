@@ -211,6 +211,7 @@ def digest(delivery: Recognised, *, progress: Progress | None = None) -> Digest:
 def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
     """Say which table a file is, by its header row, else by its content, else by its name.
 
+    A table told `only_by_name` needs both: the name says which it is, the header where its columns stand.
     Raises SourceError for a file that is named as a table but is empty or cannot be read.
     """
     named = _named(path.name, tables)
@@ -266,7 +267,7 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
     rows = [_unquoted(line) for line in lines]
     if not rows:
         return Unrecognised(path, f"no line ends within its first {_HEAD_BYTES} bytes")
-    found = _by_header(path, rows[0], tables) or _by_content(path, rows, tables, named)
+    found = _by_header(path, rows[0], tables, named) or _by_content(path, rows, tables, named)
     return replace(found, among=tuple(tables)) if isinstance(found, Recognised) else found
 
 
@@ -275,14 +276,20 @@ def _named(file_name: str, tables: Sequence[Table]) -> Table | None:
     return next((table for table in tables if stem in table.stems), None)
 
 
-def _by_header(path: Path, first: list[str], tables: Sequence[Table]) -> Recognised | Unrecognised | None:
+def _by_header(
+    path: Path, first: list[str], tables: Sequence[Table], named: Table | None
+) -> Recognised | Unrecognised | None:
     names = [name.strip().lower() for name in first]
     best: Table | None = None
     best_missing: list[str] = []
-    for table in tables:
+    alike: list[str] = []
+    for table in sorted(tables, key=lambda table: table is not named):
         missing = [name for name in table.column_names if name not in names]
         extra = [name for name in names if name not in table.column_names]
         if not missing and len(set(names)) == len(names) and len(extra) <= 1 and set(extra) <= _INDEX_NAMES:
+            if table.only_by_name and table is not named:
+                alike.append(table.name)
+                continue
             positions = tuple(names.index(name) for name in table.column_names)
             return Recognised(
                 path, table, Layout(header=True, index=bool(extra), positions=positions, width=len(names))
@@ -290,6 +297,8 @@ def _by_header(path: Path, first: list[str], tables: Sequence[Table]) -> Recogni
         known = len(table.columns) - len(missing)
         if known >= 2 and (best is None or known > len(best.columns) - len(best_missing)):
             best, best_missing = table, missing or extra
+    if alike:
+        return Unrecognised(path, f"its header is that of {', '.join(alike)}, which are known by their file names")
     if best is None:
         return None
     what = "lacks" if best_missing and best_missing[0] not in names else "has besides"
@@ -299,12 +308,14 @@ def _by_header(path: Path, first: list[str], tables: Sequence[Table]) -> Recogni
 def _by_content(
     path: Path, rows: list[list[str]], tables: Sequence[Table], named: Table | None
 ) -> Recognised | Unrecognised:
-    for table in sorted(tables, key=lambda table: table is not named):
+    for table in sorted((table for table in tables if not table.only_by_name), key=lambda table: table is not named):
         width = len(table.columns)
         for index in (False, True):
             fitting = sum(_fits(row, table, index=index) for row in rows)
             if fitting >= _FITTING_SHARE * len(rows):
                 return Recognised(path, table, _headerless(width, index=index))
+    if named and named.only_by_name:
+        return Unrecognised(path, f"it has no header row, and {named.name} is read by the names of its columns")
     if named:
         return Recognised(path, named, _headerless(len(named.columns), index=False))
     return Unrecognised(path, "neither its header row nor its lines are those of a known table")
@@ -578,4 +589,4 @@ def _event_range(frame: pl.DataFrame, table: Table) -> tuple[float | None, float
         pl.min_horizontal(time.min() for time in times).alias("low"),
         pl.max_horizontal(time.max() for time in times).alias("high"),
     ).row(0)
-    return low, high
+    return low, None if high is None else high + table.span.lasts_s

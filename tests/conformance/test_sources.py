@@ -10,7 +10,7 @@ import pytest
 
 from gpulake import delimited
 from gpulake.contract import Column, Table
-from gpulake.delimited import Recognised
+from gpulake.delimited import Recognised, Unrecognised
 from gpulake.sources import all_sources
 
 SOURCES = all_sources()
@@ -145,7 +145,23 @@ def test_no_two_tables_claim_one_file(tmp_path):
     """The header of one table must not be read as another's."""
     tables = [table for _, table in TABLES]
     for table in tables:
-        file = tmp_path / "anything.csv"
+        file = tmp_path / (f"{table.stems[0]}.csv" if table.only_by_name else "anything.csv")
         file.write_text(",".join(table.column_names) + "\n")
 
         assert table is delimited.recognise(file, tables).table
+
+
+@pytest.mark.parametrize("table", [table for _, table in TABLES if table.only_by_name], ids=ids)
+def test_a_table_known_by_its_name_claims_no_other_file(tmp_path, table):
+    """Its header is another table's too, and without a header its columns may stand in any order."""
+    for name, text in [
+        ("anything.csv", ",".join(table.column_names) + "\n" + lines_of(table)[0] + "\n"),
+        ("anything.csv", "\n".join(lines_of(table)) + "\n"),
+        (f"{table.stems[0]}.csv", "\n".join(lines_of(table)) + "\n"),
+    ]:
+        file = tmp_path / name
+        file.write_text(text)
+        found = delimited.recognise(file, [table])
+
+        assert isinstance(found, Unrecognised)
+        assert found.reason

@@ -574,6 +574,39 @@ def test_a_few_bad_lines_do_not_hide_a_table(tmp_path, pai):
     assert "pai_machine_spec" == delimited.recognise(file, pai2020.SOURCE.tables).table.name
 
 
+def _sampled(name, *, lasts_s=0.0):
+    columns = (Column("who", "text", required=True), Column("at", "number"), Column("value", "number"))
+    span = Span("at", "at", lasts_s=lasts_s)
+    return Table(
+        name=name, bronze=name, key=("who", "at"), stems=(name,), columns=columns, span=span, only_by_name=True
+    )
+
+
+def test_tables_of_one_header_are_told_by_name_and_read_by_header(tmp_path, pai):
+    """Long-format measures differ in nothing else: read as the first that fits, memory would be a duty cycle."""
+    tables = [_sampled("duty"), _sampled("memory")]
+    pai.write(tmp_path / "memory.csv", ["value,who,at", "7,a,3"])
+    kept, _, _ = convert(tmp_path / "memory.csv", tmp_path / "out", tables=tables)
+    content = (tmp_path / "memory.csv").read_bytes()
+    packed = pai.tar(tmp_path / "memory.tar.gz", [("export.csv", content)])
+    (tmp_path / "latency.csv").write_bytes(content)
+    other = delimited.recognise(tmp_path / "latency.csv", tables)
+
+    assert [("a", 3.0, 7.0)] == [values(row, tables[1]) for row in kept]
+    assert {"memory"} == {delimited.recognise(file, tables).table.name for file in (tmp_path / "memory.csv", packed)}
+    assert "its header is that of duty, memory, which are known by their file names" == other.reason
+
+
+def test_a_sample_lasts_beyond_its_time(tmp_path, pai):
+    """The last sample before midnight speaks for seconds of the next day: that day is in the window too."""
+    table = _sampled("duty", lasts_s=57.0)
+    pai.write(tmp_path / "duty.csv", ["value,who,at", "7,a,100", "7,a,86390", ",b,200"])
+    _, refused, converted = convert(tmp_path / "duty.csv", tmp_path / "out", table=table)
+
+    assert [] == refused
+    assert (100.0, 86_447.0) == (converted.min_event_s, converted.max_event_s)
+
+
 EXPECTED_OF_REAL = {
     "pai_machine_spec.csv": "pai_machine_spec",
     "pai_instance_table.tail_sample.csv": "pai_instance_table",

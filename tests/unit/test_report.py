@@ -108,6 +108,17 @@ def test_what_cannot_be_computed_names_the_missing_table(empty_publication):
     assert "gold_cluster_util_daily: avg_gpu_util, p95_gpu_util" in text
 
 
+def test_what_no_table_records_is_told_by_its_reason(empty_publication):
+    """Nothing can be delivered to mend it, so no file is named."""
+    empty_publication.add_cluster()
+    empty_publication.add_gap("avg_cpu_util", reason="CPU use is not recorded.")
+
+    text = report.render(report.read(empty_publication))
+
+    assert "CPU use is not recorded, so these are empty" in text
+    assert "was not delivered" not in text
+
+
 def test_unknown_is_a_dash_and_never_zero(empty_publication):
     """A cluster whose machines have no GPU has no GPU use, not a use of 0."""
     empty_publication.add_cluster()

@@ -12,7 +12,7 @@ from gpulake.sources import all_sources, gpu_specs, pai2020
 
 def test_the_folder_is_the_registry():
     """A new source is one new file: nothing else names it."""
-    assert ["gpu_specs", "pai2020"] == [source.name for source in all_sources()]
+    assert ["genai2026", "gpu_specs", "pai2020"] == [source.name for source in all_sources()]
 
 
 @pytest.mark.parametrize("table", pai2020.SOURCE.tables, ids=lambda table: table.name)

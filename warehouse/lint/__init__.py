@@ -10,6 +10,7 @@ from types import SimpleNamespace
 QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
+    "genai_samples",
 }  # fmt: skip
 """Macros that stand for a whole select."""
 CONDITIONS = {"within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here"}

@@ -43,6 +43,8 @@ class Table:
 
     `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
     row or its content. A landing of a `shapes_history` table changes figures of every day, so it forces a full build.
+    `look_alikes` are beginnings of other file names, each with why: such files have the same columns but hold other
+    facts, so they are listed and left alone.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     stems: tuple[str, ...] = ()
+    look_alikes: tuple[tuple[str, str], ...] = ()
     span: Span | None = None
     shapes_history: bool = False
     published_sha256: str = ""

@@ -76,10 +76,10 @@ class MadePublication:
         )  # fmt: skip
         self.connection.execute("insert into meta.scores values (41, 'iforest', ?, ?)", [cluster_id, dt])
 
-    def add_gap(self, column_name, *, missing_table, cluster_id="pai2020"):
+    def add_gap(self, column_name, *, missing_table=None, reason=None, cluster_id="pai2020"):
         self.connection.execute(
-            "insert into gold_availability values (?, 'gold_cluster_util_daily', ?, false, ?, null)",
-            [cluster_id, column_name, missing_table],
+            "insert into gold_availability values (?, 'gold_cluster_util_daily', ?, false, ?, ?)",
+            [cluster_id, column_name, missing_table, reason],
         )
 
 

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from gpulake import lake
-from gpulake.sources import gpu_specs, pai2020
+from gpulake.sources import all_sources, pai2020
 from gpulake.tables import CLUSTERS, LANDINGS, META_TABLES, PUBLISHED_LANDINGS, bronze_tables
 from gpulake.warehouse import Warehouse
 
-BRONZE = {table.name: table for table in bronze_tables([pai2020.SOURCE, gpu_specs.SOURCE])}
+BRONZE = {table.name: table for table in bronze_tables(all_sources())}
 TABLES = {table.name: table for table in pai2020.SOURCE.tables}
 SHORT = {
     "jobs": ("pai_job_table", {"job": "job_name", "id": "inst_id", "start": "start_time", "end": "end_time"}),

@@ -15,11 +15,11 @@ from gpulake import lake as lake_module
 from gpulake.config import ClusterSettings, Config
 from gpulake.errors import ContractError, LakeError, SourceError
 from gpulake.lake import Layout, Writer, writing
-from gpulake.sources import gpu_specs, pai2020
+from gpulake.sources import all_sources, gpu_specs
 from gpulake.tables import META_TABLES, bronze_tables
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
-SOURCES = (pai2020.SOURCE, gpu_specs.SOURCE)
+SOURCES = all_sources()
 TABLES = (*META_TABLES, *bronze_tables(SOURCES))
 
 
@@ -373,6 +373,7 @@ def test_a_wrong_checksum_refuses_nothing(lake, tmp_path, pai):
         (None, "there is no such file or folder"),
         ({}, "none of its 0 delimited files"),
         ({"notes.csv": "a,b\n1,2\n", "readme.txt": "x"}, "none of its 1 delimited files"),
+        ({"openb_pod_list_gpushare40.csv": "name\nx\n"}, "the same pod names, other pods behind them."),
     ],
 )
 def test_a_delivery_without_tables_is_an_error(tmp_path, made, what):

@@ -14,8 +14,11 @@ from gpulake.lake import open_publication
 
 DAYS = """
     select dt, avg_gpu_util, avg_cpu_util, avg_gpu_util_unweighted, avg_cpu_util_unweighted, coverage_ratio,
-        (select sum(gpu_count) / count(*) from silver_machines where gpu_count > 0) as gpus_per_machine
+        (
+            select sum(gpu_count) / count(*) from silver_machines where cluster_id = 'pai2020' and gpu_count > 0
+        ) as gpus_per_machine
     from gold_cluster_util_daily
+    where cluster_id = 'pai2020'
     order by dt
 """
 

@@ -46,8 +46,10 @@ class Table:
     """One table of a source and the bronze table it lands in.
 
     `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
-    row or its content, unless it is told `only_by_name` because other tables have the same header.
-    A landing of a `shapes_history` table changes figures of every day, so it forces a full build.
+    row or its content, unless it is told `only_by_name` because other tables have the same header. A landing of a
+    `shapes_history` table changes figures of every day, so it forces a full build.
+    `look_alikes` are beginnings of other file names, each with why: such files have the same columns but hold other
+    facts, so they are listed and left alone.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Table:
     key: tuple[str, ...]
     stems: tuple[str, ...] = ()
     only_by_name: bool = False
+    look_alikes: tuple[tuple[str, str], ...] = ()
     span: Span | None = None
     shapes_history: bool = False
     published_sha256: str = ""

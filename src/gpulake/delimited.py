@@ -211,9 +211,12 @@ def digest(delivery: Recognised, *, progress: Progress | None = None) -> Digest:
 def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
     """Say which table a file is, by its header row, else by its content, else by its name.
 
-    A table told `only_by_name` needs both: the name says which it is, the header where its columns stand.
+    A file that is named as a table's look-alike is none, whatever its header. A table told `only_by_name` needs both:
+    the name says which it is, the header where its columns stand.
     Raises SourceError for a file that is named as a table but is empty or cannot be read.
     """
+    if other := _look_alike(path, path.name, tables):
+        return other
     named = _named(path.name, tables)
     try:
         with _uncompressed(path) as (plain, is_tar):
@@ -231,7 +234,7 @@ def _of_archive(
     path: Path, plain: IO[bytes], tables: Sequence[Table], named: Table | None
 ) -> Recognised | Unrecognised:
     """The first file that is a table; failing that the likeliest one, judged by the archive's name."""
-    likeliest: tuple[bool, int, bytes] | None = None
+    likeliest: tuple[bool, int, bytes, str] | None = None
     with tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 20) as archive:
         for number, (member, stream) in enumerate(_files_of(archive)):
             head = stream.read(_HEAD_BYTES)
@@ -240,19 +243,20 @@ def _of_archive(
                 return replace(found, member=number)
             is_csv = member.name.endswith(".csv")
             if likeliest is None or is_csv > likeliest[0]:
-                likeliest = is_csv, number, head
+                likeliest = is_csv, number, head, member.name
             if member.offset_data + member.size > _SEARCHED_BYTES:
                 break
     if likeliest is None:
         raise SourceError("the archive holds no table.", where=str(path), do="fetch the file again")
-    _, number, head = likeliest
-    found = _of_head(path, head, tables, named)
+    _, number, head, name = likeliest
+    found = _look_alike(path, Path(name).name, tables) or _of_head(path, head, tables, named)
     return replace(found, member=number) if isinstance(found, Recognised) else found
 
 
 def _of_member(path: Path, member: tarfile.TarInfo, head: bytes, tables: Sequence[Table]) -> Recognised | Unrecognised:
     name = Path(member.name)
-    return _of_head(path, head, tables, _named(name.name, tables) if name.suffix in {"", ".csv"} else None)
+    named = _named(name.name, tables) if name.suffix in {"", ".csv"} else None
+    return _look_alike(path, name.name, tables) or _of_head(path, head, tables, named)
 
 
 def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | None) -> Recognised | Unrecognised:
@@ -274,6 +278,15 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
 def _named(file_name: str, tables: Sequence[Table]) -> Table | None:
     stem = file_name.split(".", maxsplit=1)[0]
     return next((table for table in tables if stem in table.stems), None)
+
+
+def _look_alike(path: Path, file_name: str, tables: Sequence[Table]) -> Unrecognised | None:
+    stem = file_name.split(".", maxsplit=1)[0]
+    for table in tables:
+        for start, why in table.look_alikes:
+            if stem.startswith(start) and stem not in table.stems:
+                return Unrecognised(path, why)
+    return None
 
 
 def _by_header(

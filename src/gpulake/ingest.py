@@ -149,8 +149,9 @@ def survey(data: Path, sources: Sequence[Source]) -> Survey:
             refused.append(Refused(path, error))
     if not delivered and not refused:
         names = ", ".join(sorted(owners))
+        why = f": {unrecognised[0].reason}" if len(unrecognised) == 1 else ""
         raise SourceError(
-            f"none of its {len(files)} delimited files is a table of {', '.join(s.name for s in sources)}.",
+            f"none of its {len(files)} delimited files is a table of {', '.join(s.name for s in sources)}{why}.",
             where=str(data),
             do=f"expect {names} as {', '.join(SUFFIXES)}; `gpulake fetch` downloads them",
         )

@@ -113,7 +113,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Columns of one table that cannot be computed, because one source table was not delivered or for other reasons."""
+    """Columns of one table that cannot be computed, because one source table was not delivered or for another reason."""
 
     missing_table: str | None
     table_name: str
@@ -123,7 +123,9 @@ class Unavailable:
     @property
     def why(self) -> str:
         """What is missing, in words."""
-        return f"{self.missing_table} was not delivered" if self.missing_table else " ".join(self.reasons)
+        if self.missing_table:
+            return f"{self.missing_table} was not delivered"
+        return " ".join(self.reasons).removesuffix(".")
 
 
 @dataclass(frozen=True)
@@ -326,18 +328,18 @@ UNAVAILABLE = """
         list(distinct reason order by reason) filter (where reason is not null) as reasons,
     from gold_availability
     where cluster_id = ? and not available
-    group by missing_table, table_name
-    order by missing_table, table_name
+    group by missing_table, case when missing_table is null then reason end, table_name
+    order by missing_table, case when missing_table is null then any_value(reason) end, table_name
 """
 
 
 def read(publication: Readable) -> Report:
-    """Read every figure of the publication that a report shows."""
-    clusters = publication.sql(CLUSTERS).to_pylist()
+    """Read every figure of the publication that a report shows; clusters with a measured GPU use come first."""
+    clusters = [_read_cluster(publication, cluster) for cluster in publication.sql(CLUSTERS).to_pylist()]
     return Report(
         build_id=publication.build_id,
         published_at=publication.published_at,
-        clusters=tuple(_read_cluster(publication, cluster) for cluster in clusters),
+        clusters=tuple(sorted(clusters, key=lambda cluster: not cluster.has_gpu_use)),
     )
 
 

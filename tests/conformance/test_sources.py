@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+import yaml
 
-from gpulake import delimited
+from gpulake import delimited, warehouse
 from gpulake.contract import Column, Table
 from gpulake.delimited import Recognised, Unrecognised
 from gpulake.sources import all_sources
@@ -139,6 +140,35 @@ def test_what_it_ships_is_recognised_and_whole(tmp_path, source):
         _, converted = read(file, found.table, tmp_path / str(number))
 
         assert [] == converted.refused.to_pylist()
+
+
+@pytest.mark.parametrize("packing", ["csv", "tar"])
+@pytest.mark.parametrize(("source", "table"), [(s, t) for s, t in TABLES if t.look_alikes], ids=ids)
+def test_a_look_alike_is_told_with_its_reason_and_never_read(tmp_path, pai, source, table, packing):
+    """Other facts under the same keys would take the place of the table's own."""
+    text = ",".join(table.column_names) + "\n" + "\n".join(lines_of(table)) + "\n"
+    for start, why in table.look_alikes:
+        file = tmp_path / f"{start}other.csv"
+        if packing == "csv":
+            file.write_text(text)
+        else:
+            file = pai.tar(tmp_path / "anything.tar.gz", [("README", b"read me\n"), (file.name, text.encode())])
+
+        assert Unrecognised(file, why) == delimited.recognise(file, source.tables)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_dbt_knows_its_bronze_tables(source):
+    """What dbt does not know is neither tested nor documented."""
+    known = {
+        table["name"]
+        for file in (warehouse.project() / "models").rglob("*.yml")
+        for declared in yaml.safe_load(file.read_text(encoding="utf-8")).get("sources", [])
+        if declared["name"] == "bronze"
+        for table in declared["tables"]
+    }
+
+    assert {table.bronze for table in source.tables} <= known
 
 
 def test_no_two_tables_claim_one_file(tmp_path):

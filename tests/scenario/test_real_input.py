@@ -213,3 +213,12 @@ def test_figures_that_cannot_be_computed_say_what_is_missing(pai_fixtures, tmp_p
     assert {"pai_machine_metric"} == {row["missing_table"] for row in gaps}
     assert "avg_gpu_util" in {row["column_name"] for row in gaps}
     assert [None] == figures
+
+
+def test_a_job_without_its_user_is_warned_of_and_published(pai, tmp_path):
+    """One nameless job must not hold back two months of figures."""
+    pai.write(tmp_path / "data" / "pai_job_table.csv", [pai.job(1), pai.job(2).replace(f",{7:012x},", ",,")])
+    result = pipeline.refresh(Config(lake=tmp_path / "lake"), data=tmp_path / "data")
+
+    assert result.published, result.why
+    assert ("pai2020_jobs_have_users",) == result.tests.warned

@@ -164,6 +164,21 @@ def test_a_failed_test_names_the_broken_law_and_the_rows(tmp_path):
         assert dbt.test(version=version - 1).ok  # pinned: the version before is as it was
 
 
+def test_a_bronze_row_without_a_landing_fails_the_test_of_every_source(tmp_path):
+    """Rows are counted in each source's tables, also in those that came after the test was written."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        assert dbt.build(full=True).ok
+        with lake.writing() as writer:
+            writer._execute("INSERT INTO lake.main.bronze_openb2023_node (sn) VALUES ('stray')")
+            version = writer.version()
+        broken = dbt.test(version=version)
+
+    assert not broken.ok
+    assert "bronze_table = bronze_openb2023_node, rows_held = 1, rows_kept = 0" in broken.why()
+
+
 def test_the_tests_cannot_write(tmp_path):
     """What is tested is exactly what would be published, so testing must change nothing."""
     lake = TinyLake(tmp_path / "lake")

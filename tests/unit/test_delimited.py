@@ -6,6 +6,7 @@ import csv
 import gzip
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -400,6 +401,17 @@ def test_a_licence_beside_the_table_is_no_second_table(tmp_path, pai, plain_text
     digest = delimited.digest(found)
     assert (len(plain_text), ("LICENSE", "pai/README.md", "pai_machine_spec.md")) == (digest.size, digest.beside)
     assert (300, []) == (len(kept), refused)
+
+
+def test_a_look_alike_beside_its_table_is_left_alone(tmp_path, pai):
+    """A publisher packs the table and its variants together; only the table lands."""
+    table = replace(SMALL, look_alikes=(("small_", "drawn from small"),))
+    text = b"name,start,end,note\na,1,2,x\n"
+    file = pai.tar(tmp_path / "all.tar.gz", [("small_half.csv", text), ("small.csv", text), ("small_twice.csv", text)])
+    found = delimited.recognise(file, [table])
+
+    assert 1 == found.member
+    assert ("small_half.csv", "small_twice.csv") == delimited.digest(found).beside
 
 
 def test_an_archive_named_as_a_table_is_read_as_it_and_not_its_read_me(tmp_path, pai):

@@ -17,11 +17,11 @@ from gpulake import lake as lake_module
 from gpulake.config import ClusterSettings, Config
 from gpulake.errors import ContractError, LakeError, SourceError
 from gpulake.lake import Layout, Writer, writing
-from gpulake.sources import gpu_specs, pai2020
+from gpulake.sources import all_sources, gpu_specs, pai2020
 from gpulake.tables import META_TABLES, bronze_tables
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
-SOURCES = (pai2020.SOURCE, gpu_specs.SOURCE)
+SOURCES = all_sources()
 TABLES = (*META_TABLES, *bronze_tables(SOURCES))
 
 
@@ -398,6 +398,7 @@ def test_ctrl_c_does_not_wait_for_a_file_to_be_hashed(lake, data):
         (None, "there is no such file or folder"),
         ({}, "none of its 0 delimited files"),
         ({"notes.csv": "a,b\n1,2\n", "readme.txt": "x"}, "none of its 1 delimited files"),
+        ({"openb_pod_list_gpushare40.csv": "name\nx\n"}, "the same pod names, other pods behind them."),
     ],
 )
 def test_a_delivery_without_tables_is_an_error(tmp_path, made, what):
@@ -506,7 +507,7 @@ def test_an_archive_that_is_taken_for_another_table_is_hashed_again(lake, tmp_pa
     texts = {"pai_job_table.csv": (pai.job(1) + "\n").encode(), "gpu_specs.csv": gpu_specs.SHIPPED.read_bytes()}
     file = pai.tar(tmp_path / "both.tar.gz", list(texts.items()))
     memory = ingest.Memory(tmp_path / "files.json")
-    for source in SOURCES:
+    for source in (pai2020.SOURCE, gpu_specs.SOURCE):
         surveyed = ingest.survey(file, [source])
         ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
 

@@ -173,6 +173,19 @@ def test_each_cluster_has_a_panel_of_its_own(two_months, tmp_path):
     assert (2400, 2800) == size_of(tmp_path / "page.png")
 
 
+def test_a_cluster_without_measurements_takes_no_panel_beside_one_that_has(two_months, tmp_path):
+    """Half a picture of nothing says nothing; the page and the report tell of the cluster."""
+    two_months.add_cluster("silent", time_zone="UTC", time_basis="offset")
+    two_months.add_day(date(1970, 1, 1), avg=None, p95=None, cpu=None, covered=0.0, unweighted=None,
+                       judgement="not_judged", cluster_id="silent")  # fmt: skip
+
+    text, _ = page_of(two_months, tmp_path)
+    pictures.write_png(report.read(two_months), tmp_path / "page.png")
+
+    assert (2400, 1400) == size_of(tmp_path / "page.png")
+    assert "silent: GPU use was not measured" in text
+
+
 def test_no_colour_is_part_of_another():
     """Colours become style variables by replacing their text, so each must be unique."""
     colours = [getattr(PALETTE, name) for name in PALETTE.__dataclass_fields__]

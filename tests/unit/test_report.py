@@ -119,6 +119,28 @@ def test_what_no_table_records_is_told_by_its_reason(empty_publication):
     assert "was not delivered" not in text
 
 
+def test_what_a_source_never_records_is_told_reason_by_reason(empty_publication):
+    """Two reasons in one sentence would leave it open which holds for which column."""
+    empty_publication.add_cluster()
+    empty_publication.add_gap("avg_gpu_util", reason="The trace measures nothing.")
+    empty_publication.add_gap("avg_cpu_util", reason="The trace measures nothing.")
+    empty_publication.add_gap("user_id", reason="The trace names no user.")
+
+    text = report.render(report.read(empty_publication))
+
+    assert (
+        "The trace measures nothing, so these are empty\n  gold_cluster_util_daily: avg_cpu_util, avg_gpu_util" in text
+    )
+    assert "The trace names no user, so these are empty\n  gold_cluster_util_daily: user_id" in text
+
+
+def test_clusters_with_a_measured_use_come_first(two_months):
+    """A reader looks at the top: "not measured" must not stand before what was."""
+    two_months.add_cluster("a-first", time_zone="UTC", time_basis="offset")
+
+    assert ["pai2020", "a-first"] == [cluster.cluster_id for cluster in report.read(two_months).clusters]
+
+
 def test_unknown_is_a_dash_and_never_zero(empty_publication):
     """A cluster whose machines have no GPU has no GPU use, not a use of 0."""
     empty_publication.add_cluster()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
+from pathlib import Path
 
 import pytest
 
-from gpulake.sources import all_sources, gpu_specs, pai2020
+from gpulake import sources
+from gpulake.sources import all_sources, gpu_specs, openb2023, pai2020
 
 
 def test_the_folder_is_the_registry():
     """A new source is one new file: nothing else names it."""
-    assert ["genai2026", "gpu_specs", "pai2020"] == [source.name for source in all_sources()]
+    files = sorted(file.stem for file in Path(sources.__file__).parent.glob("[!_]*.py"))
+
+    assert files == [source.name for source in all_sources()]
 
 
 @pytest.mark.parametrize("table", pai2020.SOURCE.tables, ids=lambda table: table.name)
@@ -59,6 +63,17 @@ def test_a_pai_time_of_zero_is_unknown_in_every_table_with_times():
 
     assert {"pai_job_table", "pai_task_table", "pai_instance_table", "pai_machine_metric"} == set(spans)
     assert {0.0} == {span.null_at_or_below for span in spans.values()}
+
+
+def test_an_openb_time_of_zero_is_a_time():
+    """Its clock starts with the trace: read as "not known", the first pod would vanish."""
+    assert ("UTC", "offset") == (openb2023.SOURCE.time_zone, openb2023.SOURCE.time_basis)
+    assert openb2023.POD.span.null_at_or_below is None
+
+
+def test_openb_is_one_pool():
+    """No pod names its node, so nothing can be said of one GPU model's nodes."""
+    assert "all" == openb2023.SOURCE.pools
 
 
 def test_the_scrape_of_gpu_specs_is_never_shipped():

@@ -10,17 +10,19 @@ landed as (
 ),
 
 held as (
-    {% for table in [
-        'bronze_job_events', 'bronze_task_table', 'bronze_instance_table', 'bronze_sensor_table', 'bronze_group_tag_table',
-        'bronze_machine_spec', 'bronze_machine_metrics', 'bronze_gpu_specs',
-    ] -%}
+    {% for table in graph.sources.values() if table.source_name == 'bronze' -%}
     select
-        '{{ table }}' as bronze_table,
+        '{{ table.name }}' as bronze_table,
         count(*) as rows_held
-    from {{ source('bronze', table) }}
+    from {{ table.relation_name }}
     {% if not loop.last %}union all
     {% endif -%}
-    {% endfor %}
+    {%- else %}
+    select
+        null as bronze_table,
+        0 as rows_held
+    where false
+    {%- endfor %}
 )
 
 select
@@ -28,6 +30,6 @@ select
     held.rows_held,
     coalesce(landed.rows_kept, 0) as rows_kept
 from held
-left join landed
+full outer join landed
     on held.bronze_table = landed.bronze_table
-where held.rows_held != coalesce(landed.rows_kept, 0)
+where coalesce(held.rows_held, 0) != coalesce(landed.rows_kept, 0)

@@ -48,7 +48,10 @@ PALETTE = Palette()
 
 
 def write_png(report: Report, file: Path) -> None:
-    """Draw every cluster of the report, one below the other, as PNG."""
+    """Draw every cluster of the report, one below the other, as PNG.
+
+    Where some have a measured GPU use those without are left out: nothing of them could be drawn.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with _look():
@@ -127,12 +130,13 @@ def _look() -> Iterator[None]:
 def _figure(report: Report) -> Figure:
     from matplotlib.figure import Figure
 
-    rows = max(1, len(report.clusters))
+    clusters = [cluster for cluster in report.clusters if cluster.has_gpu_use] or report.clusters
+    rows = max(1, len(clusters))
     figure = Figure(figsize=(SIZE_IN[0], SIZE_IN[1] * rows), facecolor=PALETTE.paper)
-    if not report.clusters:
+    if not clusters:
         figure.text(0.055, 0.955, "nothing has landed yet", size=17, weight="bold", va="top")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
-    for part, cluster in zip(parts, report.clusters, strict=False):
+    for part, cluster in zip(parts, clusters, strict=False):
         part.set_facecolor(PALETTE.paper)
         _write_around(part, report, cluster)
         if cluster.has_gpu_use:

@@ -596,7 +596,7 @@ def forest_flag(day: Day) -> str:
 def _unavailable_lines(cluster: ClusterReport) -> list[str]:
     lines: list[str] = []
     for why, gaps in groupby(cluster.unavailable, key=lambda gap: gap.why):
-        lines.append(f"{why.removesuffix('.')}, so these are empty")
+        lines += wrap(f"{why.removesuffix('.')}, so these are empty", WIDTH, break_on_hyphens=False)
         for gap in gaps:
             lines += wrap(f"{gap.table_name}: {', '.join(gap.columns)}", WIDTH, initial_indent="  ",
                           subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip

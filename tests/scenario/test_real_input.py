@@ -190,15 +190,6 @@ def test_days_cover_each_machine_second_once_and_split_at_midnight_in_shanghai(o
     assert date(1970, 1, 1) not in days
 
 
-def test_a_job_without_a_user_is_told_and_published(tmp_path, pai):
-    """A warning is for people; one odd row must not hold back everybody's figures."""
-    pai.write(tmp_path / "data" / "pai_job_table.csv", [pai.job(1), pai.job(2).replace(f"{7:012x}", "")])
-    result = pipeline.refresh(Config(lake=tmp_path / "lake"), data=tmp_path / "data")
-
-    assert result.published, result.why
-    assert ("silver_jobs_have_users",) == result.tests.warned
-
-
 def test_figures_that_cannot_be_computed_say_what_is_missing(pai_fixtures, tmp_path):
     """Without machine metrics there is no utilisation: null, with the table's name, and never 0."""
     result = pipeline.refresh(Config(lake=tmp_path / "lake"), data=pai_fixtures / "real")

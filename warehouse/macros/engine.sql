@@ -75,7 +75,7 @@
 {# The columns of a row as one value, in order: nothing is copied until `text_of_row` makes a text of the few that need it. #}
 {% macro row_text(columns) %}{{ return(adapter.dispatch('row_text', 'gpulake')(columns)) }}{% endmacro %}
 {% macro duckdb__row_text(columns) -%}
-    row({{ columns | join(', ') }})
+    struct_pack({% for column in columns %}c{{ '%02d' % loop.index }} := {{ column }}{{ ', ' if not loop.last }}{% endfor %})
 {%- endmacro %}
 {% macro text_of_row(row) %}{{ return(adapter.dispatch('text_of_row', 'gpulake')(row)) }}{% endmacro %}
 {% macro duckdb__text_of_row(row) -%}

@@ -117,9 +117,10 @@
 
 {# A touched job's parts lie on the days of its spans, which a key never loses: only those days' files are read. #}
 {% macro delete_touched_allocations() -%}
+    {%- set touched_days = ref('touched_days') -%}
     {% if is_incremental() -%}
     delete from {{ this }}
-    where dt in (select dt from {{ ref('touched_days') }} where entity = 'allocation')
+    where dt in (select dt from {{ touched_days }} where entity = 'allocation')
         and {{ touched_jobs_only() }}
     {%- endif %}
 {%- endmacro %}

@@ -44,7 +44,7 @@ select
     table_name,
     column_name,
     count(case when not is_landed then 1 end) = 0 as available,
-    min(case when not is_landed then needs_table end) as missing_table,
+    nullif(min(case when not is_landed then needs_table end), '') as missing_table,
     {{ first_by('reason', "coalesce(needs_table, '')", 'not is_landed') }} as reason
 from checked
 group by cluster_id, table_name, column_name

@@ -10,19 +10,21 @@ from types import SimpleNamespace
 QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
-    "genai_samples",
+    "genai_samples", "accounted_clusters",
 }  # fmt: skip
 """Macros that stand for a whole select."""
 CONDITIONS = {"within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here"}
 """Macros that stand for a condition."""
 TABLES = {
     "swept_machine_hours": "swept_hours", "gpu_spans": "spans", "usage_pieces": "usage_pieces", "cut_at_days": "day_parts",
-    "allocated_hours": "allocated_hours",
+    "allocated_hours": "allocated_hours", "pool_days": "pool_days",
 }  # fmt: skip
 """Macros that stand for tables of a `with`, by the last one's name."""
 
 
 def _stub(name: str) -> Callable[..., object]:
+    if name == "amounts":
+        return lambda: ["allocated"]
     if name in QUERIES:
         text = "select staged.* from staged"
     elif name in CONDITIONS:

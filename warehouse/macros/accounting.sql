@@ -336,3 +336,93 @@ allocated_hours as (
     where held > 0
 )
 {%- endmacro %}
+
+{# Clusters whose holdings can be told: every table that they are read from has landed. Elsewhere amounts are null, not 0. #}
+{% macro accounted_clusters() -%}
+    select cluster_id
+    from {{ ref('gold_availability') }}
+    where table_name = 'silver_allocation_days' and column_name = 'allocated_mgpu_s' and available
+{%- endmacro %}
+
+{#
+    Pools and days: every day of the window for every pool of described machines, with its capacity, and the pools in which
+    anything was held. A machine without validity counts for the whole window.
+#}
+{% macro pool_days(held) -%}
+machine_groups as (
+    select
+        cluster_id,
+        pool,
+        gpu_model,
+        valid_from,
+        valid_to,
+        cast(sum(gpu_count) as bigint) as gpus
+    from {{ ref('silver_machines') }}
+    where pool is not null
+    group by cluster_id, pool, gpu_model, valid_from, valid_to
+),
+
+pools as (
+    select
+        cluster_id,
+        pool,
+        case when count(distinct gpu_model) = 1 then max(gpu_model) end as gpu_model
+    from machine_groups
+    group by cluster_id, pool
+    union all
+    select distinct
+        cluster_id,
+        pool,
+        cast(null as varchar) as gpu_model
+    from {{ held }}
+    where (cluster_id, pool) not in (select (cluster_id, pool) from machine_groups)
+),
+
+capacity_days as (
+    select
+        machine_groups.cluster_id,
+        days.dt,
+        machine_groups.pool,
+        cast(sum(machine_groups.gpus * {{ valid_seconds('days.starts_at', 'days.ends_at') }}) as bigint) * 1000 as capacity_mgpu_s
+    from machine_groups
+    inner join {{ ref('silver_days') }} as days
+        on machine_groups.cluster_id = days.cluster_id
+    group by machine_groups.cluster_id, days.dt, machine_groups.pool
+),
+
+pool_days as (
+    select
+        days.cluster_id,
+        days.dt,
+        days.starts_at,
+        days.ends_at,
+        days.day_s,
+        pools.pool,
+        pools.gpu_model,
+        case when pools.pool = 'unknown machine' then 0 else capacity_days.capacity_mgpu_s end as capacity_mgpu_s
+    from {{ ref('silver_days') }} as days
+    inner join pools
+        on days.cluster_id = pools.cluster_id
+    left join capacity_days
+        on days.cluster_id = capacity_days.cluster_id
+            and days.dt = capacity_days.dt
+            and pools.pool = capacity_days.pool
+)
+{%- endmacro %}
+
+{# Seconds of a span in which a row with valid_from and valid_to is valid. #}
+{% macro valid_seconds(start, end) -%}
+    greatest(
+        {{ utc_to_epoch('least(' ~ end ~ ', coalesce(valid_to, ' ~ end ~ '))') }}
+        - {{ utc_to_epoch('greatest(' ~ start ~ ', coalesce(valid_from, ' ~ start ~ '))') }},
+        0
+    )
+{%- endmacro %}
+
+{# Efficiency with its bounds, and coverage: shares of what was allocated; the unknown part lies between the bounds. #}
+{% macro efficiency(prefix='') -%}
+    {{ prefix }}active_mgpu_s / cast(nullif({{ prefix }}allocated_mgpu_s - {{ prefix }}unknown_mgpu_s, 0) as double) as efficiency_ratio,
+    {{ prefix }}active_mgpu_s / cast(nullif({{ prefix }}allocated_mgpu_s, 0) as double) as efficiency_low,
+    ({{ prefix }}active_mgpu_s + {{ prefix }}unknown_mgpu_s) / cast(nullif({{ prefix }}allocated_mgpu_s, 0) as double) as efficiency_high,
+    ({{ prefix }}allocated_mgpu_s - {{ prefix }}unknown_mgpu_s) / cast(nullif({{ prefix }}allocated_mgpu_s, 0) as double) as coverage_ratio
+{%- endmacro %}

@@ -7,8 +7,8 @@
     2. Each part opens at its first second and closes at its end; between two events the same windows are open.
     3. Every sum is over whole numbers (millionths of a percent, 1e12 / length): doubles would differ from run to run.
 
-    Times are whole seconds. Gives the CTEs day_parts, events, open_windows, segments, hour_pieces and
-    swept_hours (machine_no, day_no, hour_no, gpu_covered_s, gpu_pct_us, gpu_pct_weighted_us, cpu_covered_s, cpu_pct_us).
+    Times are whole seconds. Gives the CTE swept_hours (machine_no, day_no, hour_no, and per signal the covered seconds
+    and the sum over them).
 #}
 {% macro swept_machine_hours(windows, machines, days) -%}
 numbered_windows as (
@@ -18,68 +18,48 @@ numbered_windows as (
         {{ utc_to_epoch('windows.started_at') }} as start_s,
         {{ utc_to_epoch('windows.ended_at') }} as end_s,
         windows.gpu_util_pct,
-        windows.cpu_util_pct
+        windows.cpu_util_pct,
+        windows.machine_load_1,
+        windows.machine_net_receive
     from {{ windows }} as windows
     inner join {{ machines }} as machines
         on windows.cluster_id = machines.cluster_id
             and windows.machine_id = machines.machine_id
 ),
 
--- One key, not two columns: else planners join the quarters with themselves first, by cluster.
-quarters as (
-    select
-        cluster_no * 1000000000 + {{ each_number('starts_s // 900', 'ends_s // 900 - 1') }} as quarter_key,
-        day_no
-    from {{ days }}
-),
+{{ cut_at_days('numbered_windows', days) }},
 
-spans as (
+window_parts as (
     select
-        windows.*,
-        opening.day_no as first_day_no,
-        closing.day_no as last_day_no
-    from numbered_windows as windows
-    inner join quarters as opening
-        on windows.cluster_no * 1000000000 + windows.start_s // 900 = opening.quarter_key
-    inner join quarters as closing
-        on windows.cluster_no * 1000000000 + (windows.end_s - 1) // 900 = closing.quarter_key
-),
-
-span_days as (
-    select
-        *,
-        cast({{ each_number('first_day_no', 'last_day_no') }} as integer) as day_no
-    from spans
-),
-
-day_parts as (
-    select
-        span_days.machine_no,
-        span_days.day_no,
-        cast(greatest(span_days.start_s, days.starts_s) - days.starts_s as integer) as start_s,
-        cast(least(span_days.end_s, days.ends_s) - days.starts_s as integer) as end_s,
-        {{ whole('span_days.gpu_util_pct * 1000000') }} as gpu_micro_pct,
-        {{ whole('span_days.cpu_util_pct * 1000000') }} as cpu_micro_pct,
-        case when span_days.gpu_util_pct is not null then {{ whole('1e12 / (span_days.end_s - span_days.start_s)') }} end as weight,
-        {{ whole('span_days.gpu_util_pct * round(1e12 / (span_days.end_s - span_days.start_s))') }} as weighted_gpu
-    from span_days
-    inner join {{ days }} as days
-        on span_days.day_no = days.day_no
-    where days.is_touched
+        machine_no,
+        day_no,
+        cast(part_start_s - day_start_s as integer) as start_s,
+        cast(part_end_s - day_start_s as integer) as end_s,
+        {{ whole('gpu_util_pct * 1000000') }} as gpu_micro_pct,
+        {{ whole('cpu_util_pct * 1000000') }} as cpu_micro_pct,
+        {{ whole('machine_load_1 * 1000000') }} as load_micro,
+        {{ whole('machine_net_receive') }} as net_bytes,
+        case when gpu_util_pct is not null then {{ whole('1e12 / (end_s - start_s)') }} end as weight,
+        {{ whole('gpu_util_pct * round(1e12 / (end_s - start_s))') }} as weighted_gpu
+    from day_parts
 ),
 
 events as (
     select
-        day_parts.machine_no,
-        day_parts.day_no,
-        case when borders.sign = 1 then day_parts.start_s else day_parts.end_s end as second_no,
-        cast(case when day_parts.gpu_micro_pct is not null then borders.sign else 0 end as smallint) as gpu_windows,
-        cast(case when day_parts.cpu_micro_pct is not null then borders.sign else 0 end as smallint) as cpu_windows,
-        borders.sign * day_parts.gpu_micro_pct as gpu_micro_pct,
-        borders.sign * day_parts.cpu_micro_pct as cpu_micro_pct,
-        borders.sign * day_parts.weight as weight,
-        borders.sign * day_parts.weighted_gpu as weighted_gpu
-    from day_parts
+        window_parts.machine_no,
+        window_parts.day_no,
+        case when borders.sign = 1 then window_parts.start_s else window_parts.end_s end as second_no,
+        cast(case when window_parts.gpu_micro_pct is not null then borders.sign else 0 end as smallint) as gpu_windows,
+        cast(case when window_parts.cpu_micro_pct is not null then borders.sign else 0 end as smallint) as cpu_windows,
+        cast(case when window_parts.load_micro is not null then borders.sign else 0 end as smallint) as load_windows,
+        cast(case when window_parts.net_bytes is not null then borders.sign else 0 end as smallint) as net_windows,
+        borders.sign * window_parts.gpu_micro_pct as gpu_micro_pct,
+        borders.sign * window_parts.cpu_micro_pct as cpu_micro_pct,
+        borders.sign * window_parts.load_micro as load_micro,
+        borders.sign * window_parts.net_bytes as net_bytes,
+        borders.sign * window_parts.weight as weight,
+        borders.sign * window_parts.weighted_gpu as weighted_gpu
+    from window_parts
     cross join (values (1), (-1)) as borders (sign)
 ),
 
@@ -89,7 +69,10 @@ open_windows as (
         day_no,
         second_no as start_s,
         lead(second_no) over (partition by machine_no, day_no order by second_no) as end_s,
-        {% for column in ['gpu_windows', 'cpu_windows', 'gpu_micro_pct', 'cpu_micro_pct', 'weight', 'weighted_gpu'] -%}
+        {% for column in [
+            'gpu_windows', 'cpu_windows', 'load_windows', 'net_windows', 'gpu_micro_pct', 'cpu_micro_pct', 'load_micro',
+            'net_bytes', 'weight', 'weighted_gpu',
+        ] -%}
         sum({{ column }}) over (
             partition by machine_no, day_no order by second_no rows between unbounded preceding and current row
         ) as {{ column }}{{ ',' if not loop.last }}
@@ -105,9 +88,11 @@ segments as (
         end_s,
         case when gpu_windows > 0 then gpu_micro_pct / gpu_windows end as gpu_micro_pct,
         case when gpu_windows > 0 then weighted_gpu / weight * 1000000 end as gpu_weighted_micro_pct,
-        case when cpu_windows > 0 then cpu_micro_pct / cpu_windows end as cpu_micro_pct
+        case when cpu_windows > 0 then cpu_micro_pct / cpu_windows end as cpu_micro_pct,
+        case when load_windows > 0 then load_micro / load_windows end as load_micro,
+        case when net_windows > 0 then net_bytes / net_windows end as net_bytes
     from open_windows
-    where end_s > start_s and (gpu_windows > 0 or cpu_windows > 0)
+    where end_s > start_s and (gpu_windows > 0 or cpu_windows > 0 or load_windows > 0 or net_windows > 0)
 ),
 
 segment_hours as (
@@ -133,7 +118,11 @@ swept_hours as (
         cast(sum({{ whole('gpu_micro_pct * piece_s') }}) as bigint) as gpu_pct_us,
         cast(sum({{ whole('gpu_weighted_micro_pct * piece_s') }}) as bigint) as gpu_pct_weighted_us,
         cast(sum(case when cpu_micro_pct is not null then piece_s else 0 end) as bigint) as cpu_covered_s,
-        cast(sum({{ whole('cpu_micro_pct * piece_s') }}) as bigint) as cpu_pct_us
+        cast(sum({{ whole('cpu_micro_pct * piece_s') }}) as bigint) as cpu_pct_us,
+        cast(sum(case when load_micro is not null then piece_s else 0 end) as bigint) as load_covered_s,
+        cast(sum({{ whole('load_micro * piece_s') }}) as bigint) as load_us,
+        cast(sum(case when net_bytes is not null then piece_s else 0 end) as bigint) as net_covered_s,
+        cast(sum({{ whole('net_bytes * piece_s') }}) as bigint) as net_byte_s
     from hour_pieces
     group by machine_no, day_no, hour_no
 )

@@ -64,7 +64,9 @@ select
         hours.gpu_pct_weighted_us / 1000000 / nullif(hours.gpu_covered_s, 0) / nullif(machines.gpu_count, 0)
         as decimal(18, 6)
     ) as gpu_util_pct,
-    cast(hours.cpu_pct_us / 1000000 / nullif(hours.cpu_covered_s, 0) as decimal(18, 6)) as cpu_util_pct
+    cast(hours.cpu_pct_us / 1000000 / nullif(hours.cpu_covered_s, 0) as decimal(18, 6)) as cpu_util_pct,
+    cast(hours.load_us / 1000000 / nullif(hours.load_covered_s, 0) as decimal(18, 6)) as load_1m,
+    cast(hours.net_byte_s / nullif(hours.net_covered_s, 0) as decimal(18, 6)) as net_rx_bytes_per_s
 from swept_hours as hours
 inner join numbered_machines
     on hours.machine_no = numbered_machines.machine_no

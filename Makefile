@@ -21,7 +21,7 @@ demo:
 	$(BIN)/gpulake simulate pai2020 --scale 0.05 --days 62 --seed 42 --faults --out out/trace
 	$(BIN)/gpulake land --data examples/openb2023 --lake lake
 	$(BIN)/gpulake refresh --data out/trace --lake lake
-	$(BIN)/gpulake report --lake lake --png out/demo.png --html out/demo.html
+	$(BIN)/gpulake report --lake lake --png out/demo.png --waterfall out/gpu-hours.png --html out/demo.html
 
 flow:
 	@scripts/setup flow

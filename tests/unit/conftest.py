@@ -15,7 +15,7 @@ GOLD_COLUMNS = """
 """
 TABLES = f"""
     create schema meta;
-    create table meta.clusters (cluster_id varchar, source varchar, time_zone varchar, time_basis varchar);
+    create table meta.clusters (cluster_id varchar, source varchar, time_zone varchar, time_basis varchar, pools varchar);
     create table meta.landings (
         landing_id varchar, cluster_id varchar, table_name varchar, layout varchar, rows_in bigint, rows_kept bigint,
         rows_refused bigint, published_bytes boolean
@@ -28,6 +28,14 @@ TABLES = f"""
     create table gold_availability (
         cluster_id varchar, table_name varchar, column_name varchar, available boolean, missing_table varchar,
         reason varchar
+    );
+    create table gold_waste_daily (
+        cluster_id varchar, dt date, pool varchar, total_gpu_h double, over_allocated_gpu_h double, down_gpu_h double,
+        unallocated_gpu_h double, unknown_gpu_h double, idle_held_gpu_h double, failed_active_gpu_h double,
+        productive_gpu_h double
+    );
+    create table gold_capacity_daily (
+        cluster_id varchar, dt date, pool varchar, allocated_gpu_h double, unbounded_spans bigint
     );
 """
 
@@ -47,9 +55,21 @@ class MadePublication:
     def sql(self, query, params=()):
         return self.connection.execute(query, list(params)).to_arrow_table()
 
-    def add_cluster(self, cluster_id="pai2020", *, time_zone="Asia/Shanghai", time_basis="offset"):
+    def add_cluster(self, cluster_id="pai2020", *, time_zone="Asia/Shanghai", time_basis="offset", pools="gpu_model"):
         self.connection.execute(
-            "insert into meta.clusters values (?, 'pai2020', ?, ?)", [cluster_id, time_zone, time_basis]
+            "insert into meta.clusters values (?, 'pai2020', ?, ?, ?)", [cluster_id, time_zone, time_basis, pools]
+        )
+
+    def add_waste(self, *, free=60.0, unknown=20.0, idle=10.0, failed=4.0, productive=6.0, over=0.0, unbounded=0,
+                  dt=date(1970, 1, 13), cluster_id="pai2020"):  # fmt: skip
+        held = unknown + idle + failed + productive
+        total = held + free if free is not None else held
+        self.connection.execute(
+            "insert into gold_waste_daily values (?, ?, 'T4', ?, ?, null, ?, ?, ?, ?, ?)",
+            [cluster_id, dt, total, over, free, unknown, idle, failed, productive],
+        )
+        self.connection.execute(
+            "insert into gold_capacity_daily values (?, ?, 'T4', ?, ?)", [cluster_id, dt, held, unbounded]
         )
 
     def add_landing(self, table_name, *, kept, refused=0, published=False, cluster_id="pai2020", reason="end before"):

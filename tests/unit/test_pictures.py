@@ -52,6 +52,27 @@ def size_of(png):
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 
 
+def test_the_waterfall_is_drawn_for_every_cluster_and_in_the_page(two_months, tmp_path):
+    """The first question of whoever pays: where did the GPU-hours go."""
+    two_months.add_waste(over=1.0, unbounded=2)
+    file = tmp_path / "gpu-hours.png"
+    pictures.write_waterfall(report.read(two_months), file)
+    pictures.write_html(report.read(two_months), tmp_path / "page.html")
+
+    assert file.read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "page.html").read_text()
+    assert "Where the GPU-hours went" in page
+    assert "held, measured, idle" in page
+    assert "2 attempts with GPUs lack a start or an end" in page
+
+
+def test_a_publication_without_gpu_hours_draws_a_sentence(empty_publication, tmp_path):
+    """An empty lake is no error of the picture."""
+    pictures.write_waterfall(report.read(empty_publication), tmp_path / "w.png")
+
+    assert (tmp_path / "w.png").stat().st_size > 0
+
+
 def test_the_picture_is_a_png_of_the_promised_shape(two_months, tmp_path):
     """1200 × 700, at twice the points, in a folder that did not exist."""
     file = tmp_path / "out" / "demo.png"

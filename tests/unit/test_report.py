@@ -141,6 +141,35 @@ def test_clusters_with_a_measured_use_come_first(two_months):
     assert ["pai2020", "a-first"] == [cluster.cluster_id for cluster in report.read(two_months).clusters]
 
 
+def test_the_classes_of_the_waterfall_add_up_to_its_first_bar(empty_publication):
+    """Classes that overlap, or a rest that is left out, would sum to another fleet than the one that is paid for."""
+    empty_publication.add_cluster()
+    empty_publication.add_waste(free=60.0, unknown=20.0, idle=10.0, failed=4.0, productive=6.0)
+    empty_publication.add_waste(free=40.0, unknown=20.0, idle=10.0, failed=4.0, productive=6.0, dt=date(1970, 1, 14))
+
+    waste = read_one(empty_publication).waste
+
+    assert [("total", 180.0), ("unallocated", 100.0), ("unknown", 40.0), ("idle_held", 20.0), ("failed", 8.0),
+            ("productive", 12.0)] == [(step.kind, step.gpu_h) for step in waste.steps]  # fmt: skip
+    assert "unallocated or down" == waste.steps[1].words
+    text = report.render(report.read(empty_publication))
+    assert "pai2020: 80.0 GPU-h held; of the measured part 50.0 % in use" in text  # (8 + 12) / (20 + 8 + 12)
+
+
+def test_a_sample_of_a_clusters_load_starts_at_what_it_holds(empty_publication):
+    """Of a trace that leaves pods out, nobody can say what was free."""
+    empty_publication.add_cluster(pools="all")
+    empty_publication.add_waste(free=60.0, unknown=20.0, idle=0.0, failed=0.0, productive=0.0, unbounded=3)
+
+    text = report.render(report.read(empty_publication))
+
+    assert "pai2020: 20.0 GPU-h held, GPU use was not measured" in text
+    assert "held by jobs" in text
+    assert "unallocated" not in text
+    assert "in use" not in text  # not measured is not 0
+    assert "3 attempts with GPUs lack a start or an end" in text
+
+
 def test_unknown_is_a_dash_and_never_zero(empty_publication):
     """A cluster whose machines have no GPU has no GPU use, not a use of 0."""
     empty_publication.add_cluster()

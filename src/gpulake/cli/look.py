@@ -44,10 +44,13 @@ def verify(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> No
 def report(
     lake: edge.LakeOption = None,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Also draw the days.")] = None,
+    waterfall: Annotated[
+        Path | None, typer.Option("--waterfall", metavar="FILE", help="Also draw where the GPU-hours went.")
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one page.")] = None,
     as_json: edge.JsonOption = False,
 ) -> None:
-    """Tell what the publication says: what landed, utilisation, coverage, flagged days; and draw it."""
+    """Tell what the publication says: what landed, utilisation, where the GPU-hours went, flagged days; and draw it."""
     from dataclasses import asdict
 
     from gpulake import report as reports
@@ -56,15 +59,12 @@ def report(
     config = edge.config_of(lake)
     with open_publication(config.lake) as publication:
         found = reports.read(publication)
-    if png is not None or html is not None:
-        from gpulake import pictures
+    for file, write in ((png, "write_png"), (waterfall, "write_waterfall"), (html, "write_html")):
+        if file is not None:
+            from gpulake import pictures
 
-        if png is not None:
-            with edge.writing_to(png):
-                pictures.write_png(found, png)
-        if html is not None:
-            with edge.writing_to(html):
-                pictures.write_html(found, html)
+            with edge.writing_to(file):
+                getattr(pictures, write)(found, file)
     if as_json:
         edge.put_json({**asdict(found), "error": None})
     else:

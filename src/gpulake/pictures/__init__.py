@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from gpulake.pictures.days import write_png
 from gpulake.pictures.page import write_html
+from gpulake.pictures.waterfall import write_waterfall
 
-__all__ = ["write_html", "write_png"]
+__all__ = ["write_html", "write_png", "write_waterfall"]

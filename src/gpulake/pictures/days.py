@@ -54,7 +54,7 @@ def write_png(report: Report, file: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with _look():
+    with look():
         figure = _figure(report)
         FigureCanvasAgg(figure)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def days_svg(cluster: ClusterReport) -> str:
     from matplotlib.figure import Figure
 
     text = StringIO()
-    with _look():
+    with look():
         figure = Figure(figsize=(SIZE_IN[0], 5.6), facecolor="none")
         FigureCanvasSVG(figure)
         _draw_days(figure, cluster, top=0.95, bottom=0.09, is_touchable=True)
@@ -81,7 +81,7 @@ def unweighted_svg(cluster: ClusterReport) -> str:
     from matplotlib.figure import Figure
 
     text = StringIO()
-    with _look():
+    with look():
         figure = Figure(figsize=(SIZE_IN[0], 3.0), facecolor="none")
         FigureCanvasSVG(figure)
         axes = figure.add_axes((0.055, 0.14, 0.825, 0.8))
@@ -101,7 +101,8 @@ def unweighted_svg(cluster: ClusterReport) -> str:
 
 
 @contextmanager
-def _look() -> Iterator[None]:
+def look() -> Iterator[None]:
+    """The house's look, while it draws."""
     from matplotlib import rc_context
 
     settings: dict[Any, Any] = {  # the stubs spell out every known key

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from gpulake.pictures.days import PALETTE, day_sentence, days_svg, unweighted_svg
+from gpulake.pictures.waterfall import waterfall_svg
 from gpulake.report import (
     FOREST_NOTE,
     ClusterReport,
@@ -18,10 +19,12 @@ from gpulake.report import (
     counted,
     driver_words,
     forest_flag,
+    gpu_hours,
     headline,
     pct,
     ratio_pct,
     shared_reason,
+    waste_headline,
 )
 
 Cell = str
@@ -71,6 +74,7 @@ def _section(cluster: ClusterReport) -> str:
         _head(cluster),
         _tiles(cluster),
         _picture(cluster),
+        _waste(cluster),
         _flagged(cluster),
         _not_judged(cluster),
         _unavailable(cluster),
@@ -120,6 +124,27 @@ def _picture(cluster: ClusterReport) -> str:
     return (
         f"<figure>\n{svg}\n<figcaption>Point at a day for its figures. Shaded columns are weekends, hatched "
         "days are not judged.</figcaption>\n</figure>"
+    )
+
+
+def _waste(cluster: ClusterReport) -> str:
+    waste = cluster.waste
+    if waste is None:
+        return ""
+    beside = []
+    if waste.unbounded_spans:
+        beside.append(
+            f"{counted(waste.unbounded_spans, 'attempt')} with GPUs lack a start or an end and are not counted."
+        )
+    if waste.over_allocated_gpu_h:
+        beside.append(
+            f"{gpu_hours(waste.over_allocated_gpu_h)} were held above what machines have: a fault of the data."
+        )
+    svg = _themed(waterfall_svg(cluster), label=waste_headline(cluster))
+    return (
+        "<h2>Where the GPU-hours went</h2>\n"
+        f"<figure>\n{svg}\n<figcaption>The classes do not overlap and add up to the first bar. "
+        f"{escape(' '.join(beside))}</figcaption>\n</figure>"
     )
 
 

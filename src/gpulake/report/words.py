@@ -1,0 +1,86 @@
+"""Figures in words: headlines, percentages with a dash for what is unknown, reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpulake.report.figures import ClusterReport, Day
+
+FOREST_NOTE = "The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm."
+
+
+def headline(cluster: ClusterReport) -> str:
+    """The finding in one line: the title of the report, the picture and the page."""
+    window = cluster.window
+    if window is None or not cluster.has_gpu_use:
+        return f"{cluster.cluster_id}: GPU use was not measured" if cluster.waste is None else waste_headline(cluster)
+    return (
+        f"{counted(window.days, 'day')} of GPU use: mean {pct(window.mean_gpu_util, digits=0)} of measured time, "
+        + (f"{counted(window.flagged_days, 'day')} flagged" if window.flagged_days else "no day flagged")
+    )
+
+
+def waste_headline(cluster: ClusterReport) -> str:
+    """Where the GPU-hours went, in one line."""
+    waste = cluster.waste
+    if waste is None:
+        return f"{cluster.cluster_id}: GPU-hours cannot be told"
+    held = gpu_hours(waste.allocated_gpu_h)
+    if not waste.measured_gpu_h:
+        return f"{cluster.cluster_id}: {held} held, GPU use was not measured"
+    used = share_pct(waste.active_gpu_h, waste.measured_gpu_h)
+    return f"{cluster.cluster_id}: {held} held; of the measured part {used} in use"
+
+
+def gpu_hours(value: float) -> str:
+    """GPU-hours, whole where there are many."""
+    return f"{value:,.0f} GPU-h" if value >= 100 else f"{value:,.1f} GPU-h"
+
+
+def share_pct(part: float, whole: float) -> str:
+    """A share in percent, with a dash where there is no whole."""
+    return ratio_pct(part / whole if whole else None)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it needs one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def pct(value: float | None, *, digits: int = 1) -> str:
+    """A percentage, or a dash: unknown is never 0."""
+    return "—" if value is None else f"{value:.{digits}f} %"
+
+
+def ratio_pct(ratio: float | None, *, digits: int = 1) -> str:
+    """A 0–1 ratio in percent; a small one that is not zero never reads "0.0 %"."""
+    if ratio is not None and 0 < ratio * 100 < 10**-digits / 2:
+        return f"< {10**-digits:.{digits}f} %"
+    return pct(None if ratio is None else ratio * 100, digits=digits)
+
+
+DRIVERS = {
+    "avg_gpu_util": "mean GPU use",
+    "p95_gpu_util": "95th percentile of GPU use",
+    "avg_cpu_util": "mean CPU use",
+}
+
+
+def driver_words(day: Day) -> str:
+    """The figure that made a day unusual, with its value; one we have no word for keeps its column name."""
+    if day.anomaly_driver is None:
+        return "no single figure stands out"
+    name = DRIVERS.get(day.anomaly_driver, day.anomaly_driver)
+    value: float | None = getattr(day, day.anomaly_driver, None)
+    return name if value is None else f"{name} {pct(value)}"
+
+
+def shared_reason(days: Sequence[Day]) -> str | None:
+    """The reason that all these days share, if they do."""
+    reasons = {day.anomaly_reason for day in days}
+    return reasons.pop() if len(reasons) == 1 else None
+
+
+def forest_flag(day: Day) -> str:
+    """A day that is not judged may still carry the mission's flag: say so, beside its name."""
+    return " (flagged all the same)" if day.anomaly_flag else ""

@@ -19,7 +19,7 @@ from gpulake.errors import LakeError
 from gpulake.lake import EXTENSIONS, Layout, extension_file
 
 _SHAPING = ("models", "macros", "seeds")
-_MEMORY = "600MB"
+_MEMORY = "800MB"
 """What DuckDB may hold at once; beyond it sorts and joins spill into the lake's folder."""
 
 

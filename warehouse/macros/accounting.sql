@@ -117,7 +117,7 @@ lifetime_means as (
         {{ measured_key }} as measured_key,
         sample_kind,
         gpu_used_count
-    from ({{ winning_rows('usage', columns, only=only ~ " and sample_kind = 'lifetime_mean' and gpu_used_count is not null") }}) as means
+    from ({{ winning_rows('usage', columns, only ~ " and sample_kind = 'lifetime_mean' and gpu_used_count is not null", only) }}) as means
 ),
 
 samples as (
@@ -127,7 +127,7 @@ samples as (
         gpu_used_count,
         {{ utc_to_epoch('measured_from') }} as from_s,
         {{ utc_to_epoch('measured_to') }} as to_s
-    from ({{ winning_rows('usage', columns, only=only ~ " and sample_kind != 'lifetime_mean' and gpu_used_count is not null") }}) as sampled
+    from ({{ winning_rows('usage', columns, only ~ " and sample_kind != 'lifetime_mean' and gpu_used_count is not null", only) }}) as sampled
 ),
 
 followed_samples as (

@@ -9,7 +9,9 @@
         sum(cast(cpu_request_cores * instance_count as decimal(18, 6))) as cpu_request_cores,
         cast(sum(memory_request_bytes * instance_count) as bigint) as memory_request_bytes,
         case
-            when count(distinct case when gpu_request_count > 0 then gpu_model_source end) = 1
+            when
+                min(case when gpu_request_count > 0 then gpu_model_source end)
+                = max(case when gpu_request_count > 0 then gpu_model_source end)
                 then max(case when gpu_request_count > 0 then gpu_model_source end)
         end as gpu_model_source
     from {{ tasks }}

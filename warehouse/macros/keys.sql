@@ -11,7 +11,7 @@
         'task': {'key': ['cluster_id', 'job_id', 'task_id'], 'narrow': ['job_id', 'task_id']},
         'instance': {
             'key': ['cluster_id', 'job_id', 'task_id', 'instance_id', 'attempt_id', 'started_at', 'ended_at'],
-            'narrow': ['instance_id', 'started_at', 'ended_at'],
+            'narrow': ['instance_id', 'attempt_id', 'started_at', 'ended_at'],
             'when_read': true,
         },
         'usage': {
@@ -31,11 +31,15 @@
     }) }}
 {%- endmacro %}
 
-{# Rows of an entity that another row of the same key stands for. #}
-{% macro losing_rows(entity) -%}
+{#
+    Rows of an entity that another row of the same key stands for. `within` is a condition on columns of the key: all rows of
+    a key meet it, or none. Entities that are looked through when they are read are so in full: of a touched job all rows
+    are read anew, those of earlier landings too.
+#}
+{% macro losing_rows(entity, within='true') -%}
     {%- set keys = entity_keys()[entity] -%}
     {%- set hash = row_hash(keys.narrow) -%}
-    {%- set only = keys.get('only', 'true') ~ ' and ' ~ within_pending_range(entity, keys.within) -%}
+    {%- set only = keys.get('only', 'true') ~ ' and ' ~ within ~ ' and ' ~ within_pending_range(entity, keys.within) -%}
     select
         '{{ entity }}' as entity,
         cluster_id,
@@ -65,7 +69,7 @@
     {%- set hash = row_hash(narrow) -%}
     select {{ hash }} as row_hash
     from ({{ union_staging(entity, narrow, only) }}) as narrowed
-    {%- if is_incremental() %}
+    {%- if is_incremental() and not entity_keys()[entity].when_read %}
     where {{ hash }} in (
         select {{ hash }} as row_hash
         from ({{ union_staging(entity, narrow, pending_only()) }}) as pending
@@ -92,11 +96,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The rows of an entity that stand for their key: every staged row but the losers. #}
-{% macro winning_rows(entity, columns, only='true') -%}
+{# The rows of an entity that stand for their key: every staged row but the losers. For `within` see losing_rows. #}
+{% macro winning_rows(entity, columns, only='true', within='true') -%}
     select staged.*
     from ({{ union_staging(entity, columns, only) }}) as staged
-    left join {% if entity_keys()[entity].when_read %}({{ losing_rows(entity) }}){% else %}{{ ref('conflict_rows') }}{% endif %} as lost
+    left join {% if entity_keys()[entity].when_read %}({{ losing_rows(entity, within) }}){% else %}{{ ref('conflict_rows') }}{% endif %} as lost
         on staged.landing_id = lost.landing_id
             and staged.source_row = lost.source_row
             and lost.entity = '{{ entity }}'

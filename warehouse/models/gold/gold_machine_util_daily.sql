@@ -53,7 +53,6 @@ joined as (
         held.{{ name }}_mgpu_s,
         {% endfor -%}
         held.over_allocated_mgpu_s,
-        held.jobs,
         held.main_job_id
     from used
     full outer join held
@@ -79,7 +78,6 @@ select
     case when accounted.cluster_id is not null then {{ gpu_h('coalesce(joined.' ~ name ~ '_mgpu_s, 0)') }} end
         as {{ name }}_gpu_h,
     {% endfor -%}
-    case when accounted.cluster_id is not null then coalesce(joined.jobs, 0) end as jobs,
     joined.main_job_id
 from joined
 inner join days

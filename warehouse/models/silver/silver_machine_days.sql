@@ -17,21 +17,6 @@ hours as (
     where {{ touched_days_only('allocation') }}
 ),
 
--- What one job holds of one machine on one day: the main job is the one that holds most.
-job_parts as (
-    select
-        cluster_id,
-        dt,
-        machine_id,
-        pool,
-        job_id,
-        {{ amount_sums() }},
-        cast(sum(case when {{ is_failed('job_status') }} then active_mgpu_s else 0 end) as bigint) as failed_active_mgpu_s,
-        count(*) as parts
-    from parts
-    group by cluster_id, dt, machine_id, pool, job_id
-),
-
 held as (
     select
         cluster_id,
@@ -39,11 +24,10 @@ held as (
         machine_id,
         pool,
         {{ amount_sums() }},
-        cast(sum(failed_active_mgpu_s) as bigint) as failed_active_mgpu_s,
-        cast(sum(parts) as bigint) as parts,
-        count(*) as jobs,
+        cast(sum(case when {{ is_failed('job_status') }} then active_mgpu_s else 0 end) as bigint) as failed_active_mgpu_s,
+        count(*) as parts,
         {{ last_by('job_id', '(allocated_mgpu_s, job_id)') }} as main_job_id
-    from job_parts
+    from parts
     group by cluster_id, dt, machine_id, pool
 ),
 

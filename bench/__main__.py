@@ -23,6 +23,7 @@ BENCHES = (
     "one_touched_day",
     "dbt_child_and_cli",
     "machine_hours",
+    "accounting",
 )
 
 

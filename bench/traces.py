@@ -110,6 +110,30 @@ def _split(file: Path, rest: Path, late: Path, *, inside: Callable[[list[str]], 
             writers[inside(row)].writerow(row)
 
 
+def stretched(source: Path, *, factor: int) -> Path:
+    """The trace with every instance that has both times made `factor` times as long."""
+    folder = source.with_name(f"{source.name}-x{factor}")
+    if not (folder / "complete").exists():
+        import duckdb
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for file in source.glob("*.csv"):
+            if file.stem != "pai_instance_table":
+                (folder / file.name).hardlink_to(file)
+        longer = (
+            "CAST(CAST(start_time AS DOUBLE) + (CAST(end_time AS DOUBLE) - CAST(start_time AS DOUBLE)) * ? AS VARCHAR)"
+        )
+        rows = duckdb.sql(
+            f"SELECT * REPLACE (CASE WHEN start_time IS NULL THEN end_time ELSE {longer} END AS end_time) "
+            f"FROM read_csv('{source / 'pai_instance_table.csv'}', all_varchar = true, header = true)",
+            params=[factor],
+        )
+        rows.write_csv(str(folder / "pai_instance_table.csv"), header=True)
+        (folder / "complete").touch()
+    return folder
+
+
 def fresh(name: str) -> Path:
     """An empty place for one run's lake."""
     folder = HOME / "run" / name

@@ -94,7 +94,7 @@ def _draw(part: Figure, cluster: ClusterReport, *, top: float, bottom: float) ->
     for row, step in enumerate(cluster.waste.steps):
         start = 0.0 if step.kind == "total" else left_over - step.gpu_h
         axes.barh(row, step.gpu_h, left=start, height=0.66, color=COLOURS[step.kind], linewidth=0, zorder=2)
-        _write_beside(axes, row, start + step.gpu_h, total, f"{gpu_hours(step.gpu_h)}   {share_pct(step.gpu_h, total)}")
+        _write_beside(axes, row, start + step.gpu_h, total, f"{gpu_hours(step.gpu_h)} · {share_pct(step.gpu_h, total)}")
         if step.kind != "total":
             left_over = start
         if row + 1 < len(cluster.waste.steps):

@@ -145,9 +145,9 @@ class Reader(View):
 
 
 @contextmanager
-def open_publication(folder: Path, *, build_id: int | None = None) -> Iterator[Reader]:
-    """Open the publication, or an older one that is still kept. Raises UsageError if there is none."""
-    with _attached(folder, build_id) as (connection, publication):
+def open_publication(folder: Path, *, build_id: int | None = None, earlier: int | None = None) -> Iterator[Reader]:
+    """Open the publication, or an older kept one; another as `earlier`, if asked. Raises UsageError if there is none."""
+    with _attached(folder, build_id, earlier) as (connection, publication):
         connection.execute(f"SET allowed_directories = ['{_quoted(Layout(folder).data)}/']")
         connection.execute("SET enable_external_access = false")
         # Without it a table name may be a variable of the Python program.
@@ -173,7 +173,7 @@ def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Pu
 
     Views become tables. Raises LakeError when the file cannot be written.
     """
-    with _attached(folder, None) as (connection, publication):
+    with _attached(folder, None, None) as (connection, publication):
         named = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
             "AND list_contains(?, split_part(table_name, '_', 1)) ORDER BY table_name",
@@ -192,8 +192,8 @@ def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Pu
 
 
 @contextmanager
-def _attached(folder: Path, build_id: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Publication]]:
-    layout = Layout(folder)
+def _attached(folder: Path, *builds: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Publication]]:
+    (build_id, earlier), layout = builds, Layout(folder)
     # DuckLake opens its catalog anew for each query, and the next publication removes this one's copy: a reader that
     # is to stay where it is needs one of its own, under a name that stays.
     with _own_folder() as own:
@@ -207,8 +207,11 @@ def _attached(folder: Path, build_id: int | None) -> Iterator[tuple[duckdb.DuckD
             try:
                 copy = Path(shutil.copy(folder / publication.catalog, own))
                 _attach(connection, copy, layout.data, alias="ops", version=publication.ops_version)
+                if earlier is not None:
+                    other = _kept(connection, publication, earlier)
+                    _attach(connection, copy, layout.data, alias="earlier", version=other.data_version)
                 if build_id is not None and build_id != publication.build_id:
-                    publication = _older(connection, publication, build_id)
+                    publication = _kept(connection, publication, build_id)
                 _attach(connection, copy, layout.data, alias="lake", version=publication.data_version)
             except (duckdb.Error, OSError) as error:
                 connection.close()
@@ -270,18 +273,17 @@ def _drop_ownerless_folders() -> None:
                 os.close(descriptor)
 
 
-def _older(connection: duckdb.DuckDBPyConnection, newest: Publication, build_id: int) -> Publication:
-    found = connection.execute(
-        "SELECT data_version, published_at FROM ops.meta.publications WHERE build_id = ?", [build_id]
-    ).fetchone()
+def _kept(connection: duckdb.DuckDBPyConnection, newest: Publication, build_id: int) -> Publication:
+    kept = connection.execute(
+        "FROM ops.meta.publications WHERE data_version IN (SELECT snapshot_id FROM ops.snapshots()) ORDER BY build_id"
+    ).fetchall()
+    found = next((row for row in kept if row[0] == build_id), None)
     if found is None:
-        raise UsageError(f"there is no publication of build {build_id}.", do="see: gpulake status")
-    if not connection.execute("FROM ops.snapshots() WHERE snapshot_id = ?", [found[0]]).fetchone():
         raise UsageError(
-            f"the publication of build {build_id} has been forgotten: others of its day or month are kept.",
-            do="see gpulake verify --json for the builds that are kept",
+            f"no publication of build {build_id} is kept: it was never made, or has been forgotten.",
+            do=f"choose a build that is kept: {', '.join(str(row[0]) for row in kept)}",
         )
-    return Publication(build_id, found[0], newest.ops_version, newest.catalog, found[1].isoformat())
+    return Publication(build_id, found[1], newest.ops_version, newest.catalog, found[2].isoformat())
 
 
 # ---------------------------------------------------------------------------------------------- writing

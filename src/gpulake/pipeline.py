@@ -21,7 +21,7 @@ from gpulake.config import Config, check_cluster_name
 from gpulake.contract import Source
 from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.ingest import LandReport, Survey
-from gpulake.lake import Publication, Writer
+from gpulake.lake import Publication, View, Writer
 from gpulake.sources import all_sources
 from gpulake.tables import (
     BUILDS,
@@ -38,6 +38,7 @@ from gpulake.tables import (
 if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
     from gpulake.detect import Detected
+    from gpulake.explain import Difference, Explanation
     from gpulake.warehouse import BuildResult, Warehouse
 
 Progress = Callable[[str, float], None]
@@ -228,6 +229,31 @@ def verify(config: Config) -> upkeep.Verification:
     return upkeep.verify(config.lake, now=clock.now())
 
 
+def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_of: int | None = None) -> Explanation:
+    """Where one published figure comes from, and what it was in an older build. Raises UsageError where there is none."""
+    from gpulake import explain as explaining
+    from gpulake import warehouse
+
+    models = explaining.read_models(warehouse.project())
+    with lake.open_publication(config.lake, earlier=as_of) as reader:
+        return explaining.figure(
+            reader, models, table=table, column=column, key=key, as_of=as_of, fingerprint=_fingerprint(reader)
+        )
+
+
+def diff(config: Config, *, first: int | None = None, second: int | None = None) -> Difference:
+    """Which published figures differ between two kept builds: the last two, or an older one and the Publication."""
+    from gpulake import explain as explaining
+    from gpulake import warehouse
+
+    if first is None:
+        with lake.open_publication(config.lake) as reader:
+            first, second = explaining.last_two(reader)
+    models = explaining.read_models(warehouse.project())
+    with lake.open_publication(config.lake, build_id=second, earlier=first) as reader:
+        return explaining.difference(reader, models, first=first)
+
+
 def compact(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> upkeep.Compacted:
     """Merge small files and drop the versions that no kept publication needs."""
     with lake.writing(config.lake, purpose="compact", wait_s=wait_s, tables=_all_tables(), make=False) as writer:
@@ -347,7 +373,7 @@ class _Session:
             f"ANTI JOIN (SELECT build_id FROM {BUILDS.qualified} "
             f"UNION ALL SELECT from_version FROM {FULL_BUILD_STARTS.qualified}) AS begun "
             "ON begun.build_id > published.build_id WHERE published.fingerprint = ?",
-            [self._fingerprint()],
+            [_fingerprint(self._writer)],
         )
         return not current.num_rows
 
@@ -359,7 +385,7 @@ class _Session:
 
     def build(self, *, full: bool) -> Built:
         started = time.monotonic()
-        fingerprint = self._fingerprint()
+        fingerprint = _fingerprint(self._writer)
         full = full or self._must_be_full(fingerprint)
         self._tell("building every day" if full else "building the touched days", 0.0)
         through = self._writer.sql(f"SELECT max(landing_no) AS no FROM {LANDINGS.qualified}")["no"][0].as_py()
@@ -462,20 +488,6 @@ class _Session:
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
         return not whole.num_rows or any((row["source"], row["table_name"]) in shaping for row in self.pending())
 
-    def _fingerprint(self) -> str:
-        """One hash over everything but the data that decides what is published."""
-        from gpulake import warehouse
-
-        digest = hashlib.sha256(warehouse.fingerprint().encode())
-        package = Path(__file__).parent
-        for file in sorted([package / "detect.py", *(package / "detectors").glob("*.py")]):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
-        settings = self._writer.sql(
-            f"SELECT cluster_id, time_zone, time_basis, pools FROM {CLUSTERS.qualified} ORDER BY ALL"
-        )
-        digest.update(json.dumps(settings.to_pylist()).encode())
-        return digest.hexdigest()
-
     def _rows(self) -> dict[str, int]:
         # Views of silver are left out: to count silver_instances is to deduplicate all of bronze.
         names = self._writer.sql(
@@ -490,6 +502,21 @@ class _Session:
     def _tell(self, what: str, share: float) -> None:
         if self._progress:
             self._progress(what, share)
+
+
+def _fingerprint(view: View | Writer) -> str:
+    """One hash over everything but the data that decides what is published."""
+    from gpulake import warehouse
+
+    digest = hashlib.sha256(warehouse.fingerprint().encode())
+    package = Path(__file__).parent
+    for file in sorted([package / "detect.py", *(package / "detectors").glob("*.py")]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    # A version that an earlier gpulake made may lack some of them.
+    columns = "COLUMNS('^(cluster_id|time_zone|time_basis|pools)$')"
+    settings = view.sql(f"SELECT {columns} FROM {CLUSTERS.qualified} ORDER BY ALL")
+    digest.update(json.dumps(settings.to_pylist()).encode())
+    return digest.hexdigest()
 
 
 def _names(result: BuildResult) -> str:

@@ -146,6 +146,27 @@ def test_asking_the_lake_works_as_it_is_typed(tutorial, workplace):
     assert int(workplace.type(f'{sys.executable} -c "{program}"')) > 0
 
 
+def test_a_figure_is_explained_as_it_is_typed(tutorial, workplace, tmp_path):
+    """The page's correction must move day 40, and the page's commands must say so."""
+    place = Workplace(tmp_path / "clone")
+    shutil.copytree(workplace.folder / "lake", place.folder / "lake")
+    shutil.copytree(workplace.folder / "out" / "trace", place.folder / "out" / "trace")
+    with open_publication(place.folder / "lake") as reader:
+        first = reader.build_id
+    told = [
+        (line, place.type(line.replace("BUILD", str(first))))
+        for line in commands(DOCS / "how-to" / "explain-a-figure.md")
+    ]
+    (figure, as_of), (changes, _) = printed(told, "gpulake explain"), printed(told, "gpulake diff")
+
+    assert re.search(r"^numerator +gpu_pct_s = [\d,]+", figure, re.MULTILINE), figure
+    assert re.search(r"^gold_cluster_util_daily$.*?^  pai2020  day 40, Tuesday", changes, re.MULTILINE | re.DOTALL), (
+        changes
+    )
+    assert re.search(r"^value +\S+ +\S+ +[+-]\d", as_of, re.MULTILINE), as_of
+    assert "included since, and reaching it: 1" in as_of
+
+
 def test_the_readmes_commands_work_as_they_are_typed(tutorial, workplace):
     """It is the first thing that anybody copies."""
     lines = commands(ROOT / "README.md")
@@ -173,6 +194,6 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
 def test_what_cannot_be_typed_here_is_known(page):
     """A new command in a page must be run by a test, or be on the list of those that cannot."""
     run_elsewhere = {"schedule-with-prefect"}  # tests/scenario/test_flow.py, with a server of its own
-    run_here = {"ask-the-lake"}
+    run_here = {"ask-the-lake", "explain-a-figure"}
 
     assert page.stem in run_elsewhere | run_here or [] == commands(page)

@@ -1,4 +1,4 @@
-"""Commands that read: status, verify, report, sql, export, shell, docs. None of them changes the lake."""
+"""Commands that read: status, verify, report, explain, diff, sql, export, shell, docs. None of them changes the lake."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands, in the order that --help lists them."""
-    for command in (status, report, sql, export, shell, verify, docs):
+    for command in (status, report, explain, diff, sql, export, shell, verify, docs):
         app.command()(command)
 
 
@@ -69,6 +69,37 @@ def report(
         edge.put_json({**asdict(found), "error": None})
     else:
         edge.put(reports.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
+
+
+def explain(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A gold or silver table.")],
+    column: Annotated[str, typer.Argument(metavar="COLUMN", help="The figure.")],
+    key: Annotated[
+        list[str], typer.Option("--key", metavar="COLUMN=VALUE", help="Whose figure; once per key column.")
+    ] = [],  # noqa: B006  # Typer copies it
+    as_of: Annotated[
+        int | None, typer.Option("--as-of", metavar="BUILD", help="Also what this build showed, and what moved it.")
+    ] = None,
+    lake: edge.LakeOption = None,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Say where a published figure comes from: definition, parts, coverage, build, landings, SQL."""
+    from gpulake import pipeline
+
+    explained = pipeline.explain(edge.config_of(lake), table=table, column=column, key=key, as_of=as_of)
+    edge.answer(explained, as_json=as_json)
+
+
+def diff(
+    first: Annotated[int | None, typer.Argument(metavar="BUILD", help="The older build.")] = None,
+    second: Annotated[int | None, typer.Argument(metavar="BUILD", help="The newer one. [default: today's]")] = None,
+    lake: edge.LakeOption = None,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """List which published figures differ between two builds; of none given, the last two."""
+    from gpulake import pipeline
+
+    edge.answer(pipeline.diff(edge.config_of(lake), first=first, second=second), as_json=as_json)
 
 
 def sql(

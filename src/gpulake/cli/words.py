@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from functools import singledispatch
 from itertools import groupby
+from textwrap import wrap
 from typing import cast
 
+from gpulake.explain import Difference, Explanation, FedBy, Figure, GroupChange, Move
 from gpulake.export import Exported
 from gpulake.ingest import LandReport
 from gpulake.pipeline import StepResult
-from gpulake.report import counted, day_name, text_table
+from gpulake.report import WIDTH, counted, day_name, text_table
 from gpulake.upkeep import Compacted, Status, Verification
 
 
@@ -131,3 +134,144 @@ def _(exported: Exported) -> str:
         ["table", "rows"], [[name, f"{rows:,}"] for name, rows in sorted(exported.rows.items())], right={1}
     )
     return "\n".join([*table, f"{exported.file}: {exported.bytes:,} bytes, build {exported.build_id}"])
+
+
+MOST_LANDINGS = 20
+MOST_GROUPS = 40
+"""Lines of one list; --json has them all."""
+
+
+@text_of.register
+def _(found: Explanation) -> str:
+    key = ", ".join(f"{name} = {_day(value, found.time_basis)}" for name, value in found.key.items())
+    title = f"{found.table}.{found.column}   {key}"
+    lines = [title, "═" * min(len(title), WIDTH), *wrap(f"{found.definition}.".replace("..", "."), WIDTH)]
+    lines += [*wrap(f"Table: {found.table_description}", WIDTH), ""]
+    lines += _figure_lines(found.figure, found.unit)
+    lines += [f"{'':<13}{line}" for line in wrap(found.no_parts or "", WIDTH - 13)]
+    if found.why_unknown:
+        lines.append(f"why unknown  {found.why_unknown}")
+    if found.as_of:
+        lines += ["", *_as_of_lines(found)]
+    day = "this day" if found.day else "this row"
+    lines += ["", *_fed_lines(f"landings that reach {day}", found.landings)]
+    lines += ["", f"the SQL, {found.sql_file}"]
+    if found.definitions_are_newer:
+        lines.append("(definitions were changed since this build: the next refresh rebuilds all with these)")
+    return "\n".join([*lines, *(f"  {line}".rstrip() for line in found.sql.rstrip().splitlines())])
+
+
+def _figure_lines(figure: Figure, unit: str | None) -> Iterator[str]:
+    value = "no row" if not figure.has_row else "unknown" if figure.value is None else _number(figure.value)
+    yield f"value        {value}" + (f"  ({unit})" if unit and figure.value is not None else "")
+    for name in ("numerator", "denominator", "coverage"):
+        if part := getattr(figure, name):
+            yield f"{name:<13}{part.formula}" + (f" = {_number(part.value)}" if part.value is not None else "")
+    yield f"build        {figure.build_id}, published {figure.published_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _as_of_lines(found: Explanation) -> Iterator[str]:
+    as_of = found.as_of
+    assert as_of is not None
+    yield f"as of build {as_of.figure.build_id}, published {as_of.figure.published_at:%Y-%m-%d %H:%M} UTC"
+    if not as_of.moved:
+        value = "unknown" if as_of.figure.value is None else _number(as_of.figure.value)
+        yield f"the same: {value if as_of.figure.has_row else 'no row'}"
+    else:
+        rows = [[name, *_move_cells(move, as_of.figure, found.figure)] for name, move in as_of.moved.items()]
+        yield from text_table(["", "then", "now", "change"], rows, right={1, 2, 3})
+    yield ""
+    yield from _fed_lines("included since, and reaching it", as_of.landings_since)
+    if as_of.other_landings_since:
+        yield f"included since for other days: {counted(as_of.other_landings_since, 'landing')}"
+    yield from (f"setting changed: {line}" for line in as_of.settings_changed)
+    if as_of.definitions_changed:
+        yield "definitions changed: models, seeds, detectors or versions are not those of that build"
+    elif as_of.definitions_changed is None:
+        yield "definitions may have changed too: one digest is kept of them and the settings"
+
+
+def _move_cells(move: Move, then: Figure, now: Figure) -> list[str]:
+    cells = [
+        "no row" if not figure.has_row else "unknown" if value is None else _number(value)
+        for figure, value in ((then, move.then), (now, move.now))
+    ]
+    return [*cells, "" if move.change is None else f"{'+' if move.change > 0 else ''}{_number(move.change)}"]
+
+
+def _fed_lines(title: str, landings: Sequence[FedBy]) -> list[str]:
+    if not landings:
+        return [f"{title}: none"]
+    rows = [
+        [each.landing_id[:12], each.table_name, f"{each.rows_kept:,}", str(each.first_build_id), each.file_name]
+        for each in landings[-MOST_LANDINGS:]
+    ]
+    earlier = len(landings) - len(rows)
+    return [
+        f"{title}: {len(landings):,}" + (f", the newest {len(rows)} of them" if earlier else ""),
+        *text_table(["landing", "table", "rows", "since build", "file"], rows, right={2, 3}),
+    ]
+
+
+def _day(value: object, time_basis: str | None) -> str:
+    return day_name(value, time_basis) if type(value) is date and time_basis else str(value)
+
+
+def _number(value: object) -> str:
+    """All that a reader compares: digits that tell two builds apart stay."""
+    match value:
+        case bool() | str():
+            return str(value)
+        case int():
+            return f"{value:,}"
+        case float() | Decimal():
+            return f"{float(value):,.9g}"
+        case _:
+            return str(value)
+
+
+@text_of.register
+def _(found: Difference) -> str:
+    first, second = found.first, found.second
+    told = [f"build {each.build_id}, published {each.published_at:%Y-%m-%d %H:%M} UTC" for each in (first, second)]
+    lines = [" → ".join(told)]
+    for change in found.tables:
+        lines += ["", change.table]
+        lines += [
+            f"  {name}: {what}"
+            for what, names in (("new column", change.columns_added), ("column gone", change.columns_removed))
+            for name in names
+        ]
+        columns = [[each.column, f"{each.changed:,}", _by(each.max_abs_change)] for each in change.columns]
+        if columns:
+            table = text_table(["column", "values changed", "by at most"], columns, right={1, 2})
+            lines += [f"  {line}" for line in table]
+        rows = [_group_cells(group, found.time_bases) for group in change.groups[:MOST_GROUPS]]
+        if rows:
+            lines += [""] if columns else []
+            table = text_table(["cluster", "day", "rows added", "removed", "changed"], rows, right={2, 3, 4})
+            lines += [f"  {line}" for line in table]
+        if len(change.groups) > MOST_GROUPS:
+            lines.append(f"  and {len(change.groups) - MOST_GROUPS:,} more: --json lists them all")
+    if not found.tables:
+        lines += ["", "no published figure changed"]
+    names = {
+        "unchanged": found.unchanged,
+        f"only in build {first.build_id}": found.only_in_first,
+        f"only in build {second.build_id}": found.only_in_second,
+        "not compared, for want of a known grain": found.not_compared,
+    }
+    lines.append("")
+    for what, tables in names.items():
+        lines += wrap(f"{what}: {', '.join(tables)}", WIDTH, subsequent_indent="  ") if tables else []
+    return "\n".join(lines).rstrip()
+
+
+def _by(change: float | None) -> str:
+    return "" if change is None else _number(change)
+
+
+def _group_cells(group: GroupChange, time_bases: Mapping[str, str]) -> list[str]:
+    cluster = group.cluster_id or "all"
+    day = _day(group.dt, time_bases.get(cluster, "real")) if group.dt else "all"
+    return [cluster, day, *(f"{n:,}" if n else "" for n in (group.rows_added, group.rows_removed, group.rows_changed))]

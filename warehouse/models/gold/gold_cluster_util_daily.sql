@@ -66,6 +66,8 @@ select
     capacity.gpus * days.day_s as capacity_gpu_s,
     case when capacity.cores is not null then coalesce(covered.covered_core_s, 0) end as covered_core_s,
     capacity.cores * days.day_s as capacity_core_s,
+    cast(covered.gpu_pct_s as double) as gpu_pct_s,
+    cast(covered.core_pct_s as double) as core_pct_s,
     coalesce(covered.covered_machines, 0) as covered_machines,
     coalesce(covered.machine_hours, 0) as machine_hours,
     unweighted.avg_gpu_util as avg_gpu_util_unweighted,

@@ -19,7 +19,7 @@ newest as (
 select
     {% for column in [
         'cluster_id', 'dt', 'avg_gpu_util', 'p95_gpu_util', 'avg_cpu_util', 'coverage_ratio', 'covered_gpu_s',
-        'capacity_gpu_s', 'covered_core_s', 'capacity_core_s', 'covered_machines', 'machine_hours',
+        'capacity_gpu_s', 'covered_core_s', 'capacity_core_s', 'gpu_pct_s', 'core_pct_s', 'covered_machines', 'machine_hours',
         'avg_gpu_util_unweighted', 'p95_gpu_util_unweighted', 'avg_cpu_util_unweighted', 'windows', 'over_capacity_windows',
     ] -%}
     daily.{{ column }},

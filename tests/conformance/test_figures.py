@@ -1,0 +1,36 @@
+"""Every published rate says what it divides: a numerator and a denominator in the yml, or why there are none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from gpulake import explain, warehouse
+
+MODELS = explain.read_models(warehouse.project())
+GOLD = {name: model for name, model in MODELS.items() if name.startswith("gold_")}
+RATES = [
+    (name, column)
+    for name, model in GOLD.items()
+    for column in model.columns
+    if re.search(r"^(efficiency|avg)_|_(ratio|pct)$", column)
+]
+
+
+@pytest.mark.parametrize(("table", "column"), RATES)
+def test_a_rate_names_its_numerator_and_its_denominator(table, column):
+    """A rate without its denominator cannot be checked, nor added up."""
+    told = GOLD[table].columns[column]
+
+    assert {"numerator", "denominator"} <= set(told.parts) or told.no_parts
+
+
+@pytest.mark.parametrize("table", GOLD)
+def test_a_gold_table_tells_its_grain_and_every_columns_meaning(table):
+    """`gpulake explain` and `gpulake diff` read both."""
+    model = GOLD[table]
+
+    assert model.grain
+    assert set(model.grain) <= set(model.columns)
+    assert [] == [name for name, column in model.columns.items() if not column.definition]

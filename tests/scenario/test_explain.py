@@ -1,0 +1,162 @@
+"""A late file moves one day's figure: what it was, what it is, and which file moved it can all be asked."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+from gpulake import clock, explain, pipeline, upkeep, warehouse
+from gpulake.config import Config
+from gpulake.explain.models import computable
+from gpulake.lake import open_publication, writing
+
+MOVED = date(1970, 1, 13)
+KEY = ("--key", f"dt={MOVED}", "--key", "cluster_id=pai2020")
+UTIL = ("explain", "gold_cluster_util_daily", "avg_gpu_util", *KEY)
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory, pai):
+    """A lake with two builds; the second has one more hour of one machine on day 12, noon in Shanghai."""
+    folder = tmp_path_factory.mktemp("moved")
+    windows, jobs = [], []
+    for day in range(10, 20):
+        for n in range(4):
+            number, start = day * 100 + n, day * 86_400 + n * 14_000
+            windows.append(pai.metric(number, machine=1 + n % 2, start=start, end=start + 9_000, gpu=f"{20.0 + n}"))
+            jobs.append(pai.job(number, start=f"{start}.0", end=f"{start + 9_000}.0"))
+    pai.write(folder / "first" / "pai_machine_metric.csv", windows)
+    pai.write(folder / "first" / "pai_job_table.csv", jobs)
+    pai.write(folder / "first" / "pai_machine_spec.csv", [pai.spec(1), pai.spec(2, gpus="8.0")])
+    noon = 12 * 86_400 + 4 * 3_600
+    pai.write(
+        folder / "late" / "pai_machine_metric.csv",
+        [pai.metric(99_999, machine=1, start=noon + 6_000, end=noon + 9_600, gpu="150.0")],
+    )
+    builds = [pipeline.refresh(Config(lake=folder / "lake"), data=folder / part).build_id for part in ("first", "late")]
+    return folder / "lake", *builds
+
+
+def test_explain_shows_the_figure_its_parts_and_what_fed_it(moved, gpulake_json):
+    """ "Where does this number come from?" is answered to the file."""
+    lake, first, second = moved
+    code, told = gpulake_json(*UTIL, "--lake", lake)
+
+    assert (0, None, second, None) == (code, told["error"], told["build_id"], told["as_of"])
+    assert "percent" == told["unit"]
+    assert told["value"] == pytest.approx(told["numerator"]["value"] / told["denominator"]["value"])
+    assert ("gpu_pct_s", "covered_gpu_s") == (told["numerator"]["formula"], told["denominator"]["formula"])
+    with open_publication(lake) as reader:
+        (row,) = reader.sql(
+            "select sum(gpu_pct_s) as used, sum(gpu_covered_s * gpu_count) as covered from silver_machine_hours "
+            "where dt = ?", [MOVED],
+        ).to_pylist()  # fmt: skip
+    assert (float(row["used"]), row["covered"]) == (told["numerator"]["value"], told["denominator"]["value"])
+    assert {("pai_machine_metric", first), ("pai_machine_metric", second), ("pai_machine_spec", first)} <= {
+        (landing["table_name"], landing["first_build_id"]) for landing in told["landings"]
+    }
+    assert "from days" in told["sql"]
+    assert not told["definitions_are_newer"]
+
+
+def test_explain_as_of_tells_what_moved_and_the_landing_that_moved_it(moved, gpulake_json, cli):
+    """The figure in last week's slides is found beside today's, with the reason."""
+    lake, first, _ = moved
+    _, told = gpulake_json(*UTIL, "--as-of", first, "--lake", lake)
+    with open_publication(lake, build_id=first) as reader:
+        (then,) = reader.sql("select * from gold_cluster_util_daily where dt = ?", [MOVED]).to_pylist()
+    as_of = told["as_of"]
+
+    assert (first, then["avg_gpu_util"]) == (as_of["figure"]["build_id"], as_of["figure"]["value"])
+    assert {"value", "numerator", "denominator", "coverage"} == set(as_of["moved"])
+    assert then["covered_gpu_s"] == as_of["moved"]["denominator"]["then"]
+    assert as_of["moved"]["value"]["change"] == pytest.approx(told["value"] - then["avg_gpu_util"])
+    assert [("pai_machine_metric", 1)] == [(each["table_name"], each["rows_kept"]) for each in as_of["landings_since"]]
+    assert ([], False) == (as_of["settings_changed"], as_of["definitions_changed"])
+
+    other = gpulake_json(*(part.replace("1970-01-13", "1970-01-15") for part in UTIL), "--as-of", first, "--lake", lake)
+    assert ({}, [], 1) == tuple(other[1]["as_of"][name] for name in ("moved", "landings_since", "other_landings_since"))
+
+    text = cli(*UTIL, "--as-of", first, "--lake", lake).stdout
+    assert "day 12, Tuesday" in text
+    assert re.search(r"^value +\S+ +\S+ +\+\d", text, re.MULTILINE), text
+    assert "included since, and reaching it: 1" in text
+
+
+def test_diff_lists_exactly_the_day_that_moved(moved, gpulake_json, cli):
+    """No other day, and no table that says the same. (The forest is fitted anew: its scores move on any day.)"""
+    lake, first, second = moved
+    code, told = gpulake_json("diff", "--lake", lake)
+    tables = {table["table"]: table for table in told["tables"]}
+
+    assert (0, None, first, second) == (code, told["error"], told["first"]["build_id"], told["second"]["build_id"])
+    assert {
+        "gold_cluster_util_daily", "gold_cluster_util_daily_scored", "gold_data_freshness", "gold_machine_util_daily",
+        "gold_machine_util_hourly",
+    } == set(tables)  # fmt: skip
+    for name in ("gold_cluster_util_daily", "gold_machine_util_daily", "gold_machine_util_hourly"):
+        assert [("pai2020", f"{MOVED}")] == [(group["cluster_id"], group["dt"]) for group in tables[name]["groups"]]
+    (day,) = tables["gold_cluster_util_daily"]["groups"]
+    assert (0, 0, 1) == (day["rows_added"], day["rows_removed"], day["rows_changed"])
+    assert {"avg_gpu_util", "covered_gpu_s", "windows"} <= {each["column"] for each in day["columns"]}
+    assert not {"capacity_gpu_s", "avg_cpu_util"} & {each["column"] for each in day["columns"]}
+    assert {"gold_availability", "gold_capacity_daily", "gold_waste_daily"} <= set(told["unchanged"])
+
+    assert [] == gpulake_json("diff", first, first, "--lake", lake)[1]["tables"]
+    assert told["tables"] == gpulake_json("diff", first, "--lake", lake)[1]["tables"]
+    assert "no published figure changed" in cli("diff", second, second, "--lake", lake).stdout
+    assert "day 12, Tuesday" in cli("diff", first, second, "--lake", lake).stdout
+
+
+def test_a_build_that_is_not_kept_is_refused_with_those_that_are(moved, gpulake_json):
+    """The next call must be right."""
+    lake, first, second = moved
+    for call in ((*UTIL, "--as-of", 1), ("diff", 1), ("diff", first, 1)):
+        code, told = gpulake_json(*call, "--lake", lake)
+        assert (2, f"choose a build that is kept: {first}, {second}") == (code, told["error"]["do"])
+
+
+def test_what_is_typed_is_a_value(moved, gpulake_json):
+    """User text never becomes SQL."""
+    lake, *_ = moved
+    for key in ("dt=' or 1=1", "dt=1970-01-13' or '1'='1", "dt=1970-01-13; drop table x"):
+        code, told = gpulake_json(*UTIL[:3], "--key", key, "--key", "cluster_id=pai2020", "--lake", lake)
+        assert (2, "UsageError") == (code, told["error"]["kind"])
+        assert told["error"]["what"].startswith("no row of gold_cluster_util_daily has")
+
+
+def test_every_figure_is_its_numerator_over_its_denominator(moved):
+    """The parts that the yml names are the parts that the SQL divides."""
+    lake, *_ = moved
+    checked = 0
+    with open_publication(lake) as reader:
+        for name, model in explain.read_models(warehouse.project()).items():
+            names = reader.sql(f"select * from {name} limit 0").column_names if name.startswith("gold_") else []
+            for column in names:
+                over = [
+                    computable(model.columns[column].parts.get(part, ""), names)
+                    for part in ("numerator", "denominator")
+                ]
+                if all(over):
+                    (row,) = reader.sql(
+                        f"select count(*) filter (where abs({column} - ({over[0]}) / ({over[1]})) > 1e-9) as wrong, "
+                        f"count({column}) as rows from {name}"
+                    ).to_pylist()
+                    assert (name, column, 0) == (name, column, row["wrong"])
+                    checked += row["rows"] > 0
+    assert checked >= 5
+
+
+def test_after_compaction_the_old_figure_is_still_explained(moved, gpulake_json):
+    """A kept build is an older version inside the catalog copy: merging files must not lose it."""
+    lake, first, _ = moved
+    before = gpulake_json(*UTIL, "--as-of", first, "--lake", lake)
+    told = gpulake_json("diff", "--lake", lake)
+    with writing(lake, purpose="compact") as writer:
+        compacted = upkeep.compact(writer, now=clock.now())
+
+    assert first in compacted.kept_builds
+    assert before == gpulake_json(*UTIL, "--as-of", first, "--lake", lake)
+    assert told == gpulake_json("diff", "--lake", lake)

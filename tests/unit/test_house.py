@@ -63,11 +63,12 @@ def test_docs_name_no_command_that_does_not_exist() -> None:
     """Commands in the pages are typed as they stand."""
     from gpulake.cli import app
 
-    known = {(command.name or command.callback.__name__) for command in app.registered_commands if command.callback}
+    commands = [command for command in app.registered_commands if command.callback]
+    known = {command.name or command.callback.__name__.replace("_", "-") for command in commands}
     named = {
         (page.name, word)
         for page in PAGES
         for code in re.findall(r"^```.*?^```|`[^`\n]+`", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        for word in re.findall(r"\bgpulake ([a-z]+)\b", code)
+        for word in re.findall(r"\bgpulake ([a-z]+(?:-[a-z]+)*)\b", code)
     }
     assert set() == {(page, word) for page, word in named if word not in known}

@@ -17,7 +17,7 @@ CONDITIONS = {"within_touched_range", "touched_days_only", "touched_jobs_only", 
 """Macros that stand for a condition."""
 TABLES = {
     "swept_machine_hours": "swept_hours", "gpu_spans": "spans", "usage_pieces": "usage_pieces", "cut_at_days": "day_parts",
-    "allocated_hours": "allocated_hours", "pool_days": "pool_days",
+    "allocated_hours": "allocated_hours", "pool_days": "pool_days", "job_measures": "job_measures",
 }  # fmt: skip
 """Macros that stand for tables of a `with`, by the last one's name."""
 

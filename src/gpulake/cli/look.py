@@ -1,4 +1,4 @@
-"""Commands that read: status, verify, report, explain, diff, sql, export, shell, docs. None of them changes the lake."""
+"""Commands that read: status, verify, report, explain, diff, diff-definitions, sql, export, shell, docs. None of them changes the lake."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands, in the order that --help lists them."""
-    for command in (status, report, explain, diff, sql, export, shell, verify, docs):
+    for command in (status, report, explain, diff, diff_definitions, sql, export, shell, verify, docs):
         app.command()(command)
 
 
@@ -100,6 +100,23 @@ def diff(
     from gpulake import pipeline
 
     edge.answer(pipeline.diff(edge.config_of(lake), first=first, second=second), as_json=as_json)
+
+
+def diff_definitions(
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAME", help="This cluster only.")] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", metavar="ID", help="One job instead of the whole cluster.")
+    ] = None,
+    lake: edge.LakeOption = None,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """Show utilisation as other tools define it, beside ours, and what each definition hides."""
+    from gpulake import definitions
+    from gpulake.lake import open_publication
+
+    with open_publication(edge.config_of(lake).lake) as publication:
+        found = definitions.read(publication, cluster=cluster, job=job)
+    edge.answer(found, as_json=as_json)
 
 
 def sql(

@@ -11,11 +11,12 @@ from itertools import groupby
 from textwrap import wrap
 from typing import cast
 
+from gpulake.definitions import Compared, DefinitionDiff
 from gpulake.explain import Difference, Explanation, FedBy, Figure, GroupChange, Move
 from gpulake.export import Exported
 from gpulake.ingest import LandReport
 from gpulake.pipeline import StepResult
-from gpulake.report import WIDTH, counted, day_name, text_table
+from gpulake.report import WIDTH, counted, day_name, pct, text_table
 from gpulake.upkeep import Compacted, Status, Verification
 
 
@@ -275,3 +276,34 @@ def _group_cells(group: GroupChange, time_bases: Mapping[str, str]) -> list[str]
     cluster = group.cluster_id or "all"
     day = _day(group.dt, time_bases.get(cluster, "real")) if group.dt else "all"
     return [cluster, day, *(f"{n:,}" if n else "" for n in (group.rows_added, group.rows_removed, group.rows_changed))]
+
+
+@text_of.register
+def _(diff: DefinitionDiff) -> str:
+    return "\n\n".join("\n".join(_compared_lines(one)) for one in diff.compared) or "no job held GPUs here"
+
+
+def _compared_lines(compared: Compared) -> Iterator[str]:
+    yield f"cluster {compared.cluster_id}, " + (
+        f"job {compared.job_id}" if compared.job_id else "all jobs that held GPUs"
+    )
+    yield ""
+    yield from text_table(
+        ["definition", "utilisation", "low to high", "GPU-hours", "speaks for", "leaves out", "unused"],
+        [
+            [
+                figure.definition,
+                pct(figure.util_pct, digits=2),
+                ""
+                if figure.util_low_pct is None
+                else f"{figure.util_low_pct:.2f} to {pct(figure.util_high_pct, digits=2)}",
+                *(f"{hours:,.1f}" for hours in (figure.gpu_h, figure.denominator_gpu_h, figure.left_out_gpu_h)),
+                "" if figure.unused_gpu_h is None else f"{figure.unused_gpu_h:,.1f}",
+            ]
+            for figure in compared.figures
+        ],
+        right={1, 2, 3, 4, 5, 6},
+    )
+    yield ""
+    for figure in compared.figures:
+        yield from wrap(f"{figure.definition}: {figure.note}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)

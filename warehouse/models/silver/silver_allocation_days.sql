@@ -89,6 +89,7 @@ select
     coalesce(jobs.job_status, 'unknown') as job_status,
     amounts.part_start_s as start_s,
     amounts.part_end_s as end_s,
+    amounts.part_start_s = amounts.start_s as is_start,
     amounts.held_mgpu,
     amounts.gpu_used_count,
     amounts.sample_kind as usage_kind,

@@ -12,14 +12,28 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "docs" / "reference"
+DOCS = ROOT / "docs"
 WAREHOUSE = ROOT / "warehouse"
+CASES = "<!-- cases: written by docs/generate.py from tests/spec/accounting_cases.py -->\n"
 NOTE = "<!-- Written by docs/generate.py (make docs). Edit the code instead. -->\n"
 
 
 def pages() -> Mapping[str, str]:
-    """Every reference page: file name to text."""
-    return {"cli.md": cli(), "tables.md": tables()}
+    """Every page that is written here, wholly or in part: its place in docs to its text."""
+    return {
+        "reference/cli.md": cli(),
+        "reference/tables.md": tables(),
+        "explanation/accounting.md": with_cases(DOCS / "explanation" / "accounting.md"),
+    }
+
+
+def with_cases(page: Path) -> str:
+    """The page by hand up to its mark, then the accounting's spec cases as the tests run them."""
+    sys.path[:0] = [str(ROOT / "tests" / "spec")]
+    from accounting_cases import page_part
+
+    by_hand, _, _ = page.read_text(encoding="utf-8").partition(CASES)
+    return f"{by_hand}{CASES}\n" + "\n".join(page_part())
 
 
 def cli() -> str:
@@ -112,7 +126,7 @@ def main(arguments: list[str]) -> int:
     os.environ.update(COLUMNS="100", NO_COLOR="1")
     stale = []
     for name, text in pages().items():
-        file = REFERENCE / name
+        file = DOCS / name
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue
         stale.append(file.relative_to(ROOT))

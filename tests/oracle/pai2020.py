@@ -5,6 +5,7 @@ Amounts are milli-GPU-seconds: whole numbers where a day part is the grain, exac
 
 What the definitions leave open, and what is done here:
 
+- GPUs held are whole milli-GPUs (33.333 % is 333): use is capped there, so active never exceeds what is allocated.
 - A tie for a sensor row (same worker, same length, same start) goes to the greatest row text, as conflicts of keys do.
 - A sensor row looks at every instance row with both times, also at CPU-only ones: what it measures may hold no GPU.
 - A machine that is not named, not listed or listed without GPUs has no capacity: its pool is `unknown machine`, and all
@@ -383,24 +384,25 @@ def measured(trace: Trace) -> dict[tuple[str, str], Instance]:
     return {key: row for key, (_, row) in best.items()}
 
 
-def _day_part(held_mgpu: int, plan: Decimal, use: Decimal | None, seconds: int) -> Amounts:
+def _day_part(held_mgpu: int, use: Decimal | None, seconds: int) -> Amounts:
     """A part within a day: active and over_use are rounded, as doubles in this order of operations."""
     allocated = held_mgpu * seconds
     if use is None:
         return Amounts(allocated, unknown=allocated, parts=1)
-    used, held = float(use) / 100, float(plan) / 100
+    used, held = float(use) / 100, held_mgpu / 1000
     active = math.floor(min(used, held) * seconds * 1000 + 0.5)
     over_use = math.floor(max(used - held, 0.0) * seconds * 1000 + 0.5)
     return Amounts(allocated, active, allocated - active, 0, over_use, allocated if use == 0 else 0, 1)
 
 
-def _hour_part(held_mgpu: int, plan: Decimal, use: Decimal | None, seconds: int) -> Amounts:
+def _hour_part(held_mgpu: int, use: Decimal | None, seconds: int) -> Amounts:
     """A part within an hour, exact."""
     allocated = held_mgpu * seconds
     if use is None:
         return Amounts(allocated, unknown=allocated, parts=1)
-    active = min(use, plan) * 10 * seconds
-    over_use = max(use - plan, Decimal(0)) * 10 * seconds
+    used_mgpu = use * 10
+    active = min(used_mgpu, Decimal(held_mgpu)) * seconds
+    over_use = max(used_mgpu - held_mgpu, Decimal(0)) * seconds
     return Amounts(allocated, active, allocated - active, 0, over_use, allocated if use == 0 else 0, 1)
 
 
@@ -448,7 +450,7 @@ def _account(trace: Trace) -> Ledger:
         failed = job is not None and job.status in FAILED
         machine = trace.machines.get(row.machine or "")
         for number, seconds in cut(row.start, row.end, length=DAY_S):
-            part = _day_part(task.held_mgpu, task.plan_gpu, use, seconds)
+            part = _day_part(task.held_mgpu, use, seconds)
             dt = EPOCH + timedelta(days=number)
             job_days[row.job, dt, pool].add(part)
             machine_days[row.machine, dt].add(part)
@@ -458,7 +460,7 @@ def _account(trace: Trace) -> Ledger:
             if job is not None:
                 job.add(part)
         for number, seconds in cut(row.start, row.end, length=HOUR_S):
-            part = _hour_part(task.held_mgpu, task.plan_gpu, use, seconds)
+            part = _hour_part(task.held_mgpu, use, seconds)
             dt, hour = EPOCH + timedelta(days=number // 24), number % 24
             held = machine_hours[row.machine, dt, hour]
             held.add(part)

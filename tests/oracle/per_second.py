@@ -96,13 +96,13 @@ def count(machines: Sequence[Machine], spans: Sequence[Span], *, borders: Sequen
         for second in range(first, last):
             hour = (second - first) // HOUR_S
             for machine in machines:
-                for _ in range(machine.gpus):
-                    capacity[machine.machine, day, hour] += 1_000
-            for number, span in enumerate(spans):
-                if span.start <= second < span.end:
-                    sample, used = used_at(span, second)
-                    seconds[number, sample, used, day, hour] += 1
-                    held[span.machine, day, hour] += mgpu(span)
+                capacity[machine.machine, day, hour] += machine.gpus * 1_000
+        for number, span in enumerate(spans):
+            for second in range(max(first, span.start), min(last, span.end)):
+                hour = (second - first) // HOUR_S
+                sample, used = used_at(span, second)
+                seconds[number, sample, used, day, hour] += 1
+                held[span.machine, day, hour] += mgpu(span)
     tables: tuple[dict, ...] = tuple(defaultdict(Figures) for _ in range(5))
     unit_days, machine_days, machine_hours, days, hours = tables
     for (machine, day, hour), there in capacity.items():
@@ -131,15 +131,16 @@ def mgpu(span: Span) -> int:
 def _rounded(figures: Figures, span: Span, used: float | None, seconds: int) -> None:
     active = over_use = 0
     if used is not None:
-        active = math.floor(min(used, span.gpus) * seconds * 1000 + 0.5)
-        over_use = math.floor(max(used - span.gpus, 0.0) * seconds * 1000 + 0.5)
+        had = mgpu(span) / 1000  # what is held is whole milli-GPUs: use beyond them is over_use, never active
+        active = math.floor(min(used, had) * seconds * 1000 + 0.5)
+        over_use = math.floor(max(used - had, 0.0) * seconds * 1000 + 0.5)
     _add(figures, span, used, seconds, active, over_use)
 
 
 def _exact(figures: Figures, span: Span, used: float | None, seconds: int) -> None:
     active = over_use = Fraction(0)
     if used is not None:
-        took, had = Fraction(str(used)), Fraction(str(span.gpus))
+        took, had = Fraction(str(used)), Fraction(mgpu(span), 1_000)
         active = min(took, had) * seconds * 1000
         over_use = max(took - had, Fraction(0)) * seconds * 1000
     _add(figures, span, used, seconds, active, over_use)

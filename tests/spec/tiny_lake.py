@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from gpulake import lake
-from gpulake.sources import all_sources, pai2020
+from gpulake.sources import all_sources
 from gpulake.tables import CLUSTERS, LANDINGS, META_TABLES, PUBLISHED_LANDINGS, bronze_tables
 from gpulake.warehouse import Warehouse
 
 BRONZE = {table.name: table for table in bronze_tables(all_sources())}
-TABLES = {table.name: table for table in pai2020.SOURCE.tables}
+TABLES = {table.name: table for source in all_sources() for table in source.tables}
 SHORT = {
     "jobs": ("pai_job_table", {"job": "job_name", "id": "inst_id", "start": "start_time", "end": "end_time"}),
     "tasks": (
@@ -28,13 +28,24 @@ SHORT = {
         {"job": "job_name", "task": "task_name", "instance": "inst_name", "worker": "worker_name", "start": "start_time",
          "end": "end_time"},
     ),
+    "sensors": ("pai_sensor_table", {"job": "job_name", "task": "task_name", "worker": "worker_name", "gpu": "gpu_wrk_util"}),
     "tags": ("pai_group_tag_table", {"id": "inst_id"}),
     "machines": ("pai_machine_spec", {"gpus": "cap_gpu", "cores": "cap_cpu"}),
     "windows": (
         "pai_machine_metric",
         {"worker": "worker_name", "start": "start_time", "end": "end_time", "gpu": "machine_gpu", "cpu": "machine_cpu"},
     ),
+    "duty": ("genai_pod_gpu_duty_cycle", {"container": "container_ip", "at": "timestamp_anon"}),
+    "memory": ("genai_pod_gpu_memory_used_bytes", {"container": "container_ip", "at": "timestamp_anon"}),
+    "pods": (
+        "openb_pod_list",
+        {"pod": "name", "gpus": "num_gpu", "milli": "gpu_milli", "phase": "pod_phase", "created": "creation_time",
+         "scheduled": "scheduled_time", "deleted": "deletion_time"},
+    ),
+    "nodes": ("openb_node_list", {"node": "sn", "gpus": "gpu"}),
 }  # fmt: skip
+TIMES = {"start_time", "end_time", "timestamp_anon", "creation_time", "scheduled_time", "deletion_time"}
+SOURCE_OF = {table.name: source for source in all_sources() for table in source.tables}
 LANDED_AT = datetime(2026, 1, 1)  # noqa: DTZ001  # the lake's times are UTC, without a zone
 
 
@@ -55,9 +66,11 @@ class Case:
     breaks: str = ""
     zone: str = "UTC"
     pools: str = "gpu_model"
+    source: str = "pai2020"
     first_year: str = "1970-01-01"
     rows: dict[str, str | list[dict[str, object]]] = field(default_factory=dict)
     expect: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
 
     def seconds(self, cell: object) -> float | None:
         if not isinstance(cell, str) or " " not in cell:
@@ -75,7 +88,7 @@ class Case:
             full: dict[str, object] = {"landing": int(row.get("landing") or 1)}
             for key, cell in row.items():
                 column = names.get(key, key)
-                if column in {"start_time", "end_time"}:
+                if column in TIMES:
                     full[column] = self.seconds(cell)
                 elif column in kinds:
                     full[column] = cell if cell is None or kinds[column] == "text" else float(cell)
@@ -108,7 +121,7 @@ class TinyLake:
     def _add(self, writer, case: Case, only_landing: int | None) -> None:
         if case.name not in self._clusters:
             self._clusters.add(case.name)
-            writer.insert(CLUSTERS, [(case.name, "pai2020", case.zone, "offset", case.pools, LANDED_AT)])
+            writer.insert(CLUSTERS, [(case.name, case.source, case.zone, "offset", case.pools, LANDED_AT)])
         for short, (name, _) in SHORT.items():
             deliveries = defaultdict(list)
             for row in case.source_rows(short):
@@ -125,9 +138,9 @@ class TinyLake:
         kinds = {"varchar": pa.string(), "double": pa.float64(), "bigint": pa.int64()}
         columns = {key: pa.array([row.get(key) for row in numbered], kinds[kind]) for key, kind in bronze.columns}
         writer.insert(bronze, pa.table(columns))
-        times = [row[key] for row in rows for key in ("start_time", "end_time") if (row.get(key) or 0) > 0]
+        times = list(_times(TABLES[name].span, rows))
         writer.insert(LANDINGS, [(
-            landing_id, self._landing_no, "pai2020", cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
+            landing_id, self._landing_no, SOURCE_OF[name].name, cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
             len(rows), len(rows), 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
             LANDED_AT,
         )])  # fmt: skip
@@ -165,6 +178,15 @@ class TinyLake:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+
+def _times(span, rows):
+    """The times that a landing has a record of, as its source means them."""
+    for row in rows if span else []:
+        for key, later in ((span.start, 0.0), (span.end, span.lasts_s)):
+            time = row.get(key)
+            if time is not None and (span.null_at_or_below is None or time > span.null_at_or_below):
+                yield time + later
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -30,7 +30,10 @@ select
     cast(hours.hour_no as integer) as hour_no,
     days.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
     units.gpu_count * 1000 * hours.hour_s as capacity_mgpu_s,
-    greatest(hours.allocated_mgpu_s - units.gpu_count * 1000 * hours.hour_s, 0) as over_allocated_mgpu_s,
+    case
+        when units.gpu_count is not null
+            then greatest(hours.allocated_mgpu_s - units.gpu_count * 1000 * hours.hour_s, 0)
+    end as over_allocated_mgpu_s,
     hours.allocated_mgpu_s,
     hours.active_mgpu_s,
     hours.measured_mgpu_s - hours.active_mgpu_s as idle_held_mgpu_s,

@@ -10,14 +10,17 @@ from types import SimpleNamespace
 QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
-    "genai_samples", "accounted_clusters",
+    "genai_samples", "accounted_clusters", "job_groups", "observed_waits",
 }  # fmt: skip
 """Macros that stand for a whole select."""
-CONDITIONS = {"within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here"}
+CONDITIONS = {
+    "within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here", "touched_cohorts_only",
+}  # fmt: skip
 """Macros that stand for a condition."""
 TABLES = {
     "swept_machine_hours": "swept_hours", "gpu_spans": "spans", "usage_pieces": "usage_pieces", "cut_at_days": "day_parts",
     "allocated_hours": "allocated_hours", "pool_days": "pool_days", "job_measures": "job_measures",
+    "owner_days": "owner_days", "wait_figures": "wait_figures", "failure_figures": "failure_figures",
 }  # fmt: skip
 """Macros that stand for tables of a `with`, by the last one's name."""
 

@@ -5,7 +5,7 @@
 
 {# A status that says the work came to nothing. #}
 {% macro is_failed(status) -%}
-    {{ status }} in ('failed', 'timeout', 'node_fail')
+    {{ status }} in ('{{ job_outcomes().failed | join("', '") }}')
 {%- endmacro %}
 
 {# Milli-GPU-seconds of `gpus` GPUs over whole seconds: rounded once, half away from zero. #}

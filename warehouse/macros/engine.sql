@@ -57,6 +57,24 @@
     quantile_cont({{ value }}, {{ share }})
 {%- endmacro %}
 
+{# Several quantiles with linear interpolation, exact, as a list: one pass for all of them. #}
+{% macro exact_quantiles(value, shares) %}{{ return(adapter.dispatch('exact_quantiles', 'gpulake')(value, shares)) }}{% endmacro %}
+{% macro duckdb__exact_quantiles(value, shares) -%}
+    quantile_cont({{ value }}, [{{ shares | join(', ') }}])
+{%- endmacro %}
+
+{# An entry of a list, counted from 1. #}
+{% macro list_place(list, place) %}{{ return(adapter.dispatch('list_place', 'gpulake')(list, place)) }}{% endmacro %}
+{% macro duckdb__list_place(list, place) -%}
+    {{ list }}[{{ place }}]
+{%- endmacro %}
+
+{# The product of values, as an aggregate that also runs over a window. #}
+{% macro product_of(value) %}{{ return(adapter.dispatch('product_of', 'gpulake')(value)) }}{% endmacro %}
+{% macro duckdb__product_of(value) -%}
+    product({{ value }})
+{%- endmacro %}
+
 {# A 64-bit number that equal rows share; different rows may share it too, so it only narrows a search. #}
 {% macro row_hash(columns) %}{{ return(adapter.dispatch('row_hash', 'gpulake')(columns)) }}{% endmacro %}
 {% macro duckdb__row_hash(columns) -%}

@@ -24,7 +24,7 @@
                         else {{ quarter_of('greatest(spans.' ~ start ~ ', spans.' ~ end ~ ')') }} + 1
                     end as quarter,
                     borders.sign as step
-                from ({{ union_staging(entity, ['cluster_id', start, end], only or pending_only()) }}) as spans
+                from ({{ union_staging(entity, ['cluster_id', start, end] | unique | list, only or pending_only()) }}) as spans
                 cross join (values (1), (-1)) as borders (sign)
             ) as steps
             where quarter is not null
@@ -132,6 +132,34 @@
         and (cluster_id, dt) in (select (cluster_id, dt) from {{ touched_days }} where entity = '{{ entity }}')
     {%- else -%}
     true
+    {%- endif %}
+{%- endmacro %}
+
+{# Cohorts of a submission day that a touched job is or was of; jobs of no known day are one cohort, always built again. #}
+{% macro touched_cohorts_only() -%}
+    {{ touched_days_only('job') }}
+    {%- if is_incremental() %}
+        or dt is null
+    {%- endif %}
+{%- endmacro %}
+
+{% macro delete_touched_cohorts() -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where {{ touched_cohorts_only() }}
+    {%- endif %}
+{%- endmacro %}
+
+{#
+    Days of submission whose waits may read otherwise now: those of touched jobs, and those with a job that still waited at the
+    window's end when they were built, since a longer window has it wait longer.
+#}
+{% macro delete_touched_waits() -%}
+    {%- set touched = touched_days_only('job') -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where {{ touched }}
+        or (cluster_id, dt) in (select (cluster_id, dt) from {{ this }} where jobs_waiting_at_window_end > 0)
     {%- endif %}
 {%- endmacro %}
 

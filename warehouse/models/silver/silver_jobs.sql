@@ -65,6 +65,7 @@ select
     jobs.submitted_at,
     starts.started_at,
     starts.started_by_at,
+    coalesce(starts.was_placed, false) as was_placed,
     jobs.ended_at,
     {{ seconds_between('jobs.submitted_at', 'starts.started_at') }} as wait_s,
     {{ seconds_between('starts.started_at', 'jobs.ended_at') }} as run_s,

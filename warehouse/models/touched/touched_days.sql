@@ -15,7 +15,7 @@ select
 from days
 cross join (values ('job'), ('instance'), ('machine_window'), ('allocation')) as entities (entity)
 {%- else -%}
-{{ pending_days('job', 'submitted_at', 'ended_at') }}
+{{ pending_days('job', 'submitted_at', 'submitted_at', only=of_touched_jobs()) }}
 union all
 {{ pending_days('instance', 'started_at', 'ended_at') }}
 union all

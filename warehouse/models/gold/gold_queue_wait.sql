@@ -1,0 +1,42 @@
+{{ config(materialized='view') }}
+
+with
+
+jobs as (
+    select * from {{ ref('silver_jobs') }}
+),
+
+days as (
+    select * from {{ ref('silver_days') }}
+),
+
+waits as (
+    {{ observed_waits('jobs', 'days') }}
+),
+
+observed as (
+    {{ job_groups('waits') }}
+),
+
+{{ wait_figures('observed', ['cluster_id', 'grouped_by', 'value']) }}
+
+select
+    cluster_id,
+    grouped_by,
+    value,
+    jobs_submitted,
+    jobs_without_submission,
+    jobs_started,
+    jobs_start_unknown,
+    jobs_with_wait,
+    jobs_never_started,
+    jobs_censored,
+    jobs_waiting_at_window_end,
+    wait_p50_s,
+    wait_p90_s,
+    wait_p99_s,
+    wait_mean_s,
+    km_p50_s,
+    km_p90_s,
+    km_p99_s
+from wait_figures

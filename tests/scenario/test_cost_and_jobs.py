@@ -224,16 +224,21 @@ def test_the_first_rows_of_a_table_tell_of_every_job(tmp_path):
     with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
         lake.add(without)
         lake.build_with(dbt, full=True)
-        unknown = lake.rows(JOBS)
+        unknown, unbilled = lake.rows(JOBS), lake.rows(COSTS)
         lake.add(only)
         lake.build_with(dbt, full=False)
     known = {row["job_id"]: row["allocated_gpu_h"] for row in lake.rows(JOBS)}
+    billed = lake.rows("SELECT DISTINCT dt FROM lake.main.gold_cost_daily WHERE is_idle AND cost_usd IS NOT NULL")
     lake.close()
 
     assert {(None, None, "what the job held is not known")} == {
         (row["allocated_gpu_h"], row["cost_usd"], row["cost_reason"]) for row in unknown
     }
     assert {"j0": 1.0, "j1": 48.0, "j2": 24.0, "j3": 0.0} == known
+    assert {(None, "what jobs held is not known in this cluster, so its bills cannot be shared out")} == {
+        (row["cost_usd"], row["price_reason"]) for row in unbilled
+    }
+    assert len({row["dt"] for row in unbilled}) == len(billed) == 3
 
 
 def test_what_is_not_known_of_a_job_is_null_and_says_why(tmp_path):

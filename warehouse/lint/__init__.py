@@ -12,10 +12,12 @@ QUERIES = {
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
     "genai_samples", "accounted_clusters", "pool_capacities", "pool_rests", "prices_of_days", "bill_weights", "shared_cents",
     "attempt_measures", "job_uses", "job_machines", "job_totals", "job_costs", "lacking_figures", "jobs_and_totals",
+    "clusters_with_news",
 }  # fmt: skip
 """Macros that stand for a whole select."""
 CONDITIONS = {
     "within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here", "due_jobs_only",
+    "of_days",
 }  # fmt: skip
 """Macros that stand for a condition."""
 TABLES = {

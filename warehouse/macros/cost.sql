@@ -104,8 +104,9 @@
     group by cluster_id, dt, pool
 {%- endmacro %}
 
-{% macro price_reason(capacity, rows_found, rows_usable, rows_valid) -%}
+{% macro price_reason(is_accounted, capacity, rows_found, rows_usable, rows_valid) -%}
     case
+        when not {{ is_accounted }} then 'what jobs held is not known in this cluster, so its bills cannot be shared out'
         when {{ capacity }} is null then 'no machine of this pool is described, so there is no capacity to bill'
         when {{ rows_valid }} = 1 then null
         when {{ rows_valid }} > 1 then 'the price book has ' || cast({{ rows_valid }} as varchar) || ' prices for this day'
@@ -125,7 +126,7 @@
 {% macro bill_weights(bills, held) -%}
     select
         bills.bill_no,
-        {{ bill_cents('bills.capacity_mgpu_s', 'bills.usd_per_gpu_h') }} as bill_cents,
+        case when bills.is_accounted then {{ bill_cents('bills.capacity_mgpu_s', 'bills.usd_per_gpu_h') }} end as bill_cents,
         bills.allocated_mgpu_s + bills.unallocated_mgpu_s as total_weight,
         held.allocated_mgpu_s as weight,
         held.job_id,
@@ -138,9 +139,9 @@
     union all
     select
         bill_no,
-        {{ bill_cents('capacity_mgpu_s', 'usd_per_gpu_h') }} as bill_cents,
+        case when is_accounted then {{ bill_cents('capacity_mgpu_s', 'usd_per_gpu_h') }} end as bill_cents,
         allocated_mgpu_s + unallocated_mgpu_s as total_weight,
-        unallocated_mgpu_s as weight,
+        case when is_accounted then unallocated_mgpu_s end as weight,
         cast(null as varchar) as job_id,
         true as is_idle
     from {{ bills }}
@@ -172,6 +173,37 @@
             from {{ weights }}
         ) as rounded_down
     ) as ranked
+{%- endmacro %}
+
+{# Clusters that get the first rows of a table: they say of every day and job what had not been recorded. #}
+{% macro clusters_with_news() -%}
+    select cluster_id
+    from (
+        select
+            cluster_id,
+            table_name,
+            count(case when {{ pending_only() }} then 1 end) as pending,
+            count(*) as landed
+        from {{ source('meta', 'landings') }}
+        where rows_kept > 0 and cluster_id is not null
+        group by cluster_id, table_name
+    ) as landed_tables
+    where pending = landed
+{%- endmacro %}
+
+{# The days whose bills are shared out anew. #}
+{% macro delete_due_bills() -%}
+    {%- set touched = touched_days_only('allocation') -%}
+    {%- set news = clusters_with_news() -%}
+    {% if is_incremental() -%}
+    delete from {{ this }}
+    where ({{ touched }}) or cluster_id in ({{ news }})
+    {%- endif %}
+{%- endmacro %}
+
+{# Rows of certain days: the first condition is on the partition, so that files are skipped by it. #}
+{% macro of_days(days) -%}
+    dt in (select dt from {{ days }}) and (cluster_id, dt) in (select (cluster_id, dt) from {{ days }})
 {%- endmacro %}
 
 {# Jobs whose row of gold_jobs is to be built: a pending landing names them, or a day of theirs is shared out anew. #}

@@ -31,10 +31,15 @@ billed as (
     group by cluster_id, dt, pool
 ),
 
+accounted as (
+    {{ accounted_clusters() }}
+),
+
 expected as (
     select
         billed.*,
-        capacities.capacity_mgpu_s / 3600000.0 * billed.usd_per_gpu_h as exact_usd,
+        case when accounted.cluster_id is not null then capacities.capacity_mgpu_s / 3600000.0 * billed.usd_per_gpu_h end
+            as exact_usd,
         coalesce(held.allocated_gpu_h, 0) as held_gpu_h,
         case when capacities.pool is not null then 1 else 0 end as idle_rows_wanted
     from billed
@@ -42,6 +47,8 @@ expected as (
         on billed.cluster_id = capacities.cluster_id
             and billed.dt = capacities.dt
             and billed.pool = capacities.pool
+    left join accounted
+        on billed.cluster_id = accounted.cluster_id
     left join held
         on billed.cluster_id = held.cluster_id
             and billed.dt = held.dt

@@ -3,12 +3,12 @@
     incremental_strategy='append',
     on_schema_change='append_new_columns',
     partitioned_by=['dt'],
-    pre_hook="{{ delete_touched_days('allocation') }}",
+    pre_hook="{{ delete_due_bills() }}",
 ) }}
 
 with
 
--- Every day not here: those touched, which were deleted, and new days of the window.
+-- Every day not here: those that were deleted, to be shared out anew, and new days of the window.
 days as (
     select * from {{ ref('silver_days') }}
     where {{ not_yet_here('cluster_id, dt') }}
@@ -20,12 +20,12 @@ machines as (
 
 held as (
     select * from {{ ref('silver_job_days') }}
-    where {{ touched_days_only('allocation') }}
+    where {{ of_days('days') }}
 ),
 
 machine_days as (
     select * from {{ ref('silver_machine_days') }}
-    where {{ touched_days_only('allocation') }}
+    where {{ of_days('days') }}
 ),
 
 clusters as (
@@ -34,6 +34,10 @@ clusters as (
 
 price_book as (
     select * from {{ ref('price_book') }}
+),
+
+accounted as (
+    {{ accounted_clusters() }}
 ),
 
 capacities as (
@@ -53,10 +57,15 @@ bills as (
         pool_days.*,
         case when prices.rows_valid = 1 then prices.usd_per_gpu_h end as usd_per_gpu_h,
         case when prices.rows_valid = 1 then prices.label end as price_label,
-        {{ price_reason('pool_days.capacity_mgpu_s', 'prices.pool', 'prices.rows_usable', 'prices.rows_valid') }}
-            as price_reason,
+        accounted.cluster_id is not null as is_accounted,
+        {{ price_reason(
+            '(accounted.cluster_id is not null)', 'pool_days.capacity_mgpu_s', 'prices.pool', 'prices.rows_usable',
+            'prices.rows_valid',
+        ) }} as price_reason,
         row_number() over (order by pool_days.cluster_id, pool_days.dt, pool_days.pool) as bill_no
     from pool_days
+    left join accounted
+        on pool_days.cluster_id = accounted.cluster_id
     left join prices
         on pool_days.cluster_id = prices.cluster_id
             and pool_days.dt = prices.dt

@@ -24,24 +24,9 @@ job_days as (
     select * from {{ ref('silver_job_days') }}
 ),
 
-pending as (
-    select * from {{ source('meta', 'landings') }}
-    where rows_kept > 0 and {{ pending_only() }}
-),
-
-published as (
-    select * from {{ source('meta', 'landings') }}
-    where rows_kept > 0 and not {{ pending_only() }}
-),
-
--- The first rows of a table say of every job what had not been recorded.
+-- Their first rows of a table say of every job what had not been recorded.
 news as (
-    select distinct pending.cluster_id
-    from pending
-    left join published
-        on pending.cluster_id = published.cluster_id
-            and pending.table_name = published.table_name
-    where published.table_name is null
+    {{ clusters_with_news() }}
 )
 
 select

@@ -10,11 +10,14 @@ from types import SimpleNamespace
 QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
-    "genai_samples", "accounted_clusters", "job_groups", "observed_waits",
+    "genai_samples", "accounted_clusters", "job_groups", "observed_waits", "pool_capacities", "pool_rests",
+    "prices_of_days", "bill_weights", "shared_cents", "attempt_measures", "job_uses", "job_machines", "job_totals",
+    "job_costs", "lacking_figures", "jobs_and_totals", "clusters_with_news",
 }  # fmt: skip
 """Macros that stand for a whole select."""
 CONDITIONS = {
     "within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here", "touched_cohorts_only",
+    "due_jobs_only", "of_days",
 }  # fmt: skip
 """Macros that stand for a condition."""
 TABLES = {
@@ -50,3 +53,8 @@ def entities_built() -> list[str]:
 
 
 flags = SimpleNamespace(FULL_REFRESH=False)
+
+
+def amounts() -> list[str]:
+    """Any two."""
+    return ["allocated", "active"]

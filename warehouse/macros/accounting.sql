@@ -83,6 +83,7 @@ spans as (
         instances.job_id,
         instances.task_id,
         instances.attempt_id,
+        {{ row_hash(['instances.task_id', 'instances.instance_id']) }} as instance_hash,
         instances.machine_id,
         {{ utc_to_epoch('instances.started_at') }} as start_s,
         {{ utc_to_epoch('instances.ended_at') }} as end_s,
@@ -92,7 +93,9 @@ spans as (
         end as measured_key,
         instances.landing_no,
         instances.source_row
-    from ({{ union_staging('instance', ['cluster_id', 'job_id', 'task_id', 'attempt_id', 'machine_id', 'started_at', 'ended_at'], timed) }}) as instances
+    from ({{ union_staging('instance', [
+        'cluster_id', 'job_id', 'task_id', 'instance_id', 'attempt_id', 'machine_id', 'started_at', 'ended_at',
+    ], timed) }}) as instances
     inner join gpu_tasks
         on {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.task_id']) }} = gpu_tasks.task_key
     left join judged_rows

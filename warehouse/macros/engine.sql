@@ -141,3 +141,9 @@
 {% macro duckdb__last_by(value, order_column) -%}
     max_by({{ value }}, {{ order_column }})
 {%- endmacro %}
+
+{# A whole number of up to 38 digits, for products that 64 bits do not hold. #}
+{% macro wide_integer(number) %}{{ return(adapter.dispatch('wide_integer', 'gpulake')(number)) }}{% endmacro %}
+{% macro duckdb__wide_integer(number) -%}
+    cast({{ number }} as hugeint)
+{%- endmacro %}

@@ -17,6 +17,7 @@ CITED = Table(
     bronze="bronze_gpu_specs",
     stems=("gpu_specs",),
     key=("gpu_model",),
+    shapes_history=True,
     columns=(
         Column("gpu_model", "text", required=True),
         Column("architecture", "text"),
@@ -38,6 +39,7 @@ SCRAPED = Table(
     bronze="bronze_gpu_specs",
     stems=("tpu_gpus",),
     key=("product_name", "gpu_chip"),
+    shapes_history=True,
     columns=(
         Column("product_name", "text", required=True),
         Column("gpu_chip", "text"),

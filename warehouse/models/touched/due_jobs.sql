@@ -1,0 +1,51 @@
+{% if flags.FULL_REFRESH -%}
+-- A full build reads every job, so it names none.
+select
+    cast(null as varchar) as cluster_id,
+    cast(null as varchar) as job_id
+where false
+{%- else -%}
+with
+
+touched_jobs as (
+    select * from {{ ref('touched_jobs') }}
+),
+
+touched_days as (
+    select * from {{ ref('touched_days') }}
+    where entity = 'allocation'
+),
+
+jobs as (
+    select * from {{ ref('silver_jobs') }}
+),
+
+job_days as (
+    select * from {{ ref('silver_job_days') }}
+),
+
+-- Their first rows of a table say of every job what had not been recorded.
+news as (
+    {{ clusters_with_news() }}
+)
+
+select
+    cluster_id,
+    job_id
+from touched_jobs
+union
+select
+    job_days.cluster_id,
+    job_days.job_id
+from job_days
+inner join touched_days
+    on job_days.cluster_id = touched_days.cluster_id
+        and job_days.dt = touched_days.dt
+union
+select
+    jobs.cluster_id,
+    jobs.job_id
+from jobs
+inner join news
+    on jobs.cluster_id = news.cluster_id
+{%- endif %}

@@ -11,7 +11,7 @@ QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
     "genai_samples", "accounted_clusters", "job_groups", "observed_waits", "pool_capacities", "pool_rests",
-    "prices_of_days", "bill_weights", "shared_cents", "attempt_measures", "job_uses", "job_machines", "job_totals",
+    "prices_of_days", "bill_weights", "shared_cents", "job_uses", "job_machines", "job_totals",
     "job_costs", "lacking_figures", "jobs_and_totals", "clusters_with_news",
 }  # fmt: skip
 """Macros that stand for a whole select."""
@@ -29,7 +29,7 @@ TABLES = {
 
 
 def _stub(name: str) -> Callable[..., object]:
-    if name == "amounts":
+    if name in {"amounts", "use_amounts"}:
         return lambda: ["allocated"]
     if name in QUERIES:
         text = "select staged.* from staged"

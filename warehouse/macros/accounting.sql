@@ -113,13 +113,16 @@ spans as (
     between and after samples are pieces without a measurement. Of repeated rows the last landing's stands.
 #}
 {% macro usage_pieces(only) -%}
-    {%- set columns = ['cluster_id', 'job_id', 'attempt_id', 'sample_kind', 'gpu_used_count', 'measured_from', 'measured_to'] -%}
+    {%- set columns = ['cluster_id', 'job_id', 'attempt_id', 'sample_kind', 'gpu_used_count', 'measured_from', 'measured_to',
+                       'gpu_mem_used_bytes_mean', 'gpu_mem_used_bytes_max'] -%}
     {%- set measured_key = row_key(['cluster_id', 'job_id', 'attempt_id']) -%}
 lifetime_means as (
     select
         {{ measured_key }} as measured_key,
         sample_kind,
-        gpu_used_count
+        gpu_used_count,
+        gpu_mem_used_bytes_mean,
+        gpu_mem_used_bytes_max
     from ({{ winning_rows('usage', columns, only ~ " and sample_kind = 'lifetime_mean' and gpu_used_count is not null", only) }}) as means
 ),
 
@@ -128,6 +131,8 @@ samples as (
         {{ measured_key }} as measured_key,
         sample_kind,
         gpu_used_count,
+        gpu_mem_used_bytes_mean,
+        gpu_mem_used_bytes_max,
         {{ utc_to_epoch('measured_from') }} as from_s,
         {{ utc_to_epoch('measured_to') }} as to_s
     from ({{ winning_rows('usage', columns, only ~ " and sample_kind != 'lifetime_mean' and gpu_used_count is not null", only) }}) as sampled
@@ -146,6 +151,8 @@ usage_pieces as (
         measured_key,
         sample_kind,
         gpu_used_count,
+        gpu_mem_used_bytes_mean,
+        gpu_mem_used_bytes_max,
         cast(null as bigint) as from_s,
         cast(null as bigint) as to_s
     from lifetime_means
@@ -154,6 +161,8 @@ usage_pieces as (
         measured_key,
         sample_kind,
         gpu_used_count,
+        gpu_mem_used_bytes_mean,
+        gpu_mem_used_bytes_max,
         from_s,
         least(to_s, coalesce(next_from_s, to_s)) as to_s
     from followed_samples
@@ -162,6 +171,8 @@ usage_pieces as (
         measured_key,
         cast(null as varchar) as sample_kind,
         cast(null as double) as gpu_used_count,
+        cast(null as bigint) as gpu_mem_used_bytes_mean,
+        cast(null as bigint) as gpu_mem_used_bytes_max,
         least(to_s, coalesce(next_from_s, to_s)) as from_s,
         next_from_s as to_s
     from followed_samples
@@ -170,6 +181,8 @@ usage_pieces as (
         measured_key,
         cast(null as varchar) as sample_kind,
         cast(null as double) as gpu_used_count,
+        cast(null as bigint) as gpu_mem_used_bytes_mean,
+        cast(null as bigint) as gpu_mem_used_bytes_max,
         cast(null as bigint) as from_s,
         from_s as to_s
     from followed_samples
@@ -340,11 +353,32 @@ allocated_hours as (
 )
 {%- endmacro %}
 
-{# Clusters whose holdings can be told: every table that they are read from has landed. Elsewhere amounts are null, not 0. #}
+{#
+    Clusters whose holdings can be told: every table that they are read from has landed. Elsewhere amounts are null, not 0.
+    `is_measured`: whether anything of their use is; where nothing is, active and idle are null too, and all is unknown.
+#}
 {% macro accounted_clusters() -%}
-    select cluster_id
+    select
+        cluster_id,
+        max(case when column_name = 'active_mgpu_s' and available then 1 else 0 end) = 1 as is_measured
     from {{ ref('gold_availability') }}
-    where table_name = 'silver_allocation_days' and column_name = 'allocated_mgpu_s' and available
+    where table_name = 'silver_allocation_days' and column_name in ('allocated_mgpu_s', 'active_mgpu_s')
+    group by cluster_id
+    having max(case when column_name = 'allocated_mgpu_s' and available then 1 else 0 end) = 1
+{%- endmacro %}
+
+{# Amounts that say something of use. #}
+{% macro use_amounts() -%}
+    {{ return(['active', 'idle_held', 'over_use', 'zero_util']) }}
+{%- endmacro %}
+
+{# An amount as it is published: null where the cluster's use is not measured at all. #}
+{% macro published_gpu_h(name, relation='') -%}
+    {%- if name in use_amounts() -%}
+    case when {{ relation }}is_measured then {{ gpu_h(relation ~ name ~ '_mgpu_s') }} end as {{ name }}_gpu_h
+    {%- else -%}
+    {{ gpu_h(relation ~ name ~ '_mgpu_s') }} as {{ name }}_gpu_h
+    {%- endif -%}
 {%- endmacro %}
 
 {#

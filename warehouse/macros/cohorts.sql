@@ -113,6 +113,7 @@ owner_days as (
         {% for key in keys -%}
         owner_sums.{{ key }},
         {% endfor -%}
+        accounted.is_measured,
         {% for name in amounts -%}
         case when accounted.cluster_id is not null then coalesce(owner_sums.{{ name }}_mgpu_s, 0) end as {{ name }}_mgpu_s,
         {% endfor -%}
@@ -131,7 +132,7 @@ owner_days as (
 {# What is published of a row of `owner_days`. #}
 {% macro owner_figures() -%}
     {% for name in amounts() -%}
-    {{ gpu_h(name ~ '_mgpu_s') }} as {{ name }}_gpu_h,
+    {{ published_gpu_h(name) }},
     {% endfor -%}
     {{ efficiency() }},
     {{ part_of_known(gpu_h('failed_mgpu_s'), 'status_unknown_mgpu_s', 'allocated_mgpu_s') }} as failed_gpu_h,

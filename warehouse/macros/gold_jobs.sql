@@ -72,36 +72,11 @@
 {%- endmacro %}
 
 {#
-    What was measured of attempts, by the short key of `spans`. Samples weigh by their lengths; a lifetime mean is alone.
-    `measured_to` may be missing; then there is one measurement.
-#}
-{% macro attempt_measures(only) -%}
-    {%- set columns = ['cluster_id', 'job_id', 'attempt_id', 'measured_from', 'measured_to', 'gpu_used_count',
-                       'gpu_mem_used_bytes_mean', 'gpu_mem_used_bytes_max'] -%}
-    select
-        measured_key,
-        max(gpu_used_count) as gpu_used_count,
-        {{ whole('sum(' ~ wide_integer('mem_bytes') ~ ' * sample_s) / nullif(sum(case when mem_bytes is not null then sample_s end), 0)') }}
-            as mem_bytes_mean,
-        max(mem_bytes_max) as mem_bytes_max
-    from (
-        select
-            {{ row_key(['cluster_id', 'job_id', 'attempt_id']) }} as measured_key,
-            gpu_used_count,
-            gpu_mem_used_bytes_mean as mem_bytes,
-            gpu_mem_used_bytes_max as mem_bytes_max,
-            coalesce({{ utc_to_epoch('measured_to') }} - {{ utc_to_epoch('measured_from') }}, 1) as sample_s
-        from ({{ winning_rows('usage', columns, only=only) }}) as measured
-    ) as measures
-    group by measured_key
-{%- endmacro %}
-
-{#
-    GPUs and GPU memory that jobs used, from their attempts. The most that a job can have used at once is the sum, over its
+    GPUs and GPU memory that jobs used, from their parts. The most that a job can have used at once is the sum, over its
     instances, of the largest use that any attempt of the instance shows: attempts follow each other, instances stand side by
     side. One instance without a measurement leaves it unknown.
 #}
-{% macro job_uses(spans, measures) -%}
+{% macro job_uses(parts) -%}
     select
         job_key,
         case when count(*) = count(gpu_used_count)
@@ -112,17 +87,15 @@
         max(mem_bytes_of_a_gpu) as mem_bytes_of_a_gpu
     from (
         select
-            {{ row_key(['spans.cluster_id', 'spans.job_id']) }} as job_key,
-            spans.instance_hash,
-            max(measures.gpu_used_count) as gpu_used_count,
-            sum({{ wide_integer('measures.mem_bytes_mean') }} * (spans.end_s - spans.start_s)) as mem_bytes_s,
-            sum(case when measures.mem_bytes_mean is not null then spans.end_s - spans.start_s end) as mem_s,
-            max(measures.mem_bytes_max) as mem_bytes_max,
-            max(measures.mem_bytes_max / greatest(ceil(spans.held_mgpu / 1000), 1)) as mem_bytes_of_a_gpu
-        from {{ spans }} as spans
-        left join {{ measures }} as measures
-            on spans.measured_key = measures.measured_key
-        group by job_key, spans.instance_hash
+            {{ row_key(['cluster_id', 'job_id']) }} as job_key,
+            instance_hash,
+            max(gpu_used_count) as gpu_used_count,
+            sum({{ wide_integer('gpu_mem_used_bytes_mean') }} * (end_s - start_s)) as mem_bytes_s,
+            sum(case when gpu_mem_used_bytes_mean is not null then end_s - start_s end) as mem_s,
+            max(gpu_mem_used_bytes_max) as mem_bytes_max,
+            max(gpu_mem_used_bytes_max / greatest(ceil(held_mgpu / 1000), 1)) as mem_bytes_of_a_gpu
+        from {{ parts }}
+        group by job_key, instance_hash
     ) as instances
     group by job_key
 {%- endmacro %}

@@ -60,6 +60,7 @@ capacity_hours as (
 joined as (
     select
         hours.*,
+        accounted.is_measured,
         case when hours.pool = 'unknown machine' then 0 else capacity_hours.capacity_mgpu_s end as capacity_mgpu_s,
         {% for name in amounts() if name != 'over_use' -%}
         case when accounted.cluster_id is not null then coalesce(held.{{ name }}_mgpu_s, 0) end as {{ name }}_mgpu_s,
@@ -94,11 +95,11 @@ select
     {{ gpu_h('over_allocated_mgpu_s') }} as over_allocated_gpu_h,
     cast(null as double) as down_gpu_h,
     {{ gpu_h('(capacity_mgpu_s + over_allocated_mgpu_s - allocated_mgpu_s)') }} as unallocated_gpu_h,
-    {{ gpu_h('allocated_mgpu_s') }} as allocated_gpu_h,
-    {{ gpu_h('active_mgpu_s') }} as active_gpu_h,
-    {{ gpu_h('idle_held_mgpu_s') }} as idle_held_gpu_h,
-    {{ gpu_h('unknown_mgpu_s') }} as unknown_gpu_h,
-    {{ gpu_h('zero_util_mgpu_s') }} as zero_util_gpu_h,
+    {{ published_gpu_h('allocated') }},
+    {{ published_gpu_h('active') }},
+    {{ published_gpu_h('idle_held') }},
+    {{ published_gpu_h('unknown') }},
+    {{ published_gpu_h('zero_util') }},
     allocated_mgpu_s / cast(nullif(capacity_mgpu_s, 0) as double) as allocated_ratio,
     {{ efficiency() }}
 from joined

@@ -14,19 +14,34 @@ held as (
 
 jobs as (
     select * from {{ ref('silver_jobs') }}
+),
+
+accounted as (
+    {{ accounted_clusters() }}
+),
+
+joined as (
+    select
+        held.*,
+        accounted.is_measured,
+        jobs.user_id,
+        jobs.job_status
+    from held
+    left join accounted
+        on held.cluster_id = accounted.cluster_id
+    left join jobs
+        on held.cluster_id = jobs.cluster_id
+            and held.job_id = jobs.job_id
 )
 
 select
-    held.cluster_id,
-    held.dt,
-    held.job_id,
-    jobs.user_id,
-    jobs.job_status,
+    cluster_id,
+    dt,
+    job_id,
+    user_id,
+    job_status,
     {% for name in amounts() -%}
-    {{ gpu_h('held.' ~ name ~ '_mgpu_s') }} as {{ name }}_gpu_h,
+    {{ published_gpu_h(name) }},
     {% endfor -%}
-    {{ efficiency('held.') }}
-from held
-left join jobs
-    on held.cluster_id = jobs.cluster_id
-        and held.job_id = jobs.job_id
+    {{ efficiency() }}
+from joined

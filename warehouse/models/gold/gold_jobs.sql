@@ -3,7 +3,6 @@
     incremental_strategy='append',
     on_schema_change='append_new_columns',
     pre_hook="{{ delete_due_jobs() }}",
-    meta={'unites': ['task', 'instance', 'usage']},
 ) }}
 
 with
@@ -45,14 +44,8 @@ availability as (
     select * from {{ ref('gold_availability') }}
 ),
 
-{{ gpu_spans(due_jobs_only()) }},
-
-measures as (
-    {{ attempt_measures(due_jobs_only()) }}
-),
-
 uses as (
-    {{ job_uses('spans', 'measures') }}
+    {{ job_uses('parts') }}
 ),
 
 machines_of_jobs as (

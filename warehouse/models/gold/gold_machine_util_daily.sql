@@ -75,8 +75,9 @@ select
     case when accounted.cluster_id is not null then coalesce(joined.allocated_mgpu_s, 0) / (days.day_s * 1000.0) end
         as gpus_allocated,
     {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'zero_util', 'over_use', 'over_allocated'] -%}
-    case when accounted.cluster_id is not null then {{ gpu_h('coalesce(joined.' ~ name ~ '_mgpu_s, 0)') }} end
-        as {{ name }}_gpu_h,
+    case when {{ 'accounted.is_measured' if name in use_amounts() else 'accounted.cluster_id is not null' }}
+        then {{ gpu_h('coalesce(joined.' ~ name ~ '_mgpu_s, 0)') }}
+    end as {{ name }}_gpu_h,
     {% endfor -%}
     joined.main_job_id
 from joined

@@ -56,7 +56,8 @@ sized as (
     select
         joined.*,
         least(3600, {{ seconds_between('joined.hour_start_at', 'days.ends_at') }}) as hour_s,
-        accounted.cluster_id is not null as is_accounted
+        accounted.cluster_id is not null as is_accounted,
+        accounted.is_measured
     from joined
     inner join days
         on joined.cluster_id = days.cluster_id
@@ -79,7 +80,9 @@ select
     cast(sized.net_rx_bytes_per_s as double) as net_rx_bytes_per_s,
     case when sized.is_accounted then coalesce(sized.allocated_mgpu_s, 0) / (sized.hour_s * 1000) end as gpus_allocated,
     {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'zero_util', 'over_allocated'] -%}
-    case when sized.is_accounted then {{ gpu_h('coalesce(sized.' ~ name ~ '_mgpu_s, 0)') }} end as {{ name }}_gpu_h,
+    case when {{ 'sized.is_measured' if name in use_amounts() else 'sized.is_accounted' }}
+        then {{ gpu_h('coalesce(sized.' ~ name ~ '_mgpu_s, 0)') }}
+    end as {{ name }}_gpu_h,
     {% endfor -%}
     machine_days.main_job_id
 from sized

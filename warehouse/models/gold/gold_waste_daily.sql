@@ -28,7 +28,7 @@ select
     capacity.unallocated_gpu_h,
     capacity.unknown_gpu_h,
     capacity.idle_held_gpu_h,
-    case when capacity.allocated_gpu_h is not null then coalesce(failed.failed_active_gpu_h, 0) end as failed_active_gpu_h,
+    case when capacity.active_gpu_h is not null then coalesce(failed.failed_active_gpu_h, 0) end as failed_active_gpu_h,
     capacity.active_gpu_h - coalesce(failed.failed_active_gpu_h, 0) as productive_gpu_h
 from capacity
 left join failed

@@ -47,12 +47,15 @@ measured_spans as (
         spans.job_id,
         spans.task_id,
         spans.machine_id,
+        spans.instance_hash,
         spans.held_mgpu,
         spans.landing_no,
         spans.source_row,
         day_clusters.cluster_no,
         usage_pieces.sample_kind,
         usage_pieces.gpu_used_count,
+        usage_pieces.gpu_mem_used_bytes_mean,
+        usage_pieces.gpu_mem_used_bytes_max,
         greatest(spans.start_s, coalesce(usage_pieces.from_s, spans.start_s)) as start_s,
         least(spans.end_s, coalesce(usage_pieces.to_s, spans.end_s)) as end_s
     from spans
@@ -93,6 +96,8 @@ select
     amounts.held_mgpu,
     amounts.gpu_used_count,
     amounts.sample_kind as usage_kind,
+    amounts.gpu_mem_used_bytes_mean,
+    amounts.gpu_mem_used_bytes_max,
     amounts.allocated_mgpu_s,
     amounts.active_mgpu_s,
     case when amounts.gpu_used_count is not null then amounts.allocated_mgpu_s - amounts.active_mgpu_s else 0 end
@@ -100,6 +105,7 @@ select
     case when amounts.gpu_used_count is null then amounts.allocated_mgpu_s else 0 end as unknown_mgpu_s,
     amounts.over_use_mgpu_s,
     case when amounts.gpu_used_count = 0 then amounts.allocated_mgpu_s else 0 end as zero_util_mgpu_s,
+    amounts.instance_hash,
     amounts.landing_no,
     amounts.source_row
 from amounts

@@ -75,7 +75,7 @@ def test_any_order_of_deliveries_equals_a_full_rebuild(tmp_path):
     start = random.SystemRandom().randrange(2**31)
     print(f"seed {start}")
     dice = random.Random(start)
-    fresh = drawn(fleets(conflicts=False), n=40, start=start) + drawn(sampled_fleets(), n=20, start=start)
+    fresh = drawn(fleets(conflicts=False), n=12, start=start) + drawn(sampled_fleets(), n=6, start=start)
     order = dice.sample(range(1, 5), 4)
     lake, whole = TinyLake(tmp_path / "lake"), TinyLake(tmp_path / "whole")
     with Warehouse(lake.folder, lock_fd=None) as dbt:

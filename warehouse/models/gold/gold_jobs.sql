@@ -88,7 +88,7 @@ select
     uses.gpu_mem_used_bytes_max,
     uses.mem_bytes_of_a_gpu / specs.memory_bytes as gpu_mem_ratio,
     machines_of_jobs.machines_used,
-    cast(ceil(all_jobs.gpu_request_count / machines_of_jobs.largest_gpu_count) as bigint) as machines_needed,
+    cast(ceil(all_jobs.gpu_request_count / nullif(machines_of_jobs.largest_gpu_count, 0)) as bigint) as machines_needed,
     all_jobs.gpu_request_count,
     uses.gpu_used_count_max,
     case when all_jobs.is_counted then coalesce(costs.cost_usd, case when costs.job_id is null then 0 end) end as cost_usd,

@@ -360,11 +360,11 @@ allocated_hours as (
 {% macro accounted_clusters() -%}
     select
         cluster_id,
-        max(case when column_name = 'active_mgpu_s' and available then 1 else 0 end) = 1 as is_measured
+        max(case when column_name = 'active_mgpu_s' and not available then 1 else 0 end) = 0 as is_measured
     from {{ ref('gold_availability') }}
-    where table_name = 'silver_allocation_days' and column_name in ('allocated_mgpu_s', 'active_mgpu_s')
+    where table_name = 'silver_allocation_days'
     group by cluster_id
-    having max(case when column_name = 'allocated_mgpu_s' and available then 1 else 0 end) = 1
+    having max(case when column_name = 'allocated_mgpu_s' and not available then 1 else 0 end) = 0
 {%- endmacro %}
 
 {# Amounts that say something of use. #}

@@ -82,6 +82,7 @@ class Runner:
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
+        os.environ["GPULAKE_SOURCES"] = ",".join(request.get("sources", ()))
         match request["do"]:
             case "build" if request["full"]:
                 chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]

@@ -395,7 +395,7 @@ class _Session:
             begun = [self._writer.version(), clock.now(), fingerprint]
             with self._writer.transaction("begin a full build"):
                 self._writer.insert(FULL_BUILD_STARTS, [begun])
-        result = warehouse.build(full=full)
+        result = warehouse.build(full=full, sources=_landed_sources(self._writer))
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
@@ -515,8 +515,14 @@ def _fingerprint(view: View | Writer) -> str:
     # A version that an earlier gpulake made may lack some of them.
     columns = "COLUMNS('^(cluster_id|time_zone|time_basis|pools)$')"
     settings = view.sql(f"SELECT {columns} FROM {CLUSTERS.qualified} ORDER BY ALL")
-    digest.update(json.dumps(settings.to_pylist()).encode())
+    digest.update(json.dumps([settings.to_pylist(), _landed_sources(view)]).encode())
     return digest.hexdigest()
+
+
+def _landed_sources(view: View | Writer) -> list[str]:
+    """The models are planned for these alone, so a further one makes another project of them."""
+    found: list[str] = view.sql(f"SELECT DISTINCT source FROM {LANDINGS.qualified} ORDER BY ALL")["source"].to_pylist()
+    return found
 
 
 def _names(result: BuildResult) -> str:

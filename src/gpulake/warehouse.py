@@ -88,9 +88,12 @@ class Warehouse:
         """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
-    def build(self, *, full: bool) -> BuildResult:
-        """Build every model at the lake's newest version: all of it, or what the pending landings touch."""
-        return self._ask({"do": "build", "full": full})
+    def build(self, *, full: bool, sources: Sequence[str] = ()) -> BuildResult:
+        """Build every model at the lake's newest version: all of it, or what the pending landings touch.
+
+        `sources` are those of which anything has landed; the models then plan for no others.
+        """
+        return self._ask({"do": "build", "full": full, "sources": list(sources)})
 
     def test(self, *, version: int) -> BuildResult:
         """Test the lake as it was at one version, read-only: what is tested is exactly what would be published."""

@@ -169,6 +169,7 @@ def priced(tmp_path, monkeypatch):
     return build
 
 
+@pytest.mark.slow
 def test_a_changed_price_reprices_the_days_it_touches(tmp_path, priced):
     """A contract that changes on a day must not rewrite the bills before it; a slip in the book is told, and stops nothing."""
     lake = TinyLake(tmp_path / "lake")
@@ -193,6 +194,7 @@ def test_a_changed_price_reprices_the_days_it_touches(tmp_path, priced):
     assert ["price_book_has_one_price_a_day"] == [node.name for node in told]
 
 
+@pytest.mark.slow
 def test_a_late_job_changes_the_cost_of_those_it_shared_the_day_with(tmp_path):
     """Built by what is touched or at once, the same rows: a job that nothing was delivered of may still cost less."""
     at_once, late = TinyLake(tmp_path / "at_once"), TinyLake(tmp_path / "late")
@@ -216,6 +218,7 @@ def test_a_late_job_changes_the_cost_of_those_it_shared_the_day_with(tmp_path):
         lake.close()
 
 
+@pytest.mark.slow
 def test_the_first_rows_of_a_table_tell_of_every_job(tmp_path):
     """Without instances nobody knows what a job held; when they come, a job that none of them names has held nothing."""
     lake = TinyLake(tmp_path / "lake")

@@ -14,6 +14,8 @@ from gpulake.config import Config
 from gpulake.errors import UsageError
 from gpulake.lake import open_publication
 
+pytestmark = pytest.mark.slow  # it refreshes a lake of two sources
+
 DAY_S = 86_400
 STEP_S = 57
 

@@ -12,6 +12,8 @@ from gpulake.config import Config
 from gpulake.explain.models import computable
 from gpulake.lake import open_publication, writing
 
+pytestmark = pytest.mark.slow  # each of its lakes is refreshed twice
+
 MOVED = date(1970, 1, 13)
 KEY = ("--key", f"dt={MOVED}", "--key", "cluster_id=pai2020")
 UTIL = ("explain", "gold_cluster_util_daily", "avg_gpu_util", *KEY)

@@ -16,6 +16,8 @@ from gpulake import pipeline
 from gpulake.config import Config
 from gpulake.lake import open_newest, open_publication
 
+pytestmark = pytest.mark.slow  # its lakes are refreshed twice, and the real samples are many
+
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "genai2026"
 DUTY, MEMORY = "pod_gpu_duty_cycle_anon", "pod_gpu_memory_used_bytes_anon"
 

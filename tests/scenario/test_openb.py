@@ -138,6 +138,24 @@ def test_days_run_from_the_first_second_to_the_last(openb):
     )
 
 
+def test_the_worksheets_three_figures_are_published(openb):
+    """docs/explanation/openb-by-hand.md works them out from the raw rows; a pencil must agree with the page."""
+    (day,) = openb.sql(
+        "SELECT * FROM gold_capacity_daily WHERE dt = '1970-02-01' AND cluster_id = 'openb2023'"
+    ).to_pylist()
+    (waits,) = openb.sql(
+        "SELECT * FROM gold_queue_wait_daily WHERE dt = '1970-04-08' AND grouped_by = 'needs_gpu' AND value = 'gpu'"
+    ).to_pylist()
+
+    # 86,400 + 0.46 · 86,400 + 86,400 + 0.46 · 74,756 + 6,716 = 253,647.76 GPU-seconds
+    assert 253_647.76 / 3_600 == pytest.approx(day["allocated_gpu_h"], abs=1e-9)
+    assert 149_088 - 253_647.76 / 3_600 == pytest.approx(day["unallocated_gpu_h"], abs=1e-9)
+    assert (None, None, 0.0, 1.0) == (
+        day["active_gpu_h"], day["efficiency_ratio"], day["efficiency_low"], day["efficiency_high"]
+    )  # fmt: skip
+    assert (2, 18.5, 18.5) == (waits["jobs_started"], waits["wait_mean_s"], waits["wait_p50_s"])  # 34 s and 3 s
+
+
 def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
     """No utilisation is no fault and no zero: figures are null, days are not judged, and the report says why."""
     assert (0, 0, 150, 6_212 * 86_400) == one(
@@ -232,6 +250,7 @@ def test_variants_are_listed_with_their_reason_and_change_nothing(real, tmp_path
     } == {file.path.name: file.reason for file in landed.unrecognised}
 
 
+@pytest.mark.slow
 def test_a_variant_under_another_name_can_be_a_cluster_of_its_own(real, tmp_path):
     """The way that the pages describe to study one."""
     config = Config(lake=tmp_path / "lake")
@@ -247,6 +266,7 @@ def test_a_variant_under_another_name_can_be_a_cluster_of_its_own(real, tmp_path
     assert {"openb2023": 8_152, "share40": 8_152} == {row["cluster_id"]: int(row["n"]) for row in found}
 
 
+@pytest.mark.slow
 def test_one_lake_holds_both_clusters(pai_fixtures, tmp_path):
     """A second source changes no figure of the first, and each keeps its own days and zone."""
     alone, both = Config(lake=tmp_path / "alone"), Config(lake=tmp_path / "both")

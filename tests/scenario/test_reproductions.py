@@ -59,6 +59,7 @@ def test_every_row_says_what_was_expected_and_why_it_differs():
     assert ["acme.Seren.complete"] == unexplained, "0.212 and 0.2120 are the same"
 
 
+@pytest.mark.slow
 def test_openb(tmp_path):
     """The counts, GPU-hours, failures and waits that are quoted of this trace come out of the shipped files."""
     with refreshed(ROOT / "examples" / "openb2023", tmp_path / "lake") as reader:
@@ -108,6 +109,7 @@ def test_openb(tmp_path):
     assert (f"{100 * (whole / held - 1):.1f} % more", 6.8) == ("15.8 % more", round(100 * (1 - later_h / held), 1))
 
 
+@pytest.mark.slow
 def test_genai(real_genai, tmp_path):
     """Dropping zeros triples the mean: both figures come out of the lake, beside ours."""
     with refreshed(real_genai, tmp_path / "lake") as reader:

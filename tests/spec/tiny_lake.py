@@ -152,7 +152,9 @@ class TinyLake:
 
     def build_with(self, warehouse: Warehouse, *, full: bool, publish: bool = True) -> None:
         self.close()
-        made = warehouse.build(full=full)
+        with self.writing() as writer:
+            landed = writer.sql(f"SELECT DISTINCT source FROM {LANDINGS.qualified}")["source"].to_pylist()
+        made = warehouse.build(full=full, sources=landed)
         assert made.ok, made.why()
         with self.writing() as writer:
             version = writer.version()

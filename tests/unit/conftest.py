@@ -35,7 +35,8 @@ TABLES = f"""
         productive_gpu_h double
     );
     create table gold_capacity_daily (
-        cluster_id varchar, dt date, pool varchar, allocated_gpu_h double, unbounded_spans bigint
+        cluster_id varchar, dt date, pool varchar, allocated_gpu_h double, active_gpu_h double, unknown_gpu_h double,
+        unbounded_spans bigint
     );
 """
 
@@ -69,7 +70,8 @@ class MadePublication:
             [cluster_id, dt, total, over, free, unknown, idle, failed, productive],
         )
         self.connection.execute(
-            "insert into gold_capacity_daily values (?, ?, 'T4', ?, ?)", [cluster_id, dt, held, unbounded]
+            "insert into gold_capacity_daily values (?, ?, 'T4', ?, ?, ?, ?)",
+            [cluster_id, dt, held, failed + productive, unknown, unbounded],
         )
 
     def add_landing(self, table_name, *, kept, refused=0, published=False, cluster_id="pai2020", reason="end before"):

@@ -114,21 +114,13 @@ class Waste:
     down_gpu_h: float | None
     unallocated_gpu_h: float | None
     unknown_gpu_h: float
-    idle_held_gpu_h: float
-    failed_active_gpu_h: float
-    productive_gpu_h: float
+    idle_held_gpu_h: float | None
+    failed_active_gpu_h: float | None
+    productive_gpu_h: float | None
+    active_gpu_h: float | None
+    measured_gpu_h: float
     unbounded_spans: int
     starts_at_allocated: bool
-
-    @property
-    def active_gpu_h(self) -> float:
-        """In use, by whatever became of the job."""
-        return self.failed_active_gpu_h + self.productive_gpu_h
-
-    @property
-    def measured_gpu_h(self) -> float:
-        """Allocated and measured."""
-        return self.active_gpu_h + self.idle_held_gpu_h
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -143,9 +135,9 @@ class Waste:
             steps = [Step("total", "held by jobs", self.allocated_gpu_h)]
         steps += [
             Step("unknown", "held, use not measured", self.unknown_gpu_h),
-            Step("idle_held", "held, measured, idle", self.idle_held_gpu_h),
-            Step("failed", "in use by jobs that failed", self.failed_active_gpu_h),
-            Step("productive", "in use otherwise", self.productive_gpu_h),
+            Step("idle_held", "held, measured, idle", self.idle_held_gpu_h or 0.0),
+            Step("failed", "in use by jobs that failed", self.failed_active_gpu_h or 0.0),
+            Step("productive", "in use otherwise", self.productive_gpu_h or 0.0),
         ]
         shown = {"total", "unknown", *(["productive"] if self.measured_gpu_h else [])}
         return tuple(step for step in steps if step.gpu_h or step.kind in shown)
@@ -348,6 +340,8 @@ WASTE = """
         sum(waste.idle_held_gpu_h) as idle_held_gpu_h,
         sum(waste.failed_active_gpu_h) as failed_active_gpu_h,
         sum(waste.productive_gpu_h) as productive_gpu_h,
+        sum(capacity.active_gpu_h) as active_gpu_h,
+        sum(capacity.allocated_gpu_h - capacity.unknown_gpu_h) as measured_gpu_h,
         sum(capacity.unbounded_spans)::bigint as unbounded_spans,
     from gold_waste_daily as waste
     inner join gold_capacity_daily as capacity using (cluster_id, dt, pool)

@@ -28,7 +28,7 @@ def waste_headline(cluster: ClusterReport) -> str:
     held = gpu_hours(waste.allocated_gpu_h)
     if not waste.measured_gpu_h:
         return f"{cluster.cluster_id}: {held} held, GPU use was not measured"
-    used = share_pct(waste.active_gpu_h, waste.measured_gpu_h)
+    used = share_pct(waste.active_gpu_h or 0.0, waste.measured_gpu_h)
     return f"{cluster.cluster_id}: {held} held; of the measured part {used} in use"
 
 

@@ -91,6 +91,28 @@ CASES = [
         },
     ),
     held(
+        "a_use_that_no_gpu_can_have_is_no_measurement",
+        "one counter gone wild would keep everybody's figures from being published, or raise them all",
+        instances="""
+            job | worker | machine | start            | end
+            j1  | w1     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+            j1  | w2     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+            j1  | w3     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+        """,
+        sensors="""
+            job | worker | gpu
+            j1  | w1     | -25
+            j1  | w2     | nan
+            j1  | w3     | 1e300
+        """,
+        expect={
+            "job_days": """
+                job | dt         | pool     | allocated | active | idle_held | unknown | over_use | zero_util
+                j1  | 1970-01-02 | Tesla T4 | 10800     | 0      | 0         | 10800   | 0        | 0
+            """
+        },
+    ),
+    held(
         "a_share_of_a_gpu_is_that_share",
         "counted whole, shared GPUs would be held several times over",
         tasks="""

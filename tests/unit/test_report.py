@@ -134,6 +134,19 @@ def test_what_a_source_never_records_is_told_reason_by_reason(empty_publication)
     assert "The trace names no user, so these are empty\n  gold_cluster_util_daily: user_id" in text
 
 
+def test_many_things_that_a_source_never_records_are_told_in_a_line_each(empty_publication):
+    """Sixty columns of a trace that has no users nor queues would push the figures off the screen."""
+    empty_publication.add_cluster()
+    for number in range(4):
+        empty_publication.add_gap(f"column_{number}", reason=f"The trace has no thing {number}.")
+
+    text = report.render(report.read(empty_publication))
+
+    assert "The trace has no thing 0.\nThe trace has no thing 1." in text
+    assert "column_0" not in text
+    assert "select * from gold_availability where not available" in text
+
+
 def test_clusters_with_a_measured_use_come_first(two_months):
     """A reader looks at the top: "not measured" must not stand before what was."""
     two_months.add_cluster("a-first", time_zone="UTC", time_basis="offset")

@@ -8,6 +8,11 @@
     {{ status }} in ('{{ job_outcomes().failed | join("', '") }}')
 {%- endmacro %}
 
+{# A number of GPUs that can be: not below 0, no NaN, no counter gone wild. Another one is no measurement, and no request. #}
+{% macro is_a_count(gpus) -%}
+    {{ gpus }} between 0 and 1000000
+{%- endmacro %}
+
 {# Milli-GPU-seconds of `gpus` GPUs over whole seconds: rounded once, half away from zero. #}
 {% macro mgpu_s(gpus, seconds) -%}
     cast(round({{ gpus }} * {{ seconds }} * 1000) as bigint)
@@ -23,7 +28,8 @@
     select
         {{ row_key(['cluster_id', 'job_id', 'task_id']) }} as task_key,
         cast(round(gpu_request_count * 1000) as bigint) as held_mgpu
-    from ({{ winning_rows('task', ['cluster_id', 'job_id', 'task_id', 'gpu_request_count'], only=only ~ ' and gpu_request_count > 0') }}) as tasks
+    from ({{ winning_rows('task', ['cluster_id', 'job_id', 'task_id', 'gpu_request_count'],
+                          only ~ ' and gpu_request_count > 0 and ' ~ is_a_count('gpu_request_count')) }}) as tasks
     where round(gpu_request_count * 1000) > 0
 {%- endmacro %}
 
@@ -123,7 +129,7 @@ lifetime_means as (
         gpu_used_count,
         gpu_mem_used_bytes_mean,
         gpu_mem_used_bytes_max
-    from ({{ winning_rows('usage', columns, only ~ " and sample_kind = 'lifetime_mean' and gpu_used_count is not null", only) }}) as means
+    from ({{ winning_rows('usage', columns, only ~ " and sample_kind = 'lifetime_mean' and " ~ is_a_count('gpu_used_count'), only) }}) as means
 ),
 
 samples as (
@@ -135,7 +141,7 @@ samples as (
         gpu_mem_used_bytes_max,
         {{ utc_to_epoch('measured_from') }} as from_s,
         {{ utc_to_epoch('measured_to') }} as to_s
-    from ({{ winning_rows('usage', columns, only ~ " and sample_kind != 'lifetime_mean' and gpu_used_count is not null", only) }}) as sampled
+    from ({{ winning_rows('usage', columns, only ~ " and sample_kind != 'lifetime_mean' and " ~ is_a_count('gpu_used_count'), only) }}) as sampled
 ),
 
 followed_samples as (

@@ -28,6 +28,9 @@ RULE = "─" * 64
 MOST_DAYS = 6
 """Days listed one by one in a terminal; a page lists them all."""
 
+MOST_REASONS = 3
+"""Things a source never records that are listed with their columns."""
+
 
 def render(report: Report, *, lake: str = "./lake") -> str:
     """The report as text, at most WIDTH columns wide."""
@@ -215,7 +218,13 @@ def _not_judged_lines(cluster: ClusterReport) -> list[str]:
 
 def _unavailable_lines(cluster: ClusterReport) -> list[str]:
     lines: list[str] = []
-    for why, gaps in groupby(cluster.unavailable, key=lambda gap: gap.why):
+    shown = list(cluster.unavailable)
+    reasons = dict.fromkeys(gap.why for gap in shown if gap.missing_table is None)
+    if len(reasons) > MOST_REASONS:
+        shown = [gap for gap in shown if gap.missing_table]
+        lines += [line for why in reasons for line in wrap(f"{why}.", WIDTH, subsequent_indent="    ")]
+        lines.append("Which columns each of these empties: select * from gold_availability where not available")
+    for why, gaps in groupby(shown, key=lambda gap: gap.why):
         lines += wrap(f"{why.removesuffix('.')}, so these are empty", WIDTH, break_on_hyphens=False)
         for gap in gaps:
             lines += wrap(f"{gap.table_name}: {', '.join(gap.columns)}", WIDTH, initial_indent="  ",

@@ -54,21 +54,21 @@
 #}
 {% macro job_machines(parts, machines) -%}
     select
-        used.cluster_id,
-        used.job_id,
-        case when count(*) = count(used.machine_id) then count(*) end as machines_used,
-        case when count(*) = count(used.machine_id) then max(machines.gpu_count) end as largest_gpu_count
+        job_key,
+        case when count(*) = count(machine_key) then count(*) end as machines_used,
+        case when count(*) = count(machine_key) then max(gpu_count) end as largest_gpu_count
     from (
-        select distinct
-            cluster_id,
-            job_id,
-            machine_id
-        from {{ parts }}
+        select
+            {{ row_key(['parts.cluster_id', 'parts.job_id']) }} as job_key,
+            case when parts.machine_id is not null then {{ row_key(['parts.cluster_id', 'parts.machine_id']) }} end as machine_key,
+            max(machines.gpu_count) as gpu_count
+        from {{ parts }} as parts
+        left join {{ machines }} as machines
+            on parts.cluster_id = machines.cluster_id
+                and parts.machine_id = machines.machine_id
+        group by job_key, machine_key
     ) as used
-    left join {{ machines }} as machines
-        on used.cluster_id = machines.cluster_id
-            and used.machine_id = machines.machine_id
-    group by used.cluster_id, used.job_id
+    group by job_key
 {%- endmacro %}
 
 {#

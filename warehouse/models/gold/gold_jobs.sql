@@ -95,8 +95,7 @@ select
     case when all_jobs.is_counted then costs.cost_reason else 'what the job held is not known' end as cost_reason
 from all_jobs
 left join machines_of_jobs
-    on all_jobs.cluster_id = machines_of_jobs.cluster_id
-        and all_jobs.job_id = machines_of_jobs.job_id
+    on {{ row_key(['all_jobs.cluster_id', 'all_jobs.job_id']) }} = machines_of_jobs.job_key
 left join costs
     on all_jobs.cluster_id = costs.cluster_id
         and all_jobs.job_id = costs.job_id

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 QUERIES = {
     "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
-    "genai_samples", "accounted_clusters", "job_groups", "observed_waits", "pool_capacities", "pool_rests",
+    "genai_samples", "accounted_clusters", "status_words", "job_groups", "observed_waits", "pool_capacities", "pool_rests",
     "prices_of_days", "bill_weights", "shared_cents", "job_uses", "job_machines", "job_totals",
     "job_costs", "lacking_figures", "jobs_and_totals", "clusters_with_news",
 }  # fmt: skip

@@ -49,3 +49,13 @@
     from {{ instances }}
     group by cluster_id, job_id
 {%- endmacro %}
+
+{# The common word of each source's word: of several rows the one decided last stands. #}
+{% macro status_words() -%}
+    select
+        source,
+        status_source,
+        {{ last_by('job_status', 'decided_on') }} as job_status
+    from {{ ref('status_map') }}
+    group by source, status_source
+{%- endmacro %}

@@ -10,7 +10,7 @@ instances as (
 ),
 
 statuses as (
-    select * from {{ ref('status_map') }}
+    {{ status_words() }}
 )
 
 select

@@ -33,7 +33,7 @@ instances as (
 ),
 
 statuses as (
-    select * from {{ ref('status_map') }}
+    {{ status_words() }}
 ),
 
 aliases as (

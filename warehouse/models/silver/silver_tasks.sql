@@ -10,7 +10,7 @@ tasks as (
 ),
 
 statuses as (
-    select * from {{ ref('status_map') }}
+    {{ status_words() }}
 ),
 
 aliases as (

@@ -20,7 +20,7 @@ instances as (
 ),
 
 statuses as (
-    select * from {{ ref('status_map') }}
+    {{ status_words() }}
 ),
 
 clusters as (

@@ -170,8 +170,8 @@ def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
 
     assert "1,523 machines with 6,212 GPUs" in text
     assert "the publisher's own files, by checksum" in text
-    assert "The trace measures no utilisation, so these are empty" in text
-    assert "The trace does not say on which node a pod ran, so these are empty" in text
+    assert "The trace measures no utilisation." in text
+    assert "The trace does not say on which node a pod ran." in text
     assert "The trace names no user" in (tmp_path / "days.html").read_text(encoding="utf-8")
     assert max(map(len, text.splitlines())) <= report.WIDTH
 

@@ -60,6 +60,16 @@ TABLES = {
     "silver_machine_hours": "*",
     "silver_instances": "* EXCLUDE (landing_id, source_row)",
     "silver_gpu_timeseries": "* EXCLUDE (landing_id, source_row)",
+    "silver_allocation_days": "* EXCLUDE (landing_no, source_row)",
+    "silver_allocation_hours": "*",
+    "silver_job_days": "*",
+    "silver_machine_days": "*",
+    "silver_unbounded_spans": "*",
+    "gold_jobs": "*",
+    "gold_cost_daily": "*",
+    "gold_queue_wait_daily": "*",
+    "gold_capacity_daily": "*",
+    "gold_user_gpu_usage_daily": "*",
 }
 
 

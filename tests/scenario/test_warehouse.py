@@ -30,13 +30,30 @@ TABLES = {
     "silver_machines": "*",
     "silver_machine_hours": "*",
     "silver_gpu_timeseries": "* EXCLUDE (landing_id, source_row)",
+    "silver_allocation_days": "* EXCLUDE (landing_no, source_row)",
+    "silver_allocation_hours": "*",
+    "silver_job_days": "*",
+    "silver_machine_days": "*",
+    "silver_unbounded_spans": "*",
+    "gold_jobs": "*",
+    "gold_cost_daily": "*",
+    "gold_queue_wait_daily": "*",
+    "gold_capacity_daily": "*",
+    "gold_user_gpu_usage_daily": "*",
 }
 
 
 def sliced(seed: int, *, days: int) -> Case:
     """A fleet whose rows are delivered by day, each in the delivery of the day it ends; some rows come twice."""
     dice = random.Random(seed)
-    rows: dict[str, list[dict[str, object]]] = {"jobs": [], "instances": [], "windows": [], "tags": [], "tasks": []}
+    rows: dict[str, list[dict[str, object]]] = {
+        "jobs": [],
+        "instances": [],
+        "windows": [],
+        "tags": [],
+        "tasks": [],
+        "sensors": [],
+    }
     for n in range(120):
         start = float(dice.randrange(DAY_S, days * DAY_S))
         end = start + dice.choice([60, 3_000, 40_000, 130_000])
@@ -56,11 +73,14 @@ def sliced(seed: int, *, days: int) -> Case:
             **span, "job_name": f"k{n}", "inst_id": f"l{n}", "user": "v", "status": "Failed", "landing": delivered,
         })  # fmt: skip
         rows["instances"].append({
-            **span, "job_name": f"j{n // 2}", "task_name": "worker", "inst_name": f"a{n}", "worker_name": f"w{n}",
+            **span, "job_name": f"j{n // 2}", "task_name": f"t{n % 2}", "inst_name": f"a{n}", "worker_name": f"w{n}",
             "machine": f"m{n % 4}", "status": "Terminated", "landing": delivered,
         })  # fmt: skip
         rows["tasks"].append({"job_name": f"j{n // 2}", "task_name": f"t{n % 2}", "inst_num": 2.0, "plan_gpu": 50.0,
                               "landing": delivered})  # fmt: skip
+        if n % 3 == 0:
+            rows["sensors"].append({"job_name": f"j{n // 2}", "worker_name": f"w{n}", "gpu_wrk_util": dice.uniform(0, 70),
+                                    "max_gpu_wrk_mem": 4.0, "avg_gpu_wrk_mem": 2.0, "landing": 1 + n % days})  # fmt: skip
         rows["tags"].append({"inst_id": f"i{n}", "group": f"g{n % 7}", "landing": 1 + n % days})
     machines = [{"machine": f"m{n}", "cap_gpu": 2.0, "cap_cpu": 8.0} for n in range(4)]
     return Case(name="c", zone="Asia/Shanghai", rows={**rows, "machines": machines})

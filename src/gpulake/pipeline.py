@@ -381,6 +381,18 @@ class _Session:
         found = self._writer.sql(f"SELECT max(build_id) AS build_id FROM {BUILDS.qualified}")["build_id"][0].as_py()
         if found is None:
             raise UsageError("nothing has been built.", where=str(self._config.lake), do="run: gpulake build")
+        # dbt's commits have no message; merging files changes no row.
+        later = self._writer.sql(
+            "SELECT 1 FROM lake.snapshots() WHERE snapshot_id > ? AND commit_message IS NULL "
+            "AND len(list_filter(map_keys(changes), lambda change: change != 'merge_adjacent')) > 0",
+            [found],
+        )
+        if later.num_rows:
+            raise UsageError(
+                f"tables were changed after build {found}: a later build did not finish, or dbt was run by hand.",
+                where=str(self._config.lake),
+                do="run: gpulake build --full",
+            )
         return int(found)
 
     def build(self, *, full: bool) -> Built:

@@ -40,6 +40,22 @@ def test_a_refresh_answers_with_one_object(refreshed):
     assert "landing pai_machine_metric.csv" in done.stderr
 
 
+def test_tables_that_a_later_build_left_half_done_are_not_published(refreshed, cli, tmp_path):
+    """They would be published under the number of the build before, whose tables they are not."""
+    lake = shutil.copytree(refreshed[0] / "lake", tmp_path / "lake")
+    assert 0 == cli("dbt", "--lake", lake, "--", "run", "--select", "silver_days").returncode
+
+    for step in ("detect", "publish"):
+        done = cli(step, "--lake", lake, "--json")
+        assert 2 == done.returncode, done.stdout
+        assert "run: gpulake build --full" == object_of(done)["error"]["do"]
+    # Merging files changes no figure, so it forbids nothing.
+    shutil.rmtree(lake)
+    shutil.copytree(refreshed[0] / "lake", lake)
+    assert 0 == cli("compact", "--lake", lake).returncode
+    assert "is published already" in object_of(cli("publish", "--lake", lake, "--json"))["why"]
+
+
 @pytest.mark.parametrize("command", ["status", "report", "verify"])
 def test_what_reads_the_lake_answers_in_json_too(refreshed, cli, command):
     """One object each, with `error` in it."""

@@ -409,28 +409,22 @@ pools as (
     select
         cluster_id,
         pool,
-        case when count(distinct gpu_model) = 1 then max(gpu_model) end as gpu_model
+        case when count(distinct gpu_model) = 1 then max(gpu_model) end as gpu_model,
+        true as is_described
     from machine_groups
     group by cluster_id, pool
     union all
     select distinct
         cluster_id,
         pool,
-        cast(null as varchar) as gpu_model
+        cast(null as varchar) as gpu_model,
+        false as is_described
     from {{ held }}
     where (cluster_id, pool) not in (select (cluster_id, pool) from machine_groups)
 ),
 
 capacity_days as (
-    select
-        machine_groups.cluster_id,
-        days.dt,
-        machine_groups.pool,
-        cast(sum(machine_groups.gpus * {{ valid_seconds('days.starts_at', 'days.ends_at') }}) as bigint) * 1000 as capacity_mgpu_s
-    from machine_groups
-    inner join {{ ref('silver_days') }} as days
-        on machine_groups.cluster_id = days.cluster_id
-    group by machine_groups.cluster_id, days.dt, machine_groups.pool
+    {{ pool_capacities(ref('silver_days'), ref('silver_machines')) }}
 ),
 
 pool_days as (
@@ -442,7 +436,8 @@ pool_days as (
         days.day_s,
         pools.pool,
         pools.gpu_model,
-        case when pools.pool = 'unknown machine' then 0 else capacity_days.capacity_mgpu_s end as capacity_mgpu_s
+        case when pools.is_described or pools.pool = 'unknown machine' then coalesce(capacity_days.capacity_mgpu_s, 0) end
+            as capacity_mgpu_s
     from {{ ref('silver_days') }} as days
     inner join pools
         on days.cluster_id = pools.cluster_id

@@ -9,10 +9,7 @@
         days.cluster_id,
         days.dt,
         kinds.pool,
-        cast(sum(kinds.gpu_count * 1000 * (
-            {{ utc_to_epoch('least(days.ends_at, coalesce(kinds.valid_to, days.ends_at))') }}
-            - {{ utc_to_epoch('greatest(days.starts_at, coalesce(kinds.valid_from, days.starts_at))') }}
-        )) as bigint) as capacity_mgpu_s
+        cast(sum(kinds.gpu_count * 1000 * {{ valid_seconds('days.starts_at', 'days.ends_at') }}) as bigint) as capacity_mgpu_s
     from {{ days }} as days
     inner join (
         select
@@ -26,9 +23,7 @@
         group by cluster_id, pool, valid_from, valid_to
     ) as kinds
         on days.cluster_id = kinds.cluster_id
-    where
-        greatest(days.starts_at, coalesce(kinds.valid_from, days.starts_at))
-        < least(days.ends_at, coalesce(kinds.valid_to, days.ends_at))
+    where {{ valid_seconds('days.starts_at', 'days.ends_at') }} > 0
     group by days.cluster_id, days.dt, kinds.pool
 {%- endmacro %}
 

@@ -82,8 +82,9 @@
 {%- endmacro %}
 
 {#
-    A 128-bit number that stands for a long key in a join: two hashes of 64 bits, the columns in either order. Two rows share one
-    by chance once in 1e25 pairs; texts of 84 characters as keys of millions of rows would fill the memory instead.
+    A 128-bit number that stands for a long key in a join: two hashes of 64 bits, the columns in either order. Rows that differ
+    in one text share it where that text's own hash of 64 bits does: once in 1e19 pairs, so in a trace of a million jobs by a chance
+    of one in thirty million. Texts of 84 characters as keys of millions of rows would fill the memory instead.
 #}
 {% macro row_key(columns) %}{{ return(adapter.dispatch('row_key', 'gpulake')(columns)) }}{% endmacro %}
 {% macro duckdb__row_key(columns) -%}

@@ -26,6 +26,8 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
 
+from gpulake import dbt_connection
+
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _FAILING_ROWS_SHOWN = 5
 _PROJECTS_KEPT = 8
@@ -61,8 +63,13 @@ class Runner:
         if self._manifest is not None:
             dbtRunner(manifest=self._manifest).invoke(["list", "--resource-type", "seed", *_QUIET])
 
-    def invoke(self, arguments: Sequence[str], *, pinned_at: int | None = None) -> dict[str, object]:
-        """Run one dbt command, pinned where a version is given, and leave no connection open."""
+    def invoke(
+        self, arguments: Sequence[str], *, pinned_at: int | None = None, shared: bool = False
+    ) -> dict[str, object]:
+        """Run one dbt command, pinned where a version is given, and leave no connection open.
+
+        `shared`: on one connection, with few commits; a command that fails leaves what it committed until then.
+        """
         if self._manifest is None:
             return {"ok": False, "nodes": [], "seconds": 0.0, "error": f"the dbt project is broken: {self._exception}"}
         started = time.monotonic()
@@ -71,29 +78,33 @@ class Runner:
             # A project that was read from the cache has never met dbt's flags, and cannot be written without them.
             dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
+        dbt_connection.share(shared=shared)
         os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         try:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
         finally:
-            _close()
+            dbt_connection.close()
         error = str(outcome.exception) if outcome.exception else ""
         return {"ok": outcome.success, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
-        os.environ["GPULAKE_SOURCES"] = ",".join(request.get("sources", ()))
+        os.environ["GPULAKE_LANDED"] = ",".join(request.get("landed", ()))
         match request["do"]:
             case "build" if request["full"]:
                 chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]
-                return self.invoke([*chosen, *_QUIET])
+                return self.invoke([*chosen, "--fail-fast", *_QUIET], shared=True)
             case "build":
                 # Views and seeds change only with the project, and a changed project is built in full.
-                return self.invoke(["run", "--exclude", "config.materialized:view", *_QUIET])
+                return self.invoke(
+                    ["run", "--exclude", "config.materialized:view", "--fail-fast", *_QUIET], shared=True
+                )
             case "test":
                 return self.invoke(
                     ["test", "--select", "test_type:data", "--exclude", "tag:by_hand", *_QUIET],
                     pinned_at=request["version"],
+                    shared=True,
                 )
             case "dbt":
                 return self.invoke(request["arguments"], pinned_at=request["version"])
@@ -167,15 +178,6 @@ def _message(result: Any) -> str:
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
     return "; ".join(", ".join(f"{name} = {value}" for name, value in row.items()) for row in rows)
-
-
-def _close() -> None:
-    """Close DuckDB: dbt would keep the lake attached until its next command."""
-    manager: Any = DuckDBConnectionManager  # dbt-duckdb offers no other way to close
-    with manager._LOCK:  # noqa: SLF001
-        if manager._ENV is not None:  # noqa: SLF001
-            manager._ENV.close()  # noqa: SLF001
-            manager._ENV = None  # noqa: SLF001
 
 
 def _requests() -> queue.Queue[str]:

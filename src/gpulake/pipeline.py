@@ -407,7 +407,7 @@ class _Session:
             begun = [self._writer.version(), clock.now(), fingerprint]
             with self._writer.transaction("begin a full build"):
                 self._writer.insert(FULL_BUILD_STARTS, [begun])
-        result = warehouse.build(full=full, sources=_landed_sources(self._writer))
+        result = warehouse.build(full=full, landed=_landed_tables(self._writer))
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
@@ -532,9 +532,17 @@ def _fingerprint(view: View | Writer) -> str:
 
 
 def _landed_sources(view: View | Writer) -> list[str]:
-    """The models are planned for these alone, so a further one makes another project of them."""
+    """The views are planned for these alone, so a further one makes another project of them."""
     found: list[str] = view.sql(f"SELECT DISTINCT source FROM {LANDINGS.qualified} ORDER BY ALL")["source"].to_pylist()
     return found
+
+
+def _landed_tables(writer: Writer) -> list[str]:
+    """The bronze tables that hold anything, as `<source>.<table>`."""
+    names: list[str] = writer.sql(
+        f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified} ORDER BY ALL"
+    )["name"].to_pylist()
+    return names
 
 
 def _names(result: BuildResult) -> str:

@@ -88,12 +88,12 @@ class Warehouse:
         """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
-    def build(self, *, full: bool, sources: Sequence[str] = ()) -> BuildResult:
+    def build(self, *, full: bool, landed: Sequence[str] = ()) -> BuildResult:
         """Build every model at the lake's newest version: all of it, or what the pending landings touch.
 
-        `sources` are those of which anything has landed; the models then plan for no others.
+        `landed` are the bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for.
         """
-        return self._ask({"do": "build", "full": full, "sources": list(sources)})
+        return self._ask({"do": "build", "full": full, "landed": list(landed)})
 
     def test(self, *, version: int) -> BuildResult:
         """Test the lake as it was at one version, read-only: what is tested is exactly what would be published."""

@@ -153,8 +153,8 @@ class TinyLake:
     def build_with(self, warehouse: Warehouse, *, full: bool, publish: bool = True) -> None:
         self.close()
         with self.writing() as writer:
-            landed = writer.sql(f"SELECT DISTINCT source FROM {LANDINGS.qualified}")["source"].to_pylist()
-        made = warehouse.build(full=full, sources=landed)
+            landed = writer.sql(f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified}")
+        made = warehouse.build(full=full, landed=landed["name"].to_pylist())
         assert made.ok, made.why()
         with self.writing() as writer:
             version = writer.version()

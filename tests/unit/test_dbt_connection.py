@@ -1,0 +1,86 @@
+"""What dbt's nodes make on one connection is committed together, and large tables at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.adapters.duckdb.credentials import DuckDBCredentials
+
+from gpulake.dbt_connection import SharedConnection
+
+_LARGE = 100_001
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[SharedConnection]:
+    environment = SharedConnection(DuckDBCredentials(path=":memory:", schema="main"))
+    environment.handle().execute(f"ATTACH '{tmp_path / 'lake.duckdb'}' AS lake")
+    # A statement that changes the catalog of all databases is its own transaction's only one.
+    environment.execute("CREATE TABLE lake.begun AS SELECT 1 AS one")
+    yield environment
+    environment.finish()
+
+
+def _node(shared: SharedConnection, *statements: str) -> None:
+    """As dbt runs a model: a connection of its own, a transaction, and the connection's end."""
+    connection = shared.handle()
+    connection.execute("BEGIN")
+    for statement in statements:
+        connection.cursor().execute(statement)
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def _committed(shared: SharedConnection) -> set[str]:
+    """What another connection sees."""
+    conn: Any = shared.conn
+    found = conn.cursor().execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'").fetchall()
+    return {name for (name,) in found}
+
+
+def test_small_tables_are_committed_together_at_the_end(shared: SharedConnection, tmp_path: Path) -> None:
+    _node(shared, "CREATE TABLE lake.one AS SELECT 1 AS n", "INSERT INTO lake.one VALUES (2)")
+    _node(shared, "CREATE TABLE lake.two AS FROM lake.one")
+    assert _committed(shared) == set()
+    shared.finish()
+    with duckdb.connect(str(tmp_path / "lake.duckdb")) as lake:
+        assert lake.sql("FROM two ORDER BY n").fetchall() == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    "statement", [f"CREATE TABLE lake.many AS FROM range({_LARGE})", f"INSERT INTO lake.begun FROM range({_LARGE})"]
+)
+def test_many_rows_are_committed_when_their_node_ends(shared: SharedConnection, statement: str) -> None:
+    _node(shared, statement)
+    assert "begun" in _committed(shared)
+    _node(shared, "CREATE TABLE lake.few AS SELECT 1 AS n")
+    assert "few" not in _committed(shared)
+
+
+def test_many_nodes_of_few_rows_are_committed_in_between(shared: SharedConnection) -> None:
+    _node(shared, "CREATE TABLE lake.half AS FROM range(60_000)")
+    assert "half" not in _committed(shared)
+    _node(shared, "CREATE TABLE lake.other_half AS FROM range(60_000)")
+    assert {"half", "other_half"} <= _committed(shared)
+
+
+def test_a_failed_statement_loses_what_was_not_committed(shared: SharedConnection, tmp_path: Path) -> None:
+    _node(shared, f"CREATE TABLE lake.kept AS FROM range({_LARGE})")
+    _node(shared, "CREATE TABLE lake.lost AS SELECT 1 AS n")
+    with pytest.raises(duckdb.ConversionException):
+        _node(shared, "CREATE TABLE lake.never AS SELECT CAST('word' AS INTEGER) AS n")
+    # Tests of a pinned version go on after one that cannot run.
+    assert shared.handle().execute("SELECT count(*) FROM lake.kept").fetchall() == [(_LARGE,)]
+    _node(shared, "CREATE TABLE lake.after AS SELECT 1 AS n")
+    shared.finish()
+    with duckdb.connect(str(tmp_path / "lake.duckdb")) as lake:
+        assert {name for (name,) in lake.sql("SELECT table_name FROM duckdb_tables()").fetchall()} == {"begun", "kept"}
+
+
+def test_a_query_gives_its_own_first_row(shared: SharedConnection) -> None:
+    found = shared.handle().cursor().execute('SELECT 5 AS "Count"')
+    assert (found.description[0][0], found.fetchall()) == ("Count", [(5,)])

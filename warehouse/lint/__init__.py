@@ -31,6 +31,8 @@ TABLES = {
 def _stub(name: str) -> Callable[..., object]:
     if name in {"amounts", "use_amounts"}:
         return lambda: ["allocated"]
+    if name == "inlined":
+        return lambda: ""
     if name in QUERIES:
         text = "select staged.* from staged"
     elif name in CONDITIONS:

@@ -276,21 +276,33 @@ numbered_parts as (
 ),
 
 -- An end on the last border belongs to the last hour.
+part_hours as (
+    select
+        *,
+        start_s // 3600 as start_hour_no,
+        least(end_s, day_s - 1) // 3600 as end_hour_no
+    from numbered_parts
+),
+
+-- A part within one hour is whole there: it has no second border.
 borders as (
     select
-        numbered_parts.unit_no,
-        numbered_parts.day_no,
-        numbered_parts.day_s,
-        least(
-            case when signs.sign = 1 then numbered_parts.start_s else numbered_parts.end_s end,
-            numbered_parts.day_s - 1
-        ) // 3600 as hour_no,
-        case when signs.sign = 1 then numbered_parts.start_s else numbered_parts.end_s end as second_no,
+        part_hours.unit_no,
+        part_hours.day_no,
+        part_hours.day_s,
+        case when signs.sign = 1 then part_hours.start_hour_no else part_hours.end_hour_no end as hour_no,
+        case when part_hours.start_hour_no = part_hours.end_hour_no then 0 else signs.sign end as step,
+        case
+            when part_hours.start_hour_no = part_hours.end_hour_no then part_hours.end_s - part_hours.start_s
+            when signs.sign = 1 then least((part_hours.start_hour_no + 1) * 3600, part_hours.day_s) - part_hours.start_s
+            else part_hours.end_s - least((part_hours.end_hour_no + 1) * 3600, part_hours.day_s)
+        end as seconds,
         {% for amount in amounts -%}
-        signs.sign * numbered_parts.{{ amount }} as {{ amount }}{{ ',' if not loop.last }}
+        part_hours.{{ amount }}{{ ',' if not loop.last }}
         {% endfor %}
-    from numbered_parts
+    from part_hours
     cross join (values (1), (-1)) as signs (sign)
+    where signs.sign = 1 or part_hours.start_hour_no != part_hours.end_hour_no
 ),
 
 border_hours as (
@@ -300,30 +312,25 @@ border_hours as (
         day_s,
         hour_no,
         {% for amount in amounts -%}
-        cast(sum({{ amount }}) as bigint) as {{ amount }}_step,
-        cast(sum({{ amount }} * (least((hour_no + 1) * 3600, day_s) - second_no)) as bigint) as {{ amount }}_part{{ ',' if not loop.last }}
+        cast(sum({{ amount }} * step) as bigint) as {{ amount }}_step,
+        cast(sum({{ amount }} * seconds) as bigint) as {{ amount }}_part{{ ',' if not loop.last }}
         {% endfor %}
     from borders
     group by unit_no, day_no, day_s, hour_no
 ),
 
+-- A day gives back all that it held.
 running_hours as (
-    select
-        *,
-        lead(hour_no) over (partition by unit_no, day_no order by hour_no) as next_hour_no,
-        {% for amount in amounts -%}
-        cast(sum({{ amount }}_step) over (
-            partition by unit_no, day_no order by hour_no rows between unbounded preceding and current row
-        ) as bigint) as {{ amount }}_after{{ ',' if not loop.last }}
-        {% endfor %}
-    from border_hours
+    {% set sums = {} -%}
+    {% for amount in amounts %}{% do sums.update({amount ~ '_after': amount ~ '_step'}) %}{% endfor -%}
+    {{ running_sums('border_hours', ['unit_no', 'day_no', 'hour_no'], sums, next='next_hour_no') }}
 ),
 
 -- Hours without a border hold what stood at the last one.
 filled_hours as (
     select
         *,
-        {{ each_number('hour_no', 'coalesce(next_hour_no, hour_no + 1) - 1') }} as filled_hour_no
+        {{ each_number('hour_no', 'case when held_after > 0 then next_hour_no - 1 else hour_no end') }} as filled_hour_no
     from running_hours
     where held_part != 0 or held_step != 0 or held_after != 0
 ),
@@ -335,11 +342,13 @@ hour_amounts as (
         filled_hour_no as hour_no,
         least(3600, day_s - filled_hour_no * 3600) as hour_s,
         {% for amount in amounts -%}
-        case
-            when filled_hour_no = hour_no
-                then {{ amount }}_part + ({{ amount }}_after - {{ amount }}_step) * least(3600, day_s - filled_hour_no * 3600)
-            else {{ amount }}_after * least(3600, day_s - filled_hour_no * 3600)
-        end as {{ amount }}{{ ',' if not loop.last }}
+        cast(
+            case
+                when filled_hour_no = hour_no
+                    then {{ amount }}_part + ({{ amount }}_after - {{ amount }}_step) * least(3600, day_s - filled_hour_no * 3600)
+                else {{ amount }}_after * least(3600, day_s - filled_hour_no * 3600)
+            end as bigint
+        ) as {{ amount }}{{ ',' if not loop.last }}
         {% endfor %}
     from filled_hours
 ),

@@ -148,3 +148,41 @@
 {% macro duckdb__wide_integer(number) -%}
     cast({{ number }} as hugeint)
 {%- endmacro %}
+
+{#
+    Running sums in the order of some columns, with the next row's value of the last of them. For rows whose sums come back to 0
+    at the end of each group: then one pass over the sorted rows does it, in half the time of a window per group. The next
+    value means nothing where a group ends.
+#}
+{% macro running_sums(relation, order, sums, next) %}{{ return(adapter.dispatch('running_sums', 'gpulake')(relation, order, sums, next)) }}{% endmacro %}
+{% macro duckdb__running_sums(relation, order, sums, next) -%}
+    select
+        *,
+        lead({{ order[-1] }}) over () as {{ next }},
+        {% for name, column in sums.items() -%}
+        sum({{ column }}) over (rows between unbounded preceding and current row) as {{ name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from (
+        select * from {{ relation }}
+        order by {{ order | join(', ') }}
+    ) as sorted_rows
+{%- endmacro %}
+
+{# After `as`: a common table that is read again wherever it is named, not kept in memory for all of them. #}
+{% macro inlined() %}{{ return(adapter.dispatch('inlined', 'gpulake')()) }}{% endmacro %}
+{% macro duckdb__inlined() -%}
+    not materialized
+{%- endmacro %}
+
+{#
+    Hooks around a model whose joins must keep the sides that they are written with, the smaller one on the right. DuckDB builds
+    on the side that it believes smaller, and takes a filter to leave a fifth: of spans with both times it leaves nearly all.
+#}
+{% macro keep_join_sides() %}{{ return(adapter.dispatch('keep_join_sides', 'gpulake')()) }}{% endmacro %}
+{% macro duckdb__keep_join_sides() -%}
+    set disabled_optimizers = 'statistics_propagation,build_side_probe_side'
+{%- endmacro %}
+{% macro choose_join_sides() %}{{ return(adapter.dispatch('choose_join_sides', 'gpulake')()) }}{% endmacro %}
+{% macro duckdb__choose_join_sides() -%}
+    set disabled_optimizers = 'statistics_propagation'
+{%- endmacro %}

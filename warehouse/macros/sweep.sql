@@ -63,36 +63,33 @@ events as (
     cross join (values (1), (-1)) as borders (sign)
 ),
 
+{% set open_columns = {} -%}
+{% for column in [
+    'gpu_windows', 'cpu_windows', 'load_windows', 'net_windows', 'gpu_micro_pct', 'cpu_micro_pct', 'load_micro',
+    'net_bytes', 'weight', 'weighted_gpu',
+] -%}
+    {%- do open_columns.update({'open_' ~ column: column}) -%}
+{%- endfor -%}
+-- Every window closes within its machine and day.
 open_windows as (
-    select
-        machine_no,
-        day_no,
-        second_no as start_s,
-        lead(second_no) over (partition by machine_no, day_no order by second_no) as end_s,
-        {% for column in [
-            'gpu_windows', 'cpu_windows', 'load_windows', 'net_windows', 'gpu_micro_pct', 'cpu_micro_pct', 'load_micro',
-            'net_bytes', 'weight', 'weighted_gpu',
-        ] -%}
-        sum({{ column }}) over (
-            partition by machine_no, day_no order by second_no rows between unbounded preceding and current row
-        ) as {{ column }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from events
+    {{ running_sums('events', ['machine_no', 'day_no', 'second_no'], open_columns, next='next_second_no') }}
 ),
 
 segments as (
     select
         machine_no,
         day_no,
-        start_s,
-        end_s,
-        case when gpu_windows > 0 then gpu_micro_pct / gpu_windows end as gpu_micro_pct,
-        case when gpu_windows > 0 then weighted_gpu / weight * 1000000 end as gpu_weighted_micro_pct,
-        case when cpu_windows > 0 then cpu_micro_pct / cpu_windows end as cpu_micro_pct,
-        case when load_windows > 0 then load_micro / load_windows end as load_micro,
-        case when net_windows > 0 then net_bytes / net_windows end as net_bytes
+        second_no as start_s,
+        next_second_no as end_s,
+        case when open_gpu_windows > 0 then open_gpu_micro_pct / open_gpu_windows end as gpu_micro_pct,
+        case when open_gpu_windows > 0 then open_weighted_gpu / open_weight * 1000000 end as gpu_weighted_micro_pct,
+        case when open_cpu_windows > 0 then open_cpu_micro_pct / open_cpu_windows end as cpu_micro_pct,
+        case when open_load_windows > 0 then open_load_micro / open_load_windows end as load_micro,
+        case when open_net_windows > 0 then open_net_bytes / open_net_windows end as net_bytes
     from open_windows
-    where end_s > start_s and (gpu_windows > 0 or cpu_windows > 0 or load_windows > 0 or net_windows > 0)
+    where
+        next_second_no > second_no
+        and (open_gpu_windows > 0 or open_cpu_windows > 0 or open_load_windows > 0 or open_net_windows > 0)
 ),
 
 segment_hours as (

@@ -22,7 +22,7 @@ unbounded as (
     where {{ due_jobs_only() }}
 ),
 
-parts as (
+parts as {{ inlined() }} (
     select * from {{ ref('silver_allocation_days') }}
     where {{ due_jobs_only() }}
 ),

@@ -2,7 +2,8 @@
     materialized='incremental',
     incremental_strategy='append',
     partitioned_by=['dt'],
-    pre_hook="{{ delete_touched_allocations() }}",
+    pre_hook=["{{ delete_touched_allocations() }}", "{{ keep_join_sides() }}"],
+    post_hook="{{ choose_join_sides() }}",
     meta={'unites': ['task', 'instance', 'usage']},
 ) }}
 
@@ -25,8 +26,7 @@ day_clusters as (
 
 jobs as (
     select
-        cluster_id,
-        job_id,
+        {{ row_key(['cluster_id', 'job_id']) }} as job_key,
         job_status
     from {{ ref('silver_jobs') }}
     where {{ touched_jobs_only() }}
@@ -115,5 +115,4 @@ left join machines
     on amounts.cluster_id = machines.cluster_id
         and amounts.machine_id = machines.machine_id
 left join jobs
-    on amounts.cluster_id = jobs.cluster_id
-        and amounts.job_id = jobs.job_id
+    on {{ row_key(['amounts.cluster_id', 'amounts.job_id']) }} = jobs.job_key

@@ -7,7 +7,7 @@
 
 with
 
-parts as (
+parts as {{ inlined() }} (
     select * from {{ ref('silver_allocation_days') }}
     where {{ touched_days_only('allocation') }}
 ),

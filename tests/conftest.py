@@ -124,6 +124,31 @@ def pai_fixtures():
     return FIXTURES
 
 
+_TELL_OF_LANDINGS = {"gold_data_freshness", "gold_quarantine_daily"}
+
+
+@pytest.fixture(scope="session")
+def published_rows():
+    """Every row of every silver and gold table, by a function that gives a query's rows: what must be the same however the
+    lake came to be. Lineage is left out, and so are the tables that tell when something landed.
+    """
+
+    def read(sql):
+        names = sql(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
+            "AND regexp_matches(table_name, '^(silver|gold)_')"
+        )
+        columns = "COLUMNS(name -> name NOT IN ('build_id', 'landing_id', 'landing_no', 'source_row'))"
+        found = {
+            name: sorted(map(repr, sql(f'SELECT {columns} FROM lake.main."{name}"')))
+            for name in sorted({row["table_name"] for row in names} - _TELL_OF_LANDINGS)
+        }
+        assert len(found) > 30
+        return found
+
+    return read
+
+
 def _without_superpowers():
     """Make root obey permissions, as everybody else must; others cannot and need not drop anything."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -51,26 +51,6 @@ BORDERS = {
     "after the pointer": "after(lake, '_replace')",
     "before old copies go": "before(lake.Writer, '_drop_other_copies')",
 }
-TABLES = {
-    "gold_cluster_util_daily": "*",
-    "gold_cluster_util_daily_scored": "*",
-    "gold_availability": "*",
-    "silver_jobs": "*",
-    "silver_machines": "*",
-    "silver_machine_hours": "*",
-    "silver_instances": "* EXCLUDE (landing_id, source_row)",
-    "silver_gpu_timeseries": "* EXCLUDE (landing_id, source_row)",
-    "silver_allocation_days": "* EXCLUDE (landing_no, source_row)",
-    "silver_allocation_hours": "*",
-    "silver_job_days": "*",
-    "silver_machine_days": "*",
-    "silver_unbounded_spans": "*",
-    "gold_jobs": "*",
-    "gold_cost_daily": "*",
-    "gold_queue_wait_daily": "*",
-    "gold_capacity_daily": "*",
-    "gold_user_gpu_usage_daily": "*",
-}
 
 
 @pytest.fixture(scope="module")
@@ -109,24 +89,26 @@ def start(lake, data, code=_REFRESH):
     )  # fmt: skip
 
 
-def published(lake):
-    """Every published row, without build and landing ids."""
-    with open_publication(lake) as reader:
-        rows = {
-            name: sorted(map(repr, reader.sql(f"SELECT {columns} FROM lake.main.{name}").to_pylist()))
-            for name, columns in TABLES.items()
-        }
-        operations = {
-            "landings": "SELECT landing_id, rows_in, rows_kept, rows_refused FROM ops.meta.landings",
-            "quarantine": "FROM ops.meta.quarantine",
-            "bronze": "FROM lake.main.bronze_machine_metrics",
-            "jobs": "FROM lake.main.bronze_job_events",
-        }
-        return rows | {name: sorted(map(repr, reader.sql(query).to_pylist())) for name, query in operations.items()}
+@pytest.fixture(scope="module")
+def published(published_rows):
+    """What gives every published row of a lake, and what landed."""
+
+    def read(lake):
+        with open_publication(lake) as reader:
+            rows = published_rows(lambda query: reader.sql(query).to_pylist())
+            operations = {
+                "landings": "SELECT landing_id, rows_in, rows_kept, rows_refused FROM ops.meta.landings",
+                "quarantine": "FROM ops.meta.quarantine",
+                "bronze": "FROM lake.main.bronze_machine_metrics",
+                "jobs": "FROM lake.main.bronze_job_events",
+            }
+            return rows | {name: sorted(map(repr, reader.sql(query).to_pylist())) for name, query in operations.items()}
+
+    return read
 
 
 @pytest.fixture(scope="module")
-def undisturbed(begun, deliveries, tmp_path_factory):
+def undisturbed(begun, deliveries, tmp_path_factory, published):
     """What one quiet refresh of the second delivery publishes, and how long it takes."""
     lake = tmp_path_factory.mktemp("undisturbed") / "lake"
     shutil.copytree(begun, lake)
@@ -137,7 +119,7 @@ def undisturbed(begun, deliveries, tmp_path_factory):
     return published(lake), time.monotonic() - started
 
 
-def assert_finished(lake, data, expected):
+def assert_finished(lake, data, expected, published):
     done = start(lake, data)
     printed, told = done.communicate(timeout=120)
     assert 0 == done.returncode, printed + told
@@ -154,7 +136,7 @@ def readable(lake):
         return reader.sql("SELECT count(*) AS n FROM gold_cluster_util_daily")["n"][0].as_py()
 
 
-def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undisturbed, tmp_path):
+def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undisturbed, tmp_path, published):
     """A power cut in the night must cost nothing but time: 20 kills, spread over a refresh."""
     expected, whole_s = undisturbed
     seed = int(os.environ.get("GPULAKE_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
@@ -169,7 +151,7 @@ def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undis
         victim.communicate()
         killed += victim.returncode == -signal.SIGKILL
         assert readable(lake) in {9, 13}
-        assert_finished(lake, deliveries / "second", expected)
+        assert_finished(lake, deliveries / "second", expected, published)
         shutil.rmtree(lake)
     assert killed >= 12, "the refresh was over too soon to be killed"
 
@@ -191,7 +173,7 @@ def test_killed_in_its_first_refresh_a_lake_is_not_lost(deliveries, undisturbed,
 
 
 @pytest.mark.parametrize("border", BORDERS)
-def test_killed_at_a_border_of_the_publication_order(begun, deliveries, undisturbed, tmp_path, border):
+def test_killed_at_a_border_of_the_publication_order(begun, deliveries, undisturbed, tmp_path, border, published):
     """Each step leaves what the next run needs: the record first, then the copy, then the pointer."""
     lake = Path(shutil.copytree(begun, tmp_path / "lake"))
     victim = start(lake, deliveries / "second", _DIE_AT.format(border=BORDERS[border]))
@@ -199,4 +181,4 @@ def test_killed_at_a_border_of_the_publication_order(begun, deliveries, undistur
     assert -signal.SIGKILL == victim.returncode, told
     assert readable(lake) in {9, 13}
 
-    assert_finished(lake, deliveries / "second", undisturbed[0])
+    assert_finished(lake, deliveries / "second", undisturbed[0], published)

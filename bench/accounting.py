@@ -52,7 +52,8 @@ def _cost_of(statements: list[str], lake: str, memory: str) -> dict[str, float]:
         for name in house.EXTENSIONS:
             connection.execute(f"LOAD '{house.extension_file(name)}'")
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET disabled_optimizers = 'statistics_propagation'")
+        # As the largest model's own hook sets it.
+        connection.execute("SET disabled_optimizers = 'statistics_propagation,build_side_probe_side'")
         connection.execute(f"SET memory_limit = '{memory}'")
         connection.execute(f"SET temp_directory = '{layout.folder / 'scratch'}'")
         options = house.attach_options(layout.data, version=publication.ops_version)

@@ -31,6 +31,8 @@ from gpulake import dbt_connection
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _FAILING_ROWS_SHOWN = 5
 _PROJECTS_KEPT = 8
+_PENDING_NAMED = 500
+"""More landings than this are looked up, not named in each statement."""
 
 
 class Plugin(BasePlugin):
@@ -83,6 +85,8 @@ class Runner:
         try:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
+            if shared and pinned_at is None:
+                _skip_after_a_failure(nodes)
         finally:
             dbt_connection.close()
         error = str(outcome.exception) if outcome.exception else ""
@@ -91,6 +95,8 @@ class Runner:
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
         os.environ["GPULAKE_LANDED"] = ",".join(request.get("landed", ()))
+        pending = request.get("pending", ())
+        os.environ["GPULAKE_PENDING"] = ",".join(pending) if len(pending) <= _PENDING_NAMED else ""
         match request["do"]:
             case "build" if request["full"]:
                 chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]
@@ -153,7 +159,7 @@ def draw_union_edges(manifest: Any) -> None:
     manifest.build_parent_and_child_maps()
 
 
-def _nodes(outcome: dbtRunnerResult) -> list[dict[str, object]]:
+def _nodes(outcome: dbtRunnerResult) -> list[dict[str, Any]]:
     results = getattr(outcome.result, "results", None) or []
     return [
         {
@@ -166,6 +172,15 @@ def _nodes(outcome: dbtRunnerResult) -> list[dict[str, object]]:
         for result in results
         if hasattr(result, "node") and hasattr(result, "execution_time")
     ]
+
+
+def _skip_after_a_failure(nodes: list[dict[str, Any]]) -> None:
+    """What dbt still began after the failure that ends a build stood on tables that were rolled back: it says nothing."""
+    failed = False
+    for node in nodes:
+        if failed:
+            node["status"] = "skipped"
+        failed = failed or node["status"] == "error"
 
 
 def _message(result: Any) -> str:

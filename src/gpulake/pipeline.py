@@ -407,7 +407,8 @@ class _Session:
             begun = [self._writer.version(), clock.now(), fingerprint]
             with self._writer.transaction("begin a full build"):
                 self._writer.insert(FULL_BUILD_STARTS, [begun])
-        result = warehouse.build(full=full, landed=_landed_tables(self._writer))
+        pending = [row["landing_id"] for row in self.pending()]
+        result = warehouse.build(full=full, landed=_landed_tables(self._writer), pending=pending)
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",

@@ -88,12 +88,13 @@ class Warehouse:
         """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
-    def build(self, *, full: bool, landed: Sequence[str] = ()) -> BuildResult:
+    def build(self, *, full: bool, landed: Sequence[str] = (), pending: Sequence[str] = ()) -> BuildResult:
         """Build every model at the lake's newest version: all of it, or what the pending landings touch.
 
         `landed` are the bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for.
+        `pending` are the pending landings' ids. Both only save work: the models find out by themselves.
         """
-        return self._ask({"do": "build", "full": full, "landed": list(landed)})
+        return self._ask({"do": "build", "full": full, "landed": list(landed), "pending": list(pending)})
 
     def test(self, *, version: int) -> BuildResult:
         """Test the lake as it was at one version, read-only: what is tested is exactly what would be published."""

@@ -154,7 +154,8 @@ class TinyLake:
         self.close()
         with self.writing() as writer:
             landed = writer.sql(f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified}")
-        made = warehouse.build(full=full, landed=landed["name"].to_pylist())
+            pending = self._pending(writer)
+        made = warehouse.build(full=full, landed=landed["name"].to_pylist(), pending=pending)
         assert made.ok, made.why()
         with self.writing() as writer:
             version = writer.version()
@@ -162,11 +163,14 @@ class TinyLake:
         assert tested.ok, tested.why()
         if publish:
             with self.writing() as writer, writer.transaction("publish"):
-                pending = writer.sql(
-                    f"SELECT landing_id FROM {LANDINGS.qualified} "
-                    f"WHERE landing_id NOT IN (SELECT landing_id FROM {PUBLISHED_LANDINGS.qualified})"
-                )["landing_id"].to_pylist()
-                writer.insert(PUBLISHED_LANDINGS, [(1, one) for one in pending])
+                writer.insert(PUBLISHED_LANDINGS, [(1, one) for one in self._pending(writer)])
+
+    @staticmethod
+    def _pending(writer) -> list[str]:
+        return writer.sql(
+            f"SELECT landing_id FROM {LANDINGS.qualified} "
+            f"WHERE landing_id NOT IN (SELECT landing_id FROM {PUBLISHED_LANDINGS.qualified})"
+        )["landing_id"].to_pylist()
 
     def rows(self, query: str, *params: object) -> list[dict[str, object]]:
         """Rows at the newest version; the lake stays open for the next question."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 QUERIES = {
-    "winning_rows", "union_staging", "losing_rows", "pending_jobs", "pending_days", "quarters_of_days", "numbered_days",
+    "winning_rows", "union_staging", "losing_rows", "pending_jobs", "days_of_spans", "quarters_of_days", "numbered_days",
     "job_requests", "job_starts", "unweighted_days", "pending_tagged_jobs", "gpu_tasks", "accounting_units",
     "genai_samples", "accounted_clusters", "status_words", "job_groups", "observed_waits", "pool_capacities", "pool_rests",
     "prices_of_days", "bill_weights", "shared_cents", "job_uses", "job_machines", "job_totals",
@@ -17,7 +17,7 @@ QUERIES = {
 """Macros that stand for a whole select."""
 CONDITIONS = {
     "within_touched_range", "touched_days_only", "touched_jobs_only", "pending_only", "not_yet_here", "touched_cohorts_only",
-    "due_jobs_only", "of_days",
+    "due_jobs_only", "of_days", "within_due_days",
 }  # fmt: skip
 """Macros that stand for a condition."""
 TABLES = {

@@ -39,16 +39,16 @@
     same attempt holds its GPUs too, and is not measured.
     Rows of one key, and rows of one attempt, are looked for by a hash first: few attempts have several.
 #}
-{% macro gpu_spans(only) -%}
-    {%- set timed = only ~ ' and started_at is not null and ended_at is not null' -%}
+{% macro gpu_spans() -%}
+    {%- set timed = 'started_at is not null and ended_at is not null' -%}
     {%- set attempt_hash = row_hash(['job_id', 'attempt_id']) -%}
 gpu_tasks as (
-    {{ gpu_tasks(only) }}
+    {{ gpu_tasks(touched_jobs_only()) }}
 ),
 
 repeated_attempts as (
     select {{ attempt_hash }} as attempt_hash
-    from ({{ union_staging('instance', ['job_id', 'attempt_id'], timed) }}) as instances
+    from ({{ union_staging('instance', ['job_id', 'attempt_id'], timed, touched=true) }}) as instances
     group by attempt_hash
     having count(*) > 1
 ),
@@ -68,7 +68,8 @@ rows_of_repeated_attempts as (
             order by landing_no desc, row_text desc, source_row desc
         ) as place_in_key
     from ({{ union_staging('instance', entity_keys().instance.key + ['row_text'],
-                           timed ~ ' and ' ~ attempt_hash ~ ' in (select attempt_hash from repeated_attempts)') }}) as instances
+                           timed ~ ' and ' ~ attempt_hash ~ ' in (select attempt_hash from repeated_attempts)',
+                           touched=true) }}) as instances
 ),
 
 judged_rows as (
@@ -101,7 +102,7 @@ spans as (
         instances.source_row
     from ({{ union_staging('instance', [
         'cluster_id', 'job_id', 'task_id', 'instance_id', 'attempt_id', 'machine_id', 'started_at', 'ended_at',
-    ], timed) }}) as instances
+    ], timed, touched=true) }}) as instances
     inner join gpu_tasks
         on {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.task_id']) }} = gpu_tasks.task_key
     left join judged_rows

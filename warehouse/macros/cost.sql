@@ -212,6 +212,29 @@
     {%- endif %}
 {%- endmacro %}
 
+{#
+    The days on which due jobs can have held anything, read when the model is compiled: constants let files be skipped. A job that
+    the job table lacks may have held something on any day.
+#}
+{% macro within_due_days() -%}
+    {%- set due_jobs = ref('due_jobs') -%}
+    {%- if is_incremental() and execute -%}
+        {%- set bounds = run_query(
+            'select min(first_seen_at), max(last_seen_at), count(case when not is_known then 1 end) from ' ~ due_jobs
+        ).rows[0] -%}
+        {%- set day = modules.datetime.timedelta(days=1) -%}
+        {%- if bounds[2] -%}
+    true
+        {%- elif bounds[0] is none -%}
+    false
+        {%- else -%}
+    dt between date '{{ (bounds[0] - day).date() }}' and date '{{ (bounds[1] + day).date() }}'
+        {%- endif -%}
+    {%- else -%}
+    true
+    {%- endif -%}
+{%- endmacro %}
+
 {% macro delete_due_jobs() -%}
     {% if is_incremental() -%}
     delete from {{ this }}

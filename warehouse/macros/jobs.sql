@@ -41,6 +41,7 @@
         cluster_id,
         job_id,
         {{ epoch_to_utc('min(start_s)') }} as started_by_at,
+        greatest({{ epoch_to_utc('max(start_s)') }}, max(ended_at)) as last_seen_at,
         count(case when machine_id is not null or start_s is not null then 1 end) > 0 as was_placed,
         case
             when count(case when machine_id is not null and start_s is null then 1 end) = 0

@@ -36,7 +36,7 @@
     a key meet it, or none. Entities that are looked through when they are read are so in full: of a touched job all rows
     are read anew, those of earlier landings too.
 #}
-{% macro losing_rows(entity, within='true') -%}
+{% macro losing_rows(entity, within='true', touched=false) -%}
     {%- set keys = entity_keys()[entity] -%}
     {%- set hash = row_hash(keys.narrow) -%}
     {%- set only = keys.get('only', 'true') ~ ' and ' ~ within ~ ' and ' ~ within_pending_range(entity, keys.within) -%}
@@ -54,7 +54,7 @@
             row_text,
             row_number() over best_first as place,
             first_value(row_text) over best_first as winner_text
-        from ({{ union_staging(entity, keys.key + ['row_text'], only ~ ' and ' ~ hash ~ ' in (' ~ repeated_hashes(entity, only) ~ ')') }}) as staged
+        from ({{ union_staging(entity, keys.key + ['row_text'], only ~ ' and ' ~ hash ~ ' in (' ~ repeated_hashes(entity, only, touched) ~ ')', touched) }}) as staged
         window best_first as (
             partition by {{ keys.key | join(', ') }}
             order by landing_no desc, row_text desc, source_row desc
@@ -64,11 +64,11 @@
 {%- endmacro %}
 
 {# Hashes that more than one row of an entity has; of an incremental build only those of a pending row. #}
-{% macro repeated_hashes(entity, only) -%}
+{% macro repeated_hashes(entity, only, touched=false) -%}
     {%- set narrow = entity_keys()[entity].narrow -%}
     {%- set hash = row_hash(narrow) -%}
     select {{ hash }} as row_hash
-    from ({{ union_staging(entity, narrow, only) }}) as narrowed
+    from ({{ union_staging(entity, narrow, only, touched) }}) as narrowed
     {%- if is_incremental() and not entity_keys()[entity].when_read %}
     where {{ hash }} in (
         select {{ hash }} as row_hash
@@ -96,11 +96,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The rows of an entity that stand for their key: every staged row but the losers. For `within` see losing_rows. #}
-{% macro winning_rows(entity, columns, only='true', within='true') -%}
+{# The rows of an entity that stand for their key: every staged row but the losers. For `within` see losing_rows, for `touched` union_staging. #}
+{% macro winning_rows(entity, columns, only='true', within='true', touched=false) -%}
     select staged.*
-    from ({{ union_staging(entity, columns, only) }}) as staged
-    left join {% if entity_keys()[entity].when_read %}({{ losing_rows(entity, within) }}){% else %}{{ ref('conflict_rows') }}{% endif %} as lost
+    from ({{ union_staging(entity, columns, only, touched) }}) as staged
+    left join {% if entity_keys()[entity].when_read %}({{ losing_rows(entity, within, touched) }}){% else %}{{ ref('conflict_rows') }}{% endif %} as lost
         on staged.landing_id = lost.landing_id
             and staged.source_row = lost.source_row
             and lost.entity = '{{ entity }}'

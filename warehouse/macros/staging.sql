@@ -37,8 +37,23 @@
     {{ return(false) }}
 {%- endmacro %}
 
-{# The rows of one entity from every source: `columns` in order, then the lineage. `only` is a condition on each. #}
-{% macro union_staging(entity, columns, only='true') -%}
+{#
+    The rows of one entity from every source: `columns` in order, then the lineage. `only` is a condition on each.
+    `touched`: in an incremental build those of touched jobs alone, which one model has read from the sources for all others.
+#}
+{% macro union_staging(entity, columns, only='true', touched=false) -%}
+    {%- set read_once = ref('touched_' ~ entity ~ 's') if touched else none -%}
+    {%- if touched and is_incremental() -%}
+    select
+        {{ (columns + ['source', 'landing_id', 'landing_no', 'source_row']) | join(', ') }}
+    from {{ read_once }}
+    where {{ only }}
+    {%- else -%}
+    {{ union_of_sources(entity, columns, only) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro union_of_sources(entity, columns, only) -%}
     {%- set staged = staging_models(entity) if execute else {'relations': []} -%}
     {%- for relation in staged.relations %}
     select

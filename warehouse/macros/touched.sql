@@ -1,8 +1,8 @@
-{# Days that the pending spans of an entity, or those that `only` means, cover: one row per cluster and day. A span without an end, or without a
-   start, touches the day of the time it has. Counting open spans at quarter hours keeps this linear in the rows. #}
-{% macro pending_days(entity, start, end, only=none, name=none) -%}
+{# Days that spans cover: one row per entity, cluster and day. A span without an end, or without a start, touches the day of
+   the time it has. Counting open spans at quarter hours keeps this linear in the rows. #}
+{% macro days_of_spans(entity, rows, start, end) -%}
     select distinct
-        '{{ name or entity }}' as entity,
+        '{{ entity }}' as entity,
         days.cluster_id,
         days.dt
     from (
@@ -24,7 +24,7 @@
                         else {{ quarter_of('greatest(spans.' ~ start ~ ', spans.' ~ end ~ ')') }} + 1
                     end as quarter,
                     borders.sign as step
-                from ({{ union_staging(entity, ['cluster_id', start, end] | unique | list, only or pending_only()) }}) as spans
+                from ({{ rows }}) as spans
                 cross join (values (1), (-1)) as borders (sign)
             ) as steps
             where quarter is not null
@@ -38,8 +38,10 @@
     where stretches.open_spans > 0
 {%- endmacro %}
 
+{# Rows of the pending landings. Where the caller names those (GPULAKE_PENDING), all other files are skipped by it. #}
 {% macro pending_only() -%}
-    landing_id in ({{ pending_landings() }})
+    {%- set named = env_var('GPULAKE_PENDING', '') -%}
+    landing_id in ({{ "'" ~ named.replace(',', "', '") ~ "'" if named else pending_landings() }})
 {%- endmacro %}
 
 {# Jobs that a pending row names. #}

@@ -14,7 +14,7 @@ jobs as (
 
 job_days as (
     select * from {{ ref('silver_job_days') }}
-    where {{ due_jobs_only() }}
+    where {{ due_jobs_only() }} and {{ within_due_days() }}
 ),
 
 unbounded as (
@@ -24,12 +24,12 @@ unbounded as (
 
 parts as {{ inlined() }} (
     select * from {{ ref('silver_allocation_days') }}
-    where {{ due_jobs_only() }}
+    where {{ due_jobs_only() }} and {{ within_due_days() }}
 ),
 
 cost_days as (
     select * from {{ ref('gold_cost_daily') }}
-    where {{ due_jobs_only() }}
+    where {{ due_jobs_only() }} and {{ within_due_days() }}
 ),
 
 machines as (

@@ -9,7 +9,7 @@
 
 with
 
-{{ gpu_spans(touched_jobs_only()) }},
+{{ gpu_spans() }},
 
 {{ usage_pieces(touched_jobs_only()) }},
 

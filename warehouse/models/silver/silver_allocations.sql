@@ -2,7 +2,7 @@
 
 with
 
-{{ gpu_spans('true') }}
+{{ gpu_spans() }}
 
 select
     cluster_id,

@@ -29,7 +29,7 @@ tags as (
 
 -- Rows that silver_instances leaves out have the same times as those it keeps.
 instances as (
-    {{ union_staging('instance', ['cluster_id', 'job_id', 'machine_id', 'start_s'], only=touched_jobs_only()) }}
+    {{ union_staging('instance', ['cluster_id', 'job_id', 'machine_id', 'start_s', 'ended_at'], touched=true) }}
 ),
 
 statuses as (
@@ -65,6 +65,7 @@ select
     jobs.submitted_at,
     starts.started_at,
     starts.started_by_at,
+    starts.last_seen_at,
     coalesce(starts.was_placed, false) as was_placed,
     jobs.ended_at,
     {{ seconds_between('jobs.submitted_at', 'starts.started_at') }} as wait_s,

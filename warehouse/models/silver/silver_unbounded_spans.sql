@@ -14,9 +14,9 @@ gpu_tasks as (
 instances as (
     {{ winning_rows('instance', [
         'cluster_id', 'job_id', 'task_id', 'machine_id', 'status_source', 'started_at', 'ended_at',
-    ], touched_jobs_only() ~ ' and (started_at is null or ended_at is null)
+    ], '(started_at is null or ended_at is null)
         and (machine_id is not null or started_at is not null or ended_at is not null)',
-    touched_jobs_only() ~ ' and (started_at is null or ended_at is null)') }}
+    within='(started_at is null or ended_at is null)', touched=true) }}
 ),
 
 statuses as (

@@ -1,4 +1,4 @@
-{{ config(meta={'unites': ['job', 'instance', 'machine_window']}) }}
+{{ config(meta={'unites': ['job', 'machine_window']}) }}
 
 {% if flags.FULL_REFRESH -%}
 -- A full build touches every day of every cluster.
@@ -13,13 +13,16 @@ select
     days.cluster_id,
     days.dt
 from days
-cross join (values ('job'), ('instance'), ('machine_window'), ('allocation')) as entities (entity)
+cross join (values ('job'), ('machine_window'), ('allocation')) as entities (entity)
 {%- else -%}
-{{ pending_days('job', 'submitted_at', 'submitted_at', only=of_touched_jobs()) }}
+{{ days_of_spans(
+    'job', union_staging('job', ['cluster_id', 'submitted_at'], of_touched_jobs()), 'submitted_at', 'submitted_at',
+) }}
 union all
-{{ pending_days('instance', 'started_at', 'ended_at') }}
+{{ days_of_spans(
+    'machine_window', union_staging('machine_window', ['cluster_id', 'started_at', 'ended_at'], pending_only()),
+    'started_at', 'ended_at',
+) }}
 union all
-{{ pending_days('machine_window', 'started_at', 'ended_at') }}
-union all
-{{ pending_days('instance', 'started_at', 'ended_at', only=of_touched_jobs(), name='allocation') }}
+{{ days_of_spans('allocation', 'select * from ' ~ ref('touched_instances'), 'started_at', 'ended_at') }}
 {%- endif %}

@@ -70,7 +70,7 @@ class Runner:
     ) -> dict[str, object]:
         """Run one dbt command, pinned where a version is given, and leave no connection open.
 
-        `shared`: on one connection, with few commits; a command that fails leaves what it committed until then.
+        `shared`: on one connection, with few commits; a command that fails leaves what it committed before the failure.
         """
         if self._manifest is None:
             return {"ok": False, "nodes": [], "seconds": 0.0, "error": f"the dbt project is broken: {self._exception}"}
@@ -82,15 +82,19 @@ class Runner:
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
         dbt_connection.share(shared=shared)
         os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
+        ok, nodes, error = False, [], ""
         try:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
             if shared and pinned_at is None:
                 _skip_after_a_failure(nodes)
+            ok, error = bool(outcome.success), str(outcome.exception or "")
         finally:
-            dbt_connection.close()
-        error = str(outcome.exception) if outcome.exception else ""
-        return {"ok": outcome.success, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}
+            try:
+                dbt_connection.close(keep=ok)
+            except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
+                ok, error = False, f"the last commit failed: {failure}"
+        return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""

@@ -8,25 +8,30 @@ large one are committed as soon as its node ends: then a plan is off by a hundre
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Any  # dbt has no types
 
 from dbt.adapters.duckdb import environments
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
-_CHANGES = {"create", "insert", "delete"}
+_CHANGES = ("create", "insert", "delete")
 """Statements that say how many rows they changed. They begin so: the project asks for no comments in front."""
-_ROWS_HELD = 100_000
-"""Rows written, or deleted, that may wait for the next commit."""
 
 
 class SharedConnection(LocalEnvironment):
-    """DuckDB for dbt with a single connection, always inside a transaction. A failed statement spoils the command."""
+    """DuckDB for dbt with a single connection, always inside a transaction.
 
-    def __init__(self, credentials: Any) -> None:
+    `rows_held`: how many rows written, or deleted, may wait for the next commit. After a statement that fails nothing
+    is committed any more; what only reads goes on.
+    """
+
+    def __init__(self, credentials: Any, *, rows_held: int = 100_000) -> None:
         super().__init__(credentials)
         self.conn: Any
         self._cursor: Any = None
+        self._rows_held = rows_held
         self._rows = 0
         self._failed = False
 
@@ -43,32 +48,36 @@ class SharedConnection(LocalEnvironment):
         """One statement. Returns DuckDB's cursor."""
         if sql == "BEGIN":
             return self._cursor
-        if sql == "COMMIT":
-            if self._rows > _ROWS_HELD:
-                self._end("COMMIT")
-            return self._cursor
         try:
+            if sql == "COMMIT":
+                if self._rows > self._rows_held and not self._failed:
+                    self._cursor.execute("COMMIT")
+                    self._begin()
+                return self._cursor
             self._cursor.execute(sql, bindings)
+            if sql.lstrip()[:6].lower() in _CHANGES and (changed := self._cursor.fetchone()):
+                self._rows += changed[0]
         except Exception:
-            # What was made since the last commit is lost; the nodes that follow see the lake as it was there.
+            # What was made since the last commit is lost; those who read on see the lake as it was there.
             self._failed = True
-            self._end("ROLLBACK")
+            with suppress(Exception):
+                self._cursor.execute("ROLLBACK")
+            self._begin()
             raise
-        if sql.split(maxsplit=1)[0].lower() in _CHANGES and (changed := self._cursor.fetchone()):
-            self._rows += changed[0]
         return self._cursor
 
-    def finish(self) -> None:
-        """Commit what is left, unless a statement failed, and close."""
+    def finish(self, *, keep: bool) -> None:
+        """Commit what is left, where it is to be kept and no statement failed, and close."""
         with self.lock:
-            if self._cursor is not None and not self._failed:
-                self._cursor.execute("COMMIT")
-            self._cursor = None
-            self.close()  # type: ignore[no-untyped-call]
+            try:
+                if self._cursor is not None and keep and not self._failed:
+                    self._cursor.execute("COMMIT")
+            finally:
+                self._cursor = None
+                self.close()  # type: ignore[no-untyped-call]
 
-    def _end(self, how: str) -> None:
+    def _begin(self) -> None:
         self._rows = 0
-        self._cursor.execute(how)
         self._cursor.execute("BEGIN")
 
 
@@ -97,15 +106,21 @@ class _Handle:
 
 def share(*, shared: bool) -> None:
     """Give the next dbt command one connection for all its nodes, or one for each."""
-    environments.create = SharedConnection if shared else LocalEnvironment  # type: ignore[assignment]
+
+    def create(creds: Any) -> LocalEnvironment:
+        if shared:
+            return SharedConnection(creds, rows_held=int(os.environ["GPULAKE_ROWS_HELD"]))
+        return LocalEnvironment(creds)
+
+    environments.create = create
 
 
-def close() -> None:
-    """Commit what a shared connection holds and close DuckDB: dbt would keep the lake attached until its next command."""
+def close(*, keep: bool) -> None:
+    """Close DuckDB: dbt would keep the lake attached until its next command. `keep`: commit what a shared connection holds."""
     manager: Any = DuckDBConnectionManager  # dbt-duckdb offers no other way to close
     with manager._LOCK:  # noqa: SLF001
         environment, manager._ENV = manager._ENV, None  # noqa: SLF001
         if isinstance(environment, SharedConnection):
-            environment.finish()
+            environment.finish(keep=keep)
         elif environment is not None:
             environment.close()

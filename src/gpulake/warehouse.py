@@ -21,6 +21,8 @@ from gpulake.lake import EXTENSIONS, Layout, extension_file
 _SHAPING = ("models", "macros", "seeds")
 _MEMORY = "800MB"
 """What DuckDB may hold at once; beyond it sorts and joins spill into the lake's folder."""
+_ROWS_HELD = "100000"
+"""Rows that a build writes, or deletes, before it commits: see `dbt_connection`."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class Warehouse:
     def build(self, *, full: bool, landed: Sequence[str] = (), pending: Sequence[str] = ()) -> BuildResult:
         """Build every model at the lake's newest version: all of it, or what the pending landings touch.
 
-        `landed` are the bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for.
-        `pending` are the pending landings' ids. Both only save work: the models find out by themselves.
+        `landed` are all bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for.
+        `pending` are all pending landings' ids. Both save work; where none is given the models find out by themselves.
         """
         return self._ask({"do": "build", "full": full, "landed": list(landed), "pending": list(pending)})
 
@@ -200,6 +202,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "GPULAKE_EXTENSION_FILES": os.pathsep.join(str(extension_file(name)) for name in EXTENSIONS),
         "GPULAKE_PARSED": str(_parsed_folder(folder)),
         "GPULAKE_MEMORY": os.environ.get("GPULAKE_MEMORY", _MEMORY),
+        "GPULAKE_ROWS_HELD": os.environ.get("GPULAKE_ROWS_HELD", _ROWS_HELD),
     }
 
 

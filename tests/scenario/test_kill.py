@@ -20,6 +20,7 @@ from gpulake.lake import open_publication
 
 pytestmark = pytest.mark.slow
 
+_EACH_MODEL_COMMITS = {"GPULAKE_ROWS_HELD": "0"}
 _REFRESH = "import sys; from gpulake.cli import main; sys.exit(main())"
 # Runs the refresh until a border of the publication order, and dies there as a killed process does.
 _DIE_AT = """
@@ -82,10 +83,10 @@ def begun(deliveries, tmp_path_factory):
     return lake
 
 
-def start(lake, data, code=_REFRESH):
+def start(lake, data, code=_REFRESH, **env):
     return subprocess.Popen(
         [sys.executable, "-c", code, "refresh", "--data", data, "--lake", lake, "--wait", "60", "--json"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | env,
     )  # fmt: skip
 
 
@@ -145,7 +146,8 @@ def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undis
     killed = 0
     for number in range(20):
         lake = shutil.copytree(begun, tmp_path / f"lake-{number}")
-        victim = start(lake, deliveries / "second")
+        # Few rows are one commit; every other victim leaves half a build, as one of many rows does.
+        victim = start(lake, deliveries / "second", **(_EACH_MODEL_COMMITS if number % 2 else {}))
         time.sleep(whole_s * (number + dice.random()) / 20)
         victim.send_signal(signal.SIGKILL)
         victim.communicate()
@@ -161,7 +163,7 @@ def test_killed_in_its_first_refresh_a_lake_is_not_lost(deliveries, undisturbed,
     _, whole_s = undisturbed
     for number, share in enumerate([0.05, 0.15, 0.3, 0.6]):
         lake = tmp_path / f"lake-{number}"
-        victim = start(lake, deliveries / "first")
+        victim = start(lake, deliveries / "first", **_EACH_MODEL_COMMITS)
         time.sleep(whole_s * share)
         victim.kill()
         victim.communicate()

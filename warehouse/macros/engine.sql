@@ -15,7 +15,7 @@
     (epoch_us({{ moment }}) // 1000000)
 {%- endmacro %}
 
-{# Whole seconds since 1970 divided down to quarter hours: every zone's day starts on one. #}
+{# Whole seconds since 1970 divided down to quarter hours: every zone's day has started on one since 1980. #}
 {% macro quarter_of(moment) %}{{ return(adapter.dispatch('quarter_of', 'gpulake')(moment)) }}{% endmacro %}
 {% macro duckdb__quarter_of(moment) -%}
     (epoch_us({{ moment }}) // 900000000)
@@ -175,8 +175,8 @@
 {%- endmacro %}
 
 {#
-    Hooks around a model whose joins must keep the sides that they are written with, the smaller one on the right. DuckDB builds
-    on the side that it believes smaller, and takes a filter to leave a fifth: of spans with both times it leaves nearly all.
+    Hooks around a model whose joins must keep the sides that they are written with. DuckDB builds on the side that it believes
+    smaller, and takes a filter to leave a fifth: of spans with both times it leaves nearly all, and they are wide.
 #}
 {% macro keep_join_sides() %}{{ return(adapter.dispatch('keep_join_sides', 'gpulake')()) }}{% endmacro %}
 {% macro duckdb__keep_join_sides() -%}

@@ -21,20 +21,24 @@ repeated_attempts as (
 )
 
 select
-    cluster_id,
-    job_id,
-    task_id,
-    instance_id,
-    attempt_id,
-    machine_id,
-    status_source,
-    start_s,
-    started_at,
-    ended_at,
-    case when {{ attempt_hash }} in (select attempt_hash from repeated_attempts) then {{ text_of_row('whole_row') }} end
-        as row_text,
-    source,
-    landing_id,
-    landing_no,
-    source_row
+    instances.cluster_id,
+    instances.job_id,
+    instances.task_id,
+    instances.instance_id,
+    instances.attempt_id,
+    instances.machine_id,
+    instances.status_source,
+    instances.start_s,
+    instances.started_at,
+    instances.ended_at,
+    case
+        when
+            {{ row_hash(['instances.job_id', 'instances.attempt_id']) }}
+            in (select repeated_attempts.attempt_hash from repeated_attempts)
+            then {{ text_of_row('instances.whole_row') }}
+    end as row_text,
+    instances.source,
+    instances.landing_id,
+    instances.landing_no,
+    instances.source_row
 from instances

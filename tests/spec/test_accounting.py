@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter, defaultdict
 
 import pytest
@@ -10,6 +11,8 @@ from accounting_cases import CASES, QUERIES
 from accounting_fleets import TRIALS, days_of, drawn, expected, expected_unbounded, fleets, sampled_fleets, thinned
 from test_definitions import agrees
 from tiny_lake import TinyLake, table
+
+from gpulake import warehouse
 
 FLEETS = drawn(fleets(), n=15, start=1) + drawn(sampled_fleets(), n=5, start=1)
 AMOUNTS = ("allocated", "active", "idle_held", "unknown", "over_use", "zero_util")
@@ -30,12 +33,38 @@ def accounted(tmp_path_factory):
 )
 def test_the_accounting_keeps_the_definition(case, what, accounted):
     """What the page shows is what is computed."""
-    found = accounted.rows(QUERIES[what], case.name)
+    keeps_the_definition(case, what, accounted)
+
+
+def keeps_the_definition(case, what, lake):
+    found = lake.rows(QUERIES[what], case.name)
     wanted = table(case.expect[what])
     assert len(wanted) == len(found), (case.breaks, found)
     for wished, row in zip(wanted, found, strict=True):
         for column, cell in wished.items():
             assert agrees(cell, row[column]), f"{column} = {row[column]}, expected {cell}: {case.breaks}"
+
+
+@pytest.mark.slow
+def test_a_sample_ends_at_the_next_though_its_source_says_later(tmp_path, monkeypatch):
+    """A source that tells how long a sample holds must not count a second twice where the next one comes early."""
+    project = shutil.copytree(
+        warehouse.project(), tmp_path / "project", ignore=shutil.ignore_patterns("target", "logs")
+    )
+    staging = project / "models" / "staging" / "genai2026" / "stg_genai2026__usage.sql"
+    clipped = "'least(followed.sampled_s + ' ~ genai_sample_s() ~ ', followed.next_duty_s)'"
+    assert clipped in staging.read_text()
+    staging.write_text(staging.read_text().replace(clipped, "'followed.sampled_s + ' ~ genai_sample_s()"))
+    monkeypatch.setattr(warehouse, "project", lambda: project)
+    (case,) = (case for case in CASES if case.name == "a_sample_measures_its_own_interval")
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(case)
+    lake.build(full=True)
+    ends = lake.rows("SELECT count(*) AS n FROM lake.main.silver_usage WHERE measured_to = '1970-01-02 00:01:54'")
+    assert [{"n": 1}] == ends, "unclipped by its source"
+    for what in case.expect:
+        keeps_the_definition(case, what, lake)
+    lake.close()
 
 
 # ---------------------------------------------------------------------------------------------- random fleets

@@ -307,6 +307,12 @@ CASES = [
                 1       | w1     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | 20  | 10
                 2       | w1     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | 10  | 10
             """,
+            "sensors": """
+                landing | job | task | worker | gpu
+                1       | j1  | t1   | w1     | 50
+                1       | j1  | t1   | w2     | 50
+                2       | j1  | t1   | w1     | 30
+            """,
         },
         expect={
             # the later landing stands; inside one landing the greatest text ("Terminated" > "Failed")
@@ -321,6 +327,7 @@ CASES = [
                 entity         | losers | equal_rows | beaten_rows
                 job            | 3      | 1          | 2
                 machine_window | 2      | 0          | 2
+                usage          | 1      | 0          | 1
             """,
         },
     ),

@@ -1,4 +1,4 @@
-{{ config(materialized='view', meta={'unites': ['instance']}) }}
+{{ config(materialized='view', meta={'unites': ['instance', 'usage']}) }}
 
 with
 
@@ -10,18 +10,21 @@ instance_conflicts as (
     {{ losing_rows('instance') }}
 ),
 
+usage_conflicts as (
+    {{ losing_rows('usage') }}
+),
+
 losers as (
+    {% for losers in ['conflict_rows', 'instance_conflicts', 'usage_conflicts'] -%}
     select
         entity,
         cluster_id,
         is_equal
-    from conflict_rows
+    from {{ losers }}
+    {%- if not loop.last %}
     union all
-    select
-        entity,
-        cluster_id,
-        is_equal
-    from instance_conflicts
+    {% endif %}
+    {%- endfor %}
 )
 
 select

@@ -150,6 +150,39 @@ def test_a_build_that_fails_in_the_middle_is_repaired_by_the_next(
     lake.close()
 
 
+def test_hours_of_many_long_spans_count_once(tmp_path):
+    """More hours than the engine hands on in one piece: none may be lost, or come twice."""
+    machines = [f"m{n}" for n in range(120)]
+    span = {"start_time": 2.0 * DAY_S - 8 * 3_600, "end_time": 3.0 * DAY_S - 8 * 3_600}
+    rows = {
+        "machines": [{"machine": name, "cap_gpu": 2.0, "cap_cpu": 8.0} for name in machines],
+        "windows": [
+            {**span, "worker_name": name, "machine": name, "machine_gpu": 50.0, "machine_cpu": 5.0, "landing": 1}
+            for name in machines
+        ],
+        "jobs": [{**span, "job_name": "j", "inst_id": "i", "user": "u", "status": "Terminated", "landing": 1}],
+        "tasks": [{"job_name": "j", "task_name": "t", "inst_num": 120.0, "plan_gpu": 50.0, "landing": 1}],
+        "instances": [
+            {**span, "job_name": "j", "task_name": "t", "inst_name": name, "worker_name": name, "machine": name,
+             "status": "Terminated", "landing": 1}
+            for name in machines
+        ],
+    }  # fmt: skip
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(Case(name="c", zone="Asia/Shanghai", rows=rows))
+    lake.build(full=True)
+    covered = lake.rows(
+        "SELECT count(*) AS hours, min(gpu_covered_s) AS least, max(gpu_covered_s) AS most FROM lake.main.silver_machine_hours"
+    )
+    held = lake.rows(
+        "SELECT count(*) AS hours, min(allocated_mgpu_s) AS least, max(allocated_mgpu_s) AS most "
+        "FROM lake.main.silver_allocation_hours"
+    )
+    lake.close()
+    assert [{"hours": 2_880, "least": 3_600, "most": 3_600}] == covered
+    assert [{"hours": 2_880, "least": 1_800_000, "most": 1_800_000}] == held
+
+
 @pytest.mark.slow
 def test_of_two_rows_for_a_status_word_the_one_decided_last_stands(tmp_path):
     """A word that turns out to mean something else gets a further row, and the old one stays as the record."""

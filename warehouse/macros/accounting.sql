@@ -323,17 +323,16 @@ border_hours as (
 -- A day gives back all that it held.
 running_hours as (
     {% set sums = {} -%}
-    {% for amount in amounts %}{% do sums.update({amount ~ '_after': amount ~ '_step'}) %}{% endfor -%}
-    {{ running_sums('border_hours', ['unit_no', 'day_no', 'hour_no'], sums, next='next_hour_no') }}
+    {% for amount in amounts %}{% do sums.update({amount ~ '_before': amount ~ '_step'}) %}{% endfor -%}
+    {{ sums_before('border_hours', ['unit_no', 'day_no', 'hour_no'], sums, previous='previous_hour_no') }}
 ),
 
--- Hours without a border hold what stood at the last one.
+-- Hours without a border hold what stood before the next one.
 filled_hours as (
     select
         *,
-        {{ each_number('hour_no', 'case when held_after > 0 then next_hour_no - 1 else hour_no end') }} as filled_hour_no
+        {{ each_number('case when held_before > 0 then previous_hour_no + 1 else hour_no end', 'hour_no') }} as filled_hour_no
     from running_hours
-    where held_part != 0 or held_step != 0 or held_after != 0
 ),
 
 hour_amounts as (
@@ -344,11 +343,9 @@ hour_amounts as (
         least(3600, day_s - filled_hour_no * 3600) as hour_s,
         {% for amount in amounts -%}
         cast(
-            case
-                when filled_hour_no = hour_no
-                    then {{ amount }}_part + ({{ amount }}_after - {{ amount }}_step) * least(3600, day_s - filled_hour_no * 3600)
-                else {{ amount }}_after * least(3600, day_s - filled_hour_no * 3600)
-            end as bigint
+            {{ amount }}_before * least(3600, day_s - filled_hour_no * 3600)
+            + case when filled_hour_no = hour_no then {{ amount }}_part else 0 end
+            as bigint
         ) as {{ amount }}{{ ',' if not loop.last }}
         {% endfor %}
     from filled_hours

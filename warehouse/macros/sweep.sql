@@ -72,15 +72,15 @@ events as (
 {%- endfor -%}
 -- Every window closes within its machine and day.
 open_windows as (
-    {{ running_sums('events', ['machine_no', 'day_no', 'second_no'], open_columns, next='next_second_no') }}
+    {{ sums_before('events', ['machine_no', 'day_no', 'second_no'], open_columns, previous='previous_second_no') }}
 ),
 
 segments as (
     select
         machine_no,
         day_no,
-        second_no as start_s,
-        next_second_no as end_s,
+        previous_second_no as start_s,
+        second_no as end_s,
         case when open_gpu_windows > 0 then open_gpu_micro_pct / open_gpu_windows end as gpu_micro_pct,
         case when open_gpu_windows > 0 then open_weighted_gpu / open_weight * 1000000 end as gpu_weighted_micro_pct,
         case when open_cpu_windows > 0 then open_cpu_micro_pct / open_cpu_windows end as cpu_micro_pct,
@@ -88,7 +88,7 @@ segments as (
         case when open_net_windows > 0 then open_net_bytes / open_net_windows end as net_bytes
     from open_windows
     where
-        next_second_no > second_no
+        second_no > previous_second_no
         and (open_gpu_windows > 0 or open_cpu_windows > 0 or open_load_windows > 0 or open_net_windows > 0)
 ),
 

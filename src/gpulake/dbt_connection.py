@@ -60,9 +60,11 @@ class SharedConnection(LocalEnvironment):
         except Exception:
             # What was made since the last commit is lost; those who read on see the lake as it was there.
             self._failed = True
+            # A database that a full disk has broken takes neither; the failure that is told is the first.
             with suppress(Exception):
                 self._cursor.execute("ROLLBACK")
-            self._begin()
+            with suppress(Exception):
+                self._begin()
             raise
         return self._cursor
 

@@ -413,7 +413,7 @@ class _Session:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
                 where=str(self._config.lake / "dbt" / "dbt.log"),
-                do="mend the model or the data; nothing was published, and the next refresh builds it again",
+                do="mend what it names; nothing was published, and the next refresh builds it again",
             )
         build_id, rows = self._writer.version(), self._rows()
         with self._writer.transaction("build", build_id=build_id):

@@ -185,6 +185,7 @@
     set disabled_optimizers = 'statistics_propagation,build_side_probe_side'
 {%- endmacro %}
 {% macro choose_join_sides() %}{{ return(adapter.dispatch('choose_join_sides', 'gpulake')()) }}{% endmacro %}
+{# As profiles.yml has it. #}
 {% macro duckdb__choose_join_sides() -%}
     set disabled_optimizers = 'statistics_propagation'
 {%- endmacro %}

@@ -5,6 +5,8 @@
     pre_hook="{{ delete_due_jobs() }}",
 ) }}
 
+{%- set due_days_only = within_due_days() %}
+
 with
 
 jobs as (
@@ -14,7 +16,7 @@ jobs as (
 
 job_days as (
     select * from {{ ref('silver_job_days') }}
-    where {{ due_jobs_only() }} and {{ within_due_days() }}
+    where {{ due_jobs_only() }} and {{ due_days_only }}
 ),
 
 unbounded as (
@@ -24,12 +26,12 @@ unbounded as (
 
 parts as {{ inlined() }} (
     select * from {{ ref('silver_allocation_days') }}
-    where {{ due_jobs_only() }} and {{ within_due_days() }}
+    where {{ due_jobs_only() }} and {{ due_days_only }}
 ),
 
 cost_days as (
     select * from {{ ref('gold_cost_daily') }}
-    where {{ due_jobs_only() }} and {{ within_due_days() }}
+    where {{ due_jobs_only() }} and {{ due_days_only }}
 ),
 
 machines as (

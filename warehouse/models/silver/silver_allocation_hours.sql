@@ -57,6 +57,9 @@ invalid_hours as (
 capacity_hours as (
     select
         hours.*,
+        units.cluster_id,
+        units.machine_id,
+        units.pool,
         units.gpu_count * 1000 * hours.hour_s - coalesce(invalid_hours.invalid_mgpu_s, 0) as capacity_mgpu_s
     from allocated_hours as hours
     inner join units
@@ -68,10 +71,10 @@ capacity_hours as (
 )
 
 select
-    units.cluster_id,
+    hours.cluster_id,
     days.dt,
-    units.machine_id,
-    units.pool,
+    hours.machine_id,
+    hours.pool,
     cast(hours.hour_no as integer) as hour_no,
     days.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
     hours.capacity_mgpu_s,
@@ -83,7 +86,5 @@ select
     hours.allocated_mgpu_s - hours.measured_mgpu_s as unknown_mgpu_s,
     hours.zero_util_mgpu_s
 from capacity_hours as hours
-inner join units
-    on hours.unit_no = units.unit_no
 inner join days
     on hours.day_no = days.day_no

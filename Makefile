@@ -36,14 +36,14 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/sqlfluff lint warehouse/models
+	$(BIN)/sqlfluff lint warehouse/models warehouse/tests
 	@scripts/check-lock
 	$(BIN)/python docs/generate.py --check
 
 fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/sqlfluff fix warehouse/models
+	$(BIN)/sqlfluff fix warehouse/models warehouse/tests
 
 docs: setup
 	$(BIN)/python docs/generate.py

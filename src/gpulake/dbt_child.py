@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ from gpulake import dbt_connection
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _FAILING_ROWS_SHOWN = 5
 _PROJECTS_KEPT = 8
+_A_REF = re.compile(r"\{\{ ref\('(\w+)'\) \}\}")
 _PENDING_NAMED = 500
 """More landings than this are looked up, not named in each statement."""
 
@@ -80,6 +82,7 @@ class Runner:
             # A project that was read from the cache has never met dbt's flags, and cannot be written without them.
             dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
+        forget_compiled(self._manifest)
         dbt_connection.share(shared=shared)
         os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         ok, nodes, error = False, [], ""
@@ -117,6 +120,8 @@ class Runner:
                     shared=True,
                 )
             case "dbt":
+                if request["arguments"][0] == "test":
+                    unfold(self._manifest)
                 return self.invoke(request["arguments"], pinned_at=request["version"])
             case unknown:
                 raise ValueError(unknown)
@@ -161,6 +166,34 @@ def draw_union_edges(manifest: Any) -> None:
                 if name.endswith(f"__{entity}") and key not in node.depends_on.nodes:
                     node.depends_on.nodes.append(key)
     manifest.build_parent_and_child_maps()
+
+
+def forget_compiled(manifest: Any) -> None:  # dbt has no types
+    """Have the next command compile everything anew: dbt keeps what it compiled in the parsed project, with the parts that have
+    no relation of their own. Those name what an earlier command has read: pending landings, touched days, a kind of build.
+    """
+    for node in manifest.nodes.values():
+        if node.resource_type != "seed":
+            node.compiled, node.compiled_code, node._pre_injected_sql = False, None, None  # noqa: SLF001
+            node.extra_ctes_injected, node.extra_ctes = False, []
+
+
+def unfold(manifest: Any) -> None:  # dbt has no types
+    """Write the models that have no relation of their own into those that read them, for unit tests: so that a test gives rows
+    to the tables at the top of a chain, and the chain is tested whole.
+    """
+    parts = {
+        node.name: node.raw_code
+        for node in manifest.nodes.values()
+        if node.resource_type == "model" and node.config.materialized == "ephemeral"
+    }
+
+    def whole(code: str) -> str:
+        return _A_REF.sub(lambda found: f"({whole(parts[found[1]])})" if found[1] in parts else found[0], code)
+
+    for node in manifest.nodes.values():
+        if node.resource_type == "model":
+            node.raw_code = whole(node.raw_code)
 
 
 def _nodes(outcome: dbtRunnerResult) -> list[dict[str, Any]]:

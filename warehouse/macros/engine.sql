@@ -113,6 +113,11 @@
     nullif(trim(split_part({{ text }}, '{{ separator }}', {{ place }})), '')
 {%- endmacro %}
 
+{# A text of the project's own files as SQL writes it; none is null. #}
+{% macro text_literal(text) -%}
+    {{ 'cast(null as varchar)' if text is none else "'" ~ (text | replace("'", "''")) ~ "'" }}
+{%- endmacro %}
+
 {# Rows as a list of texts, in order. #}
 {% macro text_list(value) %}{{ return(adapter.dispatch('text_list', 'gpulake')(value)) }}{% endmacro %}
 {% macro duckdb__text_list(value) -%}

@@ -8,9 +8,15 @@ totals as (
         cluster_id,
         dt,
         pool,
-        {{ amount_sums() }},
+        cast(sum(allocated_mgpu_s) as bigint) as allocated_mgpu_s,
+        cast(sum(active_mgpu_s) as bigint) as active_mgpu_s,
+        cast(sum(idle_held_mgpu_s) as bigint) as idle_held_mgpu_s,
+        cast(sum(unknown_mgpu_s) as bigint) as unknown_mgpu_s,
+        cast(sum(over_use_mgpu_s) as bigint) as over_use_mgpu_s,
+        cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
         {% if table == 'silver_allocation_days' %}count(*){% else %}cast(sum(parts) as bigint){% endif %} as parts
     from {{ ref(table) }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt, pool
     {% if not loop.last %}union all
     {% endif -%}
@@ -22,7 +28,7 @@ select
     dt,
     pool,
     count(*) as tables,
-    {% for name in amounts() -%}
+    {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util'] -%}
     min({{ name }}_mgpu_s) as least_{{ name }}_mgpu_s,
     max({{ name }}_mgpu_s) as most_{{ name }}_mgpu_s,
     {% endfor -%}
@@ -33,6 +39,6 @@ group by cluster_id, dt, pool
 having
     count(*) != 3
     or min(parts) != max(parts)
-    {% for name in amounts() -%}
+    {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util'] -%}
     or min({{ name }}_mgpu_s) != max({{ name }}_mgpu_s)
     {% endfor -%}

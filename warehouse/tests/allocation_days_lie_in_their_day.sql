@@ -8,6 +8,7 @@ extremes as (
         min(start_s) as first_s,
         max(end_s) as last_s
     from {{ ref('silver_allocation_days') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt
 ),
 

@@ -1,6 +1,6 @@
--- Σ hours = Σ machine-days per cluster, day and pool: exact but for the active, which both round. An hour rounds once and is
--- off by half a milli-GPU-second, a part rounds once a day; in each of at most 25 hours a part's use, in billionths of a GPU,
--- is off by 0.0018.
+-- Σ hours = Σ machine-days per cluster, day and pool: exact but for the active, which both round. An hour rounds once
+-- and is off by half a milli-GPU-second, a part rounds once a day; in each of at most 25 hours a part's use, in
+-- billionths of a GPU, is off by 0.0018.
 with
 
 hours as (
@@ -15,6 +15,7 @@ hours as (
         cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
         cast(sum(over_allocated_mgpu_s) as bigint) as over_allocated_mgpu_s
     from {{ ref('silver_allocation_hours') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt, pool
 ),
 
@@ -30,6 +31,7 @@ machine_days as (
         cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
         cast(sum(over_allocated_mgpu_s) as bigint) as over_allocated_mgpu_s
     from {{ ref('silver_machine_days') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt, pool
 )
 

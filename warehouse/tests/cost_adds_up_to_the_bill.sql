@@ -3,7 +3,15 @@
 with
 
 capacities as (
-    {{ pool_capacities(ref('silver_days'), ref('silver_machines')) }}
+    select
+        cluster_id,
+        dt,
+        pool,
+        sum(capacity_mgpu_s) as capacity_mgpu_s
+    from {{ ref('silver_capacity_hours') }}
+    where {{ of_tested_days() }}
+    group by cluster_id, dt, pool
+    having sum(capacity_mgpu_s) > 0
 ),
 
 held as (
@@ -13,6 +21,7 @@ held as (
         pool,
         sum(allocated_mgpu_s) / 3600000.0 as allocated_gpu_h
     from {{ ref('silver_job_days') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt, pool
 ),
 
@@ -28,11 +37,12 @@ billed as (
         count(case when is_idle then 1 end) as idle_rows,
         count(distinct coalesce(price_reason, '')) as reasons
     from {{ ref('gold_cost_daily') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt, pool
 ),
 
 accounted as (
-    {{ accounted_clusters() }}
+    select * from {{ ref('int_accounted_clusters') }}
 ),
 
 expected as (

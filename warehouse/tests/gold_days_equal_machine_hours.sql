@@ -8,6 +8,7 @@ hours as (
         sum(gpu_covered_s * gpu_count) as covered_gpu_s,
         sum(cpu_covered_s * cpu_cores) as covered_core_s
     from {{ ref('silver_machine_hours') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt
 )
 
@@ -24,5 +25,10 @@ left join hours
 where
     days.dt is null
     or gold.dt is null
-    or coalesce(gold.covered_gpu_s, 0) != coalesce(hours.covered_gpu_s, 0)
-    or coalesce(gold.covered_core_s, 0) != coalesce(hours.covered_core_s, 0)
+    or (
+        {{ of_tested_days(of='days.') }}
+        and (
+            coalesce(gold.covered_gpu_s, 0) != coalesce(hours.covered_gpu_s, 0)
+            or coalesce(gold.covered_core_s, 0) != coalesce(hours.covered_core_s, 0)
+        )
+    )

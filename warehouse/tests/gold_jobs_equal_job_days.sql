@@ -1,14 +1,15 @@
--- Σ jobs = Σ days: what jobs held, used and cost adds up to what their days did. Nothing is lost with a job that the job table
--- does not have.
+-- Σ jobs = Σ days: what jobs held, used and cost adds up to what their days did. Nothing is lost with a job that the job
+-- table does not have.
 with
 
 days as (
     select
         cluster_id,
-        {% for name in amounts() -%}
+        {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util'] -%}
         sum({{ name }}_mgpu_s) / 3600000.0 as {{ name }}_gpu_h{{ ',' if not loop.last }}
         {% endfor %}
     from {{ ref('silver_job_days') }}
+    where {{ of_tested_jobs() }}
     group by cluster_id
 ),
 
@@ -17,6 +18,7 @@ spans as (
         cluster_id,
         sum(spans) as unbounded_spans
     from {{ ref('silver_unbounded_spans') }}
+    where {{ of_tested_jobs() }}
     group by cluster_id
 ),
 
@@ -26,7 +28,7 @@ priced_jobs as (
         job_id,
         sum(cost_usd) as cost_usd
     from {{ ref('gold_cost_daily') }}
-    where not is_idle
+    where not is_idle and {{ of_tested_jobs() }}
     group by cluster_id, job_id
     having count(price_reason) = 0
 ),
@@ -42,12 +44,13 @@ priced as (
 jobs as (
     select
         cluster_id,
-        {% for name in amounts() -%}
+        {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util'] -%}
         sum({{ name }}_gpu_h) as {{ name }}_gpu_h,
         {% endfor -%}
         sum(unbounded_spans) as unbounded_spans,
         sum(cost_usd) as cost_usd
     from {{ ref('gold_jobs') }}
+    where {{ of_tested_jobs() }}
     group by cluster_id
 )
 
@@ -67,7 +70,7 @@ left join priced
     on jobs.cluster_id = priced.cluster_id
 where
     (jobs.cluster_id is null and days.cluster_id is not null)
-    {% for name in amounts() -%}
+    {% for name in ['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util'] -%}
     or abs(coalesce(jobs.{{ name }}_gpu_h, 0) - coalesce(days.{{ name }}_gpu_h, 0))
         > 0.000001 * greatest(coalesce(days.{{ name }}_gpu_h, 0), 1)
     {% endfor -%}

@@ -7,6 +7,7 @@ held as (
         dt,
         sum(allocated_mgpu_s) as amount
     from {{ ref('silver_job_days') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt
 ),
 
@@ -16,6 +17,7 @@ owned as (
         dt,
         sum(allocated_mgpu_s) as amount
     from {{ ref('silver_owner_days') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt
 ),
 
@@ -25,6 +27,7 @@ submitted as (
         submitted_day as dt,
         count(*) as amount
     from {{ ref('silver_jobs') }}
+    where {{ of_tested_days(day='submitted_day') }}
     group by cluster_id, submitted_day
 ),
 
@@ -34,17 +37,42 @@ counted as (
         dt,
         sum(jobs) as amount
     from {{ ref('silver_job_cohorts') }}
+    where {{ of_tested_days() }}
     group by cluster_id, dt
 ),
 
 compared as (
-    select 'mGPU-s' as unit, cluster_id, dt, amount, -1 as side from held
+    select
+'mGPU-s' as unit,
+cluster_id,
+dt,
+amount,
+-1 as side
+from held
     union all
-    select 'mGPU-s' as unit, cluster_id, dt, amount, 1 as side from owned
+    select
+'mGPU-s' as unit,
+cluster_id,
+dt,
+amount,
+1 as side
+from owned
     union all
-    select 'jobs' as unit, cluster_id, dt, amount, -1 as side from submitted
+    select
+'jobs' as unit,
+cluster_id,
+dt,
+amount,
+-1 as side
+from submitted
     union all
-    select 'jobs' as unit, cluster_id, dt, amount, 1 as side from counted
+    select
+'jobs' as unit,
+cluster_id,
+dt,
+amount,
+1 as side
+from counted
 )
 
 select

@@ -1,27 +1,78 @@
--- No row is lost or doubled between bronze and silver: rows in silver + rows that lost to another of their key = rows staged.
--- Windows without an end are no window and stay in bronze.
+-- No row is lost or doubled between bronze and silver: rows in silver + rows that lost to another of their key = rows
+-- staged. Windows without an end are no window and stay in bronze. It counts the whole history.
+{{ config(tags=['everything']) }}
+
 with
 
 staged as (
-    select 'job' as entity, count(*) as staged_rows from ({{ union_staging('job', ['job_id']) }}) as jobs
+    select
+'job' as entity,
+count(*) as staged_rows
+from {{ ref('int_delivered_jobs') }}
     union all
-    select 'machine' as entity, count(*) as staged_rows from ({{ union_staging('machine', ['machine_id']) }}) as machines
+    select
+'task' as entity,
+count(*) as staged_rows
+from {{ ref('int_delivered_tasks') }}
     union all
-    select 'machine_window' as entity, count(ended_at) as staged_rows
-    from ({{ union_staging('machine_window', ['ended_at']) }}) as windows
+    select
+'instance' as entity,
+count(*) as staged_rows
+from {{ ref('int_delivered_instances') }}
+    union all
+    select
+'usage' as entity,
+count(*) as staged_rows
+from {{ ref('int_delivered_usages') }}
+    union all
+    select
+'machine' as entity,
+count(*) as staged_rows
+from {{ ref('int_delivered_machines') }}
+    union all
+    select
+'machine_window' as entity,
+count(ended_at) as staged_rows
+from {{ ref('int_delivered_machine_windows') }}
 ),
 
 silver as (
-    select 'job' as entity, count(*) as silver_rows from {{ ref('silver_jobs') }}
+    select
+'job' as entity,
+count(*) as silver_rows
+from {{ ref('silver_jobs') }}
     union all
-    select 'machine' as entity, count(*) as silver_rows from {{ ref('silver_machines') }}
+    select
+'task' as entity,
+count(*) as silver_rows
+from {{ ref('silver_tasks') }}
     union all
-    select 'machine_window' as entity, count(*) as silver_rows from {{ ref('silver_gpu_timeseries') }}
+    select
+'instance' as entity,
+count(*) as silver_rows
+from {{ ref('silver_instances') }}
+    union all
+    select
+'usage' as entity,
+count(*) as silver_rows
+from {{ ref('silver_usage') }}
+    union all
+    select
+'machine' as entity,
+count(*) as silver_rows
+from {{ ref('silver_machines') }}
+    union all
+    select
+'machine_window' as entity,
+count(*) as silver_rows
+from {{ ref('silver_gpu_timeseries') }}
 ),
 
 lost as (
-    select entity, count(*) as losers
-    from {{ ref('conflict_rows') }}
+    select
+        entity,
+        sum(losers) as losers
+    from {{ ref('conflicts') }}
     group by entity
 )
 

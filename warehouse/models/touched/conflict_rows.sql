@@ -1,17 +1,37 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    meta={'unites': entities_built()},
-) }}
+{{ config(materialized='incremental') }}
 
 with
 
 losers as (
-    {% for entity in entities_built() -%}
-    {{ losing_rows(entity) }}
-    {%- if not loop.last %}
-    union all
-    {% endif %}
+    {%- for entity, keys in entity_keys().items() %}
+    {%- set delivered = ref('int_delivered_' ~ entity ~ 's') %}
+    {%- set looked_through = keys.get('only', 'true') ~ ' and ' ~ keys.again %}
+    select
+        '{{ entity }}' as entity,
+        {{ 'cluster_id' if 'cluster_id' in keys.key else 'cast(null as varchar)' }} as cluster_id,
+        landing_id,
+        source_row,
+        row_text = winner_text as is_equal
+    from (
+        select
+            *,
+            row_number() over best_first as place,
+            first_value(row_text) over best_first as winner_text
+        from {{ delivered }}
+        where {{ looked_through }} and {{ row_hash(keys.narrow) }} in (
+            select {{ row_hash(keys.narrow) }} as row_hash
+            from {{ delivered }}
+            where {{ looked_through }}
+            group by row_hash
+            having count(*) > 1
+        )
+        window best_first as (
+            partition by {{ keys.key | join(', ') }}
+            order by landing_no desc, row_text desc, source_row desc
+        )
+    ) as ranked
+    where place > 1
+    {{ 'union all' if not loop.last }}
     {%- endfor %}
 )
 
@@ -22,7 +42,7 @@ select
     losers.source_row,
     losers.is_equal
 from losers
-{% if is_incremental() -%}
+{%- if not is_full_build() %}
 left join {{ this }} as known
     on losers.entity = known.entity
         and losers.landing_id = known.landing_id

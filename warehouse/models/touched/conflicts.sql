@@ -1,30 +1,20 @@
-{{ config(materialized='view', meta={'unites': ['instance', 'usage']}) }}
+{{ config(materialized='view') }}
 
 with
 
-conflict_rows as (
-    select * from {{ ref('conflict_rows') }}
-),
-
-instance_conflicts as (
-    {{ losing_rows('instance') }}
-),
-
-usage_conflicts as (
-    {{ losing_rows('usage') }}
-),
-
 losers as (
-    {% for losers in ['conflict_rows', 'instance_conflicts', 'usage_conflicts'] -%}
     select
         entity,
         cluster_id,
         is_equal
-    from {{ losers }}
-    {%- if not loop.last %}
+    from {{ ref('conflict_rows') }}
     union all
-    {% endif %}
-    {%- endfor %}
+    select
+        'instance' as entity,
+        cluster_id,
+        is_equal
+    from {{ ref('judged_instances') }}
+    where not stands
 )
 
 select

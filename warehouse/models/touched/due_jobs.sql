@@ -1,4 +1,4 @@
-{% if flags.FULL_REFRESH -%}
+{% if is_full_build() -%}
 -- A full build reads every job, so it names none.
 select
     cast(null as varchar) as cluster_id,
@@ -27,9 +27,8 @@ job_days as (
     select * from {{ ref('silver_job_days') }}
 ),
 
--- Their first rows of a table say of every job what had not been recorded.
 news as (
-    {{ clusters_with_news() }}
+    select * from {{ ref('clusters_with_news') }}
 ),
 
 due as (

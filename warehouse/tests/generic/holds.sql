@@ -1,8 +1,11 @@
 {#
     Several laws of one table in one pass: its grain, columns that are never null, and named conditions that every row
     meets. Gives one row per broken law, with the number of rows that break it.
+    `rows_of`: 'days' or 'jobs' where a build makes rows again by those; only they are looked at then.
 #}
-{% test holds(model, grain=[], not_null=[], checks={}) %}
+{% test holds(model, grain=[], not_null=[], checks={}, rows_of='all') %}
+{%- set of_tested_days = of_tested_days() -%}
+{%- set of_tested_jobs = of_tested_jobs() -%}
 with
 
 counted as (
@@ -18,6 +21,7 @@ counted as (
         {% endfor -%}
         count(*) as all_rows
     from {{ model }}
+    where {{ {'days': of_tested_days, 'jobs': of_tested_jobs, 'all': 'true'}[rows_of] }}
 )
 
 {% set laws = (['grain_is_unique'] if grain else []) + checks.keys() | list -%}

@@ -1,11 +1,11 @@
 with
 
 duty as (
-    {{ genai_samples('bronze_genai2026_duty_cycle') }}
+    select * from {{ ref('int_genai2026__duty_cycle') }}
 ),
 
 memory as (
-    {{ genai_samples('bronze_genai2026_memory') }}
+    select * from {{ ref('int_genai2026__memory') }}
 ),
 
 landings as (

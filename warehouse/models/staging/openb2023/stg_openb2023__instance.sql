@@ -20,7 +20,10 @@ select
     pods.scheduled_time as start_s,
     {{ epoch_to_utc('pods.scheduled_time') }} as started_at,
     case when pods.scheduled_time is not null then {{ epoch_to_utc('pods.deletion_time') }} end as ended_at,
-    {{ openb_pod_text() }} as row_text,
+    {{ row_text([
+        'name', 'cpu_milli', 'memory_mib', 'num_gpu', 'gpu_milli', 'gpu_spec', 'qos', 'pod_phase', 'creation_time',
+        'deletion_time', 'scheduled_time',
+    ]) }} as row_text,
     landings.source,
     landings.landing_no,
     pods.landing_id,

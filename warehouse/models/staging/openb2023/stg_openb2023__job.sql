@@ -20,7 +20,10 @@ select
     pods.deletion_time as end_time,
     {{ epoch_to_utc('pods.creation_time') }} as submitted_at,
     {{ epoch_to_utc('pods.deletion_time') }} as ended_at,
-    {{ openb_pod_text() }} as row_text,
+    {{ row_text([
+        'name', 'cpu_milli', 'memory_mib', 'num_gpu', 'gpu_milli', 'gpu_spec', 'qos', 'pod_phase', 'creation_time',
+        'deletion_time', 'scheduled_time',
+    ]) }} as row_text,
     landings.source,
     landings.landing_no,
     pods.landing_id,

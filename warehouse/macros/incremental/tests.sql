@@ -1,0 +1,26 @@
+{#
+    What data tests look at, as conditions on their rows. After a full build, and now and then (GPULAKE_TESTED=everything), all
+    rows; else those that the build made again (GPULAKE_TESTED=touched): no other row differs from what has been published.
+#}
+{% macro tests_everything() -%}
+    {{ return(env_var('GPULAKE_TESTED', 'everything') == 'everything') }}
+{%- endmacro %}
+
+{# `of` names the relation, `day` its column where that is not dt. #}
+{% macro of_tested_days(of='', day='dt') -%}
+    {% if tests_everything() -%}
+    true
+    {%- else -%}
+    {{ of ~ day }} in (select dt from {{ as_it_was('due_days', 'meta') }})
+        and ({{ of }}cluster_id, {{ of ~ day }}) in (select (cluster_id, dt) from {{ as_it_was('due_days', 'meta') }})
+    {%- endif %}
+{%- endmacro %}
+
+{% macro of_tested_jobs() -%}
+    {% if tests_everything() -%}
+    true
+    {%- else -%}
+    job_id in (select job_id from {{ as_it_was('due_jobs', 'meta') }})
+        and (cluster_id, job_id) in (select (cluster_id, job_id) from {{ as_it_was('due_jobs', 'meta') }})
+    {%- endif %}
+{%- endmacro %}

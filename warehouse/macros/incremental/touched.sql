@@ -1,0 +1,214 @@
+{#
+    What a build reads again. A full build reads everything; any other one what the pending landings touch, as the tables of
+    models/touched say. Each condition is on columns of the row it stands at, and true in a full build.
+    Which of the two it is stands in one flag, not in whether a table is there: so a model's private parts know it too.
+#}
+{% macro is_full_build() -%}
+    {{ return(flags.FULL_REFRESH) }}
+{%- endmacro %}
+
+{# A table of the lake as the build before left it, without an edge in the graph: who reads it may stand before its model. #}
+{% macro as_it_was(name, schema='main') -%}
+    {{ return(api.Relation.create(database=target.database, schema=schema, identifier=name)) }}
+{%- endmacro %}
+
+{# The one row of a query, read when the model is compiled; none while the project is only parsed. #}
+{% macro bounds_of(query) -%}
+    {{ return(run_query(query).rows[0] if execute else none) }}
+{%- endmacro %}
+
+{# At most this many values are named as constants: those let files be skipped. #}
+{% macro most_named() -%}
+    {{ return(500) }}
+{%- endmacro %}
+
+{# A list of texts for `in`: named where the query gives few, else the query itself. #}
+{% macro named_or_asked(query) -%}
+    {%- set rows = run_query(query ~ ' limit ' ~ (most_named() + 1)).rows if execute else [] -%}
+    {%- if rows | length > most_named() -%}
+        {{ return(query) }}
+    {%- endif -%}
+    {%- set names = ["''"] -%}
+    {%- for row in rows %}{% do names.append("'" ~ row[0] ~ "'") %}{% endfor -%}
+    {{ return(names | join(', ')) }}
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- landings #}
+
+{# Landings that no publication holds yet: what an incremental build must take in. #}
+{% macro pending_landings() -%}
+    select landings.landing_id
+    from {{ source('meta', 'landings') }} as landings
+    left join {{ source('meta', 'published_landings') }} as published
+        on landings.landing_id = published.landing_id
+    where published.landing_id is null
+{%- endmacro %}
+
+{# Rows of the pending landings. Where the caller names those (GPULAKE_PENDING), all other files are skipped by it. #}
+{% macro pending_only() -%}
+    {%- set named = env_var('GPULAKE_PENDING', '') -%}
+    landing_id in ({{ "'" ~ named.replace(',', "', '") ~ "'" if named else pending_landings() }})
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- jobs #}
+
+{# Rows of landings that hold rows of touched jobs, or their tags: no other file of the history is read. #}
+{% macro in_touched_landings() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    landing_id in ({{ named_or_asked('select landing_id from ' ~ ref('touched_landings')) }})
+    {%- endif %}
+{%- endmacro %}
+
+{#
+    Delivered rows of touched jobs, wherever they were delivered. The first conditions are on one column each, so that files
+    and rows are skipped by them; the last says exactly which rows are meant. dbt parses a model as one that is not
+    built in full, so the graph knows these references.
+#}
+{% macro delivered_of_touched_jobs() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    {{ in_touched_landings() }}
+        and job_id in (select job_id from {{ ref('touched_jobs') }})
+        and (cluster_id, job_id) in (select (cluster_id, job_id) from {{ ref('touched_jobs') }})
+    {%- endif %}
+{%- endmacro %}
+
+{# Rows of touched jobs in a table that is built already. #}
+{% macro of_touched_jobs() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    job_id in (select job_id from {{ ref('touched_jobs') }})
+        and (cluster_id, job_id) in (select (cluster_id, job_id) from {{ ref('touched_jobs') }})
+    {%- endif %}
+{%- endmacro %}
+
+{# Rows of jobs whose row of gold_jobs is due: a pending landing names them, or a day of theirs is shared out anew. #}
+{% macro of_due_jobs() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    job_id in (select job_id from {{ ref('due_jobs') }})
+        and (cluster_id, job_id) in (select (cluster_id, job_id) from {{ ref('due_jobs') }})
+    {%- endif %}
+{%- endmacro %}
+
+{#
+    Rows of due jobs, on the days on which they can have held anything: read when the model is compiled, since constants let
+    files be skipped. A job that the job table lacks may have held something on any day.
+#}
+{% macro of_due_jobs_on_their_days() -%}
+    {{ of_due_jobs() }}
+    {%- if not is_full_build() -%}
+        {%- set bounds = bounds_of(
+            'select min(first_seen_at), max(last_seen_at), count(case when not is_known then 1 end) from ' ~ ref('due_jobs')
+        ) -%}
+        {%- set day = modules.datetime.timedelta(days=1) -%}
+        {%- if not bounds or bounds[2] %}
+        {%- elif bounds[0] is none %}
+        and false
+        {%- else %}
+        and dt between date '{{ (bounds[0] - day).date() }}' and date '{{ (bounds[1] + day).date() }}'
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- days #}
+
+{# Rows of days that an entity's pending rows touch: 'job' (submissions), 'machine_window' or 'allocation'. #}
+{% macro of_touched_days(entity) -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    dt in (select dt from {{ ref('touched_days') }} where entity = '{{ entity }}')
+        and (cluster_id, dt) in (select (cluster_id, dt) from {{ ref('touched_days') }} where entity = '{{ entity }}')
+    {%- endif %}
+{%- endmacro %}
+
+{# Rows of days whose figures are due: touched in any way, new in the window, or of a cluster with news. #}
+{% macro of_due_days() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    dt in (select dt from {{ ref('due_days') }}) and (cluster_id, dt) in (select (cluster_id, dt) from {{ ref('due_days') }})
+    {%- endif %}
+{%- endmacro %}
+
+{# Cohorts of a submission day that a touched job is or was of; jobs of no known day are one cohort, always built again. #}
+{% macro of_touched_cohorts() -%}
+    ({{ of_touched_days('job') }} or dt is null)
+{%- endmacro %}
+
+{# The time range of the touched days, read when the model is compiled: constants let files be skipped. #}
+{% macro within_touched_range(entity, start, end) -%}
+    {%- if is_full_build() -%}
+    true
+    {%- else -%}
+        {%- set bounds = bounds_of(
+            'select min(days.starts_at), max(days.ends_at) from ' ~ ref('touched_days') ~ ' as touched inner join '
+            ~ ref('silver_days') ~ ' as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt '
+            ~ "where touched.entity = '" ~ entity ~ "'"
+        ) -%}
+        {%- if not bounds -%}
+    true
+        {%- elif bounds[0] is none -%}
+    false
+        {%- else -%}
+    {{ end }} > timestamp '{{ bounds[0] }}' and {{ start }} < timestamp '{{ bounds[1] }}'
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- hooks: what is built again is deleted first #}
+
+{% macro delete_rows(condition) -%}
+    {% if not is_full_build() -%}
+    delete from {{ this }}
+    where {{ condition }}
+    {%- endif %}
+{%- endmacro %}
+
+{% macro delete_touched_jobs() %}{{ delete_rows(of_touched_jobs()) }}{% endmacro %}
+{% macro delete_touched_days(entity) %}{{ delete_rows(of_touched_days(entity)) }}{% endmacro %}
+{% macro delete_touched_cohorts() %}{{ delete_rows(of_touched_cohorts()) }}{% endmacro %}
+{% macro delete_due_days() %}{{ delete_rows(of_due_days()) }}{% endmacro %}
+{% macro delete_due_jobs() %}{{ delete_rows(of_due_jobs()) }}{% endmacro %}
+
+{# A touched job's parts lie on the days of its spans, which a key never loses: only those days' files are read. #}
+{% macro delete_touched_allocations() -%}
+    {%- if not is_full_build() -%}
+    {{ delete_rows('dt in (select dt from ' ~ ref('touched_days') ~ " where entity = 'allocation') and " ~ of_touched_jobs()) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    Days of submission whose waits may read otherwise now: those that are due, and those with a job that still waited at the
+    window's end when they were built, since a longer window has it wait longer.
+#}
+{% macro delete_due_waits() -%}
+    {{ delete_rows(
+        of_due_days() ~ ' or (cluster_id, dt) in (select (cluster_id, dt) from ' ~ this ~ ' where jobs_waiting_at_window_end > 0)'
+    ) }}
+{%- endmacro %}
+
+{# Rows that the pending landings replace: their own, left by a build that was not published, and those that lost. #}
+{% macro delete_replaced_rows(entity) -%}
+    {%- if not is_full_build() -%}
+    {{ delete_rows(
+        pending_only() ~ ' or (landing_id, source_row) in (select (landing_id, source_row) from ' ~ ref('conflict_rows')
+        ~ " where entity = '" ~ entity ~ "')"
+    ) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# After the rows that are due are deleted: what a table lacks. `table` is this model's own, also where a part of it asks. #}
+{% macro not_yet_in(table, key) -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    ({{ key }}) not in (select ({{ key }}) from {{ as_it_was(table) }})
+    {%- endif %}
+{%- endmacro %}

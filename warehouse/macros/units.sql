@@ -1,0 +1,126 @@
+{# Quantities: what a number is, in which unit, and how one becomes another. Each is one expression. #}
+
+{# ---------------------------------------------------------------------- sources' units #}
+
+{# A PAI time: zero and below mean "not known" (its own tools blank them), never the first second of 1970. #}
+{% macro pai_seconds(column) -%}
+    case when {{ column }} > 0 then {{ column }} end
+{%- endmacro %}
+
+{# PAI's "GB" are GiB: its commonest request, 29.296875, is 30,000 MiB. #}
+{% macro gib_to_bytes(column) -%}
+    cast(round({{ column }} * 1073741824) as bigint)
+{%- endmacro %}
+
+{% macro mib_to_bytes(column) -%}
+    cast(round({{ column }} * 1048576) as bigint)
+{%- endmacro %}
+
+{# '16 GB, HBM2, 4096 bit' as bytes; the scrape's GB and MB are binary. #}
+{% macro memory_text_to_bytes(text) -%}
+    cast(round({{ leading_number(text) }} * case
+        when {{ text }} like '%GB%' then 1073741824
+        when {{ text }} like '%MB%' then 1048576
+    end) as bigint)
+{%- endmacro %}
+
+{# Seconds that a sample of the GenAI trace speaks for: the trace's step. #}
+{% macro genai_sample_s() -%}
+    57
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- amounts #}
+
+{# A number of GPUs that can be: not below 0, no NaN, no counter gone wild. Another one is no measurement, and no request. #}
+{% macro is_a_count(gpus) -%}
+    {{ gpus }} between 0 and 1000000
+{%- endmacro %}
+
+{# Milli-GPU-seconds of `gpus` GPUs over whole seconds: rounded once, half away from zero. #}
+{% macro mgpu_s(gpus, seconds) -%}
+    cast(round({{ gpus }} * {{ seconds }} * 1000) as bigint)
+{%- endmacro %}
+
+{# What is published: GPU-hours from whole milli-GPU-seconds. #}
+{% macro gpu_h(mgpu_s) -%}
+    {{ mgpu_s }} / 3600000.0
+{%- endmacro %}
+
+{# Seconds of a span in which a machine with valid_from and valid_to is valid; without them it always is. #}
+{% macro valid_seconds(start, end) -%}
+    greatest(
+        {{ utc_to_epoch('least(' ~ end ~ ', coalesce(valid_to, ' ~ end ~ '))') }}
+        - {{ utc_to_epoch('greatest(' ~ start ~ ', coalesce(valid_from, ' ~ start ~ '))') }},
+        0
+    )
+{%- endmacro %}
+
+{# Whole cents of milli-GPU-seconds at a price: half a cent counts as one. #}
+{% macro bill_cents(mgpu_s, usd_per_gpu_h) -%}
+    (2 * {{ wide_integer(mgpu_s) }} * cast({{ usd_per_gpu_h }} * 1000000 as bigint) + 36000000000) // 72000000000
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- ratios #}
+
+{# A ratio of sums; null where there is nothing to divide by. #}
+{% macro ratio(part, whole) -%}
+    {{ part }} / cast(nullif({{ whole }}, 0) as double)
+{%- endmacro %}
+
+{# Of what was measured the part in use; null where nothing was. `of` names the relation with the amounts. #}
+{% macro efficiency_ratio(of='') -%}
+    {{ ratio(of ~ 'active_mgpu_s', of ~ 'allocated_mgpu_s - ' ~ of ~ 'unknown_mgpu_s') }}
+{%- endmacro %}
+
+{# The bounds of the efficiency: as if nothing that is unknown were in use, and as if all of it were. #}
+{% macro efficiency_low(of='') -%}
+    {{ ratio(of ~ 'active_mgpu_s', of ~ 'allocated_mgpu_s') }}
+{%- endmacro %}
+{% macro efficiency_high(of='') -%}
+    {{ ratio('(' ~ of ~ 'active_mgpu_s + ' ~ of ~ 'unknown_mgpu_s)', of ~ 'allocated_mgpu_s') }}
+{%- endmacro %}
+
+{# How much of what was allocated was measured. #}
+{% macro allocation_coverage(of='') -%}
+    {{ ratio('(' ~ of ~ 'allocated_mgpu_s - ' ~ of ~ 'unknown_mgpu_s)', of ~ 'allocated_mgpu_s') }}
+{%- endmacro %}
+
+{# A part of a whole; null where the whole is all unknown, so nothing is known of any part. #}
+{% macro part_of_known(part, unknown, whole) -%}
+    case when {{ unknown }} < {{ whole }} or {{ whole }} = 0 then {{ part }} end
+{%- endmacro %}
+
+{# ---------------------------------------------------------------------- words #}
+
+{# A status that says the work came to nothing. #}
+{% macro is_failed(job_status) -%}
+    {{ job_status }} in ('failed', 'timeout', 'node_fail')
+{%- endmacro %}
+
+{# How large a job is, by the GPUs it asks for; null where no task of it is known. #}
+{% macro size_class(gpus, n_tasks) -%}
+    case
+        when {{ n_tasks }} is null then null
+        when coalesce({{ gpus }}, 0) = 0 then 'cpu'
+        when {{ gpus }} < 1 then '<1'
+        when {{ gpus }} = 1 then '1'
+        when {{ gpus }} < 8 then '2-7'
+        when {{ gpus }} = 8 then '8'
+        else '>8'
+    end
+{%- endmacro %}
+
+{#
+    The value of a job in one way of grouping jobs (see int_job_groupings). A null value is what the source does not record; a
+    job without GPUs has no GPU model, so it stands as `cpu` there too.
+#}
+{% macro group_value(grouped_by, job) -%}
+    case {{ grouped_by }}
+        when 'all' then 'all'
+        when 'needs_gpu'
+            then case when {{ job }}.size_class = 'cpu' then 'cpu' when {{ job }}.size_class is not null then 'gpu' end
+        when 'gpu_model' then case when {{ job }}.size_class = 'cpu' then 'cpu' else {{ job }}.gpu_model end
+        when 'size_class' then {{ job }}.size_class
+        else {{ job }}.user_id
+    end
+{%- endmacro %}

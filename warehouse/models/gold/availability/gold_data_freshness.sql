@@ -1,0 +1,52 @@
+{{ config(materialized='table') }}
+
+with
+
+landings as (
+    select * from {{ source('meta', 'landings') }}
+),
+
+windows as (
+    select
+        cluster_id,
+        max(ends_at) as ends_at
+    from {{ ref('silver_days') }}
+    group by cluster_id
+),
+
+tables as (
+    select
+        cluster_id,
+        source,
+        table_name,
+        count(*) as landings,
+        cast(sum(rows_kept) as bigint) as rows_kept,
+        cast(sum(rows_refused) as bigint) as rows_refused,
+        max(landed_at) as last_landed_at,
+        min(min_event_at) as first_event_at,
+        max(max_event_at) as last_event_at
+    from landings
+    group by cluster_id, source, table_name
+),
+
+reached as (
+    select
+        tables.*,
+        windows.ends_at
+    from tables
+    left join windows
+        on tables.cluster_id = windows.cluster_id
+)
+
+select
+    cluster_id,
+    source,
+    table_name,
+    landings,
+    rows_kept,
+    rows_refused,
+    last_landed_at,
+    first_event_at,
+    last_event_at,
+    {{ seconds_between('last_event_at', 'ends_at') }} / 3600 as behind_window_h
+from reached

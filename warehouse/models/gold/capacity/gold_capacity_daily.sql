@@ -1,0 +1,53 @@
+{{ config(materialized='table') }}
+
+with
+
+pool_days as (
+    select * from {{ ref('silver_pool_days') }}
+),
+
+-- What was held is null, not 0, where it cannot be told.
+held as (
+    select
+        pool_days.*,
+        accounted.is_measured
+    from pool_days
+    inner join {{ ref('int_accounted_clusters') }} as accounted
+        on pool_days.cluster_id = accounted.cluster_id
+),
+
+unbounded as (
+    select * from {{ ref('int_unbounded_days') }}
+)
+
+select
+    pool_days.cluster_id,
+    pool_days.dt,
+    pool_days.pool,
+    pool_days.gpu_model,
+    {{ gpu_h('pool_days.capacity_mgpu_s') }} as capacity_gpu_h,
+    {{ gpu_h('held.over_allocated_mgpu_s') }} as over_allocated_gpu_h,
+    cast(null as double) as down_gpu_h,
+    {{ gpu_h('held.unallocated_mgpu_s') }} as unallocated_gpu_h,
+    {{ gpu_h('held.allocated_mgpu_s') }} as allocated_gpu_h,
+    case when held.is_measured then {{ gpu_h('held.active_mgpu_s') }} end as active_gpu_h,
+    case when held.is_measured then {{ gpu_h('held.idle_held_mgpu_s') }} end as idle_held_gpu_h,
+    {{ gpu_h('held.unknown_mgpu_s') }} as unknown_gpu_h,
+    case when held.is_measured then {{ gpu_h('held.zero_util_mgpu_s') }} end as zero_util_gpu_h,
+    case when held.is_measured then {{ gpu_h('held.over_use_mgpu_s') }} end as over_use_gpu_h,
+    {{ ratio('held.allocated_mgpu_s', 'held.capacity_mgpu_s') }} as allocated_ratio,
+    {{ efficiency_ratio('held.') }} as efficiency_ratio,
+    {{ efficiency_low('held.') }} as efficiency_low,
+    {{ efficiency_high('held.') }} as efficiency_high,
+    {{ allocation_coverage('held.') }} as coverage_ratio,
+    case when held.cluster_id is not null then unbounded.unbounded_spans end as unbounded_spans,
+    case when held.cluster_id is not null then {{ gpu_h('unbounded.running_mgpu_s') }} end as unbounded_running_gpu_h
+from pool_days
+left join held
+    on pool_days.cluster_id = held.cluster_id
+        and pool_days.dt = held.dt
+        and pool_days.pool = held.pool
+left join unbounded
+    on pool_days.cluster_id = unbounded.cluster_id
+        and pool_days.dt = unbounded.dt
+        and pool_days.pool = unbounded.pool

@@ -1,0 +1,54 @@
+{{ config(materialized='incremental', pre_hook="{{ delete_due_days() }}") }}
+
+with
+
+days as (
+    select * from {{ ref('silver_days') }}
+    where {{ of_due_days() }}
+),
+
+capacity as (
+    select * from {{ ref('int_cluster_capacity_days') }}
+),
+
+covered as (
+    select * from {{ ref('int_covered_days') }}
+),
+
+plain as (
+    select * from {{ ref('int_plain_means') }}
+)
+
+select
+    days.cluster_id,
+    days.dt,
+    cast(covered.gpu_pct_s / nullif(covered.covered_gpu_s, 0) as double) as avg_gpu_util,
+    covered.p95_gpu_util,
+    cast(covered.core_pct_s / nullif(covered.covered_core_s, 0) as double) as avg_cpu_util,
+    coalesce(covered.covered_gpu_s, 0) / nullif(capacity.capacity_gpu_s, 0) as coverage_ratio,
+    case when capacity.capacity_gpu_s is not null then coalesce(covered.covered_gpu_s, 0) end as covered_gpu_s,
+    capacity.capacity_gpu_s,
+    case when capacity.capacity_core_s is not null then coalesce(covered.covered_core_s, 0) end as covered_core_s,
+    capacity.capacity_core_s,
+    cast(covered.gpu_pct_s as double) as gpu_pct_s,
+    cast(covered.core_pct_s as double) as core_pct_s,
+    coalesce(covered.covered_machines, 0) as covered_machines,
+    coalesce(covered.machine_hours, 0) as machine_hours,
+    plain.avg_gpu_util as avg_gpu_util_unweighted,
+    plain.p95_gpu_util as p95_gpu_util_unweighted,
+    plain.avg_cpu_util as avg_cpu_util_unweighted,
+    coalesce(plain.windows, 0) as windows,
+    coalesce(plain.over_capacity_windows, 0) as over_capacity_windows
+from days
+left join capacity
+    on days.cluster_id = capacity.cluster_id
+        and days.dt = capacity.dt
+left join covered
+    on days.cluster_id = covered.cluster_id
+        and days.dt = covered.dt
+left join plain
+    on days.cluster_id = plain.cluster_id
+        and days.dt = plain.dt
+order by
+    days.cluster_id,
+    days.dt

@@ -1,0 +1,57 @@
+{{ config(
+    materialized='incremental',
+    partitioned_by=['year(dt)', 'month(dt)'],
+    pre_hook="{{ delete_due_days() }}",
+) }}
+
+with
+
+machine_days as (
+    select * from {{ ref('int_machine_days') }}
+),
+
+machines as (
+    select * from {{ ref('silver_machines') }}
+),
+
+days as (
+    select * from {{ ref('silver_days') }}
+),
+
+accounted as (
+    select * from {{ ref('int_accounted_clusters') }}
+)
+
+select
+    machine_days.cluster_id,
+    machine_days.dt,
+    machine_days.machine_id,
+    machines.pool,
+    machines.gpu_count,
+    cast(machine_days.gpu_pct_s / nullif(machine_days.gpu_covered_s * machines.gpu_count, 0) as double) as gpu_util_pct,
+    machine_days.gpu_covered_s / cast(days.day_s as double) as coverage_ratio,
+    cast(machine_days.cpu_pct_s / nullif(machine_days.cpu_covered_s, 0) as double) as cpu_util_pct,
+    machine_days.load_1m,
+    machine_days.net_rx_bytes_per_s,
+    case when accounted.cluster_id is not null then machine_days.allocated_mgpu_s / (days.day_s * 1000.0) end
+        as gpus_allocated,
+    case when accounted.cluster_id is not null then {{ gpu_h('machine_days.allocated_mgpu_s') }} end
+        as allocated_gpu_h,
+    case when accounted.is_measured then {{ gpu_h('machine_days.active_mgpu_s') }} end as active_gpu_h,
+    case when accounted.is_measured then {{ gpu_h('machine_days.idle_held_mgpu_s') }} end as idle_held_gpu_h,
+    case when accounted.cluster_id is not null then {{ gpu_h('machine_days.unknown_mgpu_s') }} end
+        as unknown_gpu_h,
+    case when accounted.is_measured then {{ gpu_h('machine_days.zero_util_mgpu_s') }} end as zero_util_gpu_h,
+    case when accounted.is_measured then {{ gpu_h('machine_days.over_use_mgpu_s') }} end as over_use_gpu_h,
+    case when accounted.cluster_id is not null then {{ gpu_h('machine_days.over_allocated_mgpu_s') }} end
+        as over_allocated_gpu_h,
+    machine_days.main_job_id
+from machine_days
+inner join days
+    on machine_days.cluster_id = days.cluster_id
+        and machine_days.dt = days.dt
+left join accounted
+    on machine_days.cluster_id = accounted.cluster_id
+left join machines
+    on machine_days.cluster_id = machines.cluster_id
+        and machine_days.machine_id = machines.machine_id

@@ -1,0 +1,36 @@
+{{ config(materialized='ephemeral') }}
+
+-- What a machine's windows and its jobs say of an hour, side by side: a machine may have either.
+with
+
+used as (
+    select * from {{ ref('silver_machine_hours') }}
+),
+
+held as (
+    select * from {{ ref('silver_allocation_hours') }}
+    where machine_id is not null
+)
+
+select
+    coalesce(used.cluster_id, held.cluster_id) as cluster_id,
+    coalesce(used.dt, held.dt) as dt,
+    coalesce(used.machine_id, held.machine_id) as machine_id,
+    coalesce(used.hour_start_at, held.hour_start_at) as hour_start_at,
+    used.gpu_util_pct,
+    coalesce(used.gpu_covered_s, 0) as gpu_covered_s,
+    used.cpu_util_pct,
+    used.load_1m,
+    used.net_rx_bytes_per_s,
+    coalesce(held.allocated_mgpu_s, 0) as allocated_mgpu_s,
+    coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
+    coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,
+    coalesce(held.unknown_mgpu_s, 0) as unknown_mgpu_s,
+    coalesce(held.zero_util_mgpu_s, 0) as zero_util_mgpu_s,
+    coalesce(held.over_allocated_mgpu_s, 0) as over_allocated_mgpu_s
+from used
+full outer join held
+    on used.cluster_id = held.cluster_id
+        and used.dt = held.dt
+        and used.machine_id = held.machine_id
+        and used.hour_start_at = held.hour_start_at

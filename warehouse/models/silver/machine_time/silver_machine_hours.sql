@@ -1,0 +1,51 @@
+{{ config(
+    materialized='incremental',
+    partitioned_by=['year(dt)', 'month(dt)'],
+    pre_hook="{{ delete_touched_days('machine_window') }}",
+) }}
+
+with
+
+hours as (
+    select * from {{ ref('int_swept_hours') }}
+),
+
+measured_machines as (
+    select * from {{ ref('int_measured_machines') }}
+),
+
+days as (
+    select * from {{ ref('int_days') }}
+),
+
+machines as (
+    select * from {{ ref('silver_machines') }}
+)
+
+select
+    measured_machines.cluster_id,
+    measured_machines.machine_id,
+    days.dt,
+    days.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
+    least(3600, days.day_s - hours.hour_no * 3600) as hour_s,
+    machines.gpu_count,
+    machines.cpu_cores,
+    hours.gpu_covered_s,
+    hours.cpu_covered_s,
+    cast(hours.gpu_pct_us / 1000000 as decimal(18, 6)) as gpu_pct_s,
+    cast(hours.cpu_pct_us / 1000000 as decimal(18, 6)) as cpu_pct_s,
+    cast(
+        hours.gpu_pct_weighted_us / 1000000 / nullif(hours.gpu_covered_s, 0) / nullif(machines.gpu_count, 0)
+        as decimal(18, 6)
+    ) as gpu_util_pct,
+    cast(hours.cpu_pct_us / 1000000 / nullif(hours.cpu_covered_s, 0) as decimal(18, 6)) as cpu_util_pct,
+    cast(hours.load_us / 1000000 / nullif(hours.load_covered_s, 0) as decimal(18, 6)) as load_1m,
+    cast(hours.net_byte_s / nullif(hours.net_covered_s, 0) as decimal(18, 6)) as net_rx_bytes_per_s
+from hours
+inner join measured_machines
+    on hours.machine_no = measured_machines.machine_no
+inner join days
+    on hours.day_no = days.day_no
+left join machines
+    on measured_machines.cluster_id = machines.cluster_id
+        and measured_machines.machine_id = machines.machine_id

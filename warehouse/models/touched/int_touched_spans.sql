@@ -1,0 +1,27 @@
+{{ config(materialized='ephemeral') }}
+
+-- Spans whose days are touched: submissions of touched jobs, as they were and as they are; pending windows; all spans that
+-- touched jobs have or had.
+select
+    'job' as entity,
+    cluster_id,
+    submitted_at as started_at,
+    submitted_at as ended_at
+from {{ ref('int_delivered_jobs') }}
+where {{ delivered_of_touched_jobs() }}
+union all
+select
+    'machine_window' as entity,
+    cluster_id,
+    started_at,
+    ended_at
+from {{ ref('int_delivered_machine_windows') }}
+where {{ pending_only() }}
+union all
+select
+    'allocation' as entity,
+    cluster_id,
+    started_at,
+    ended_at
+from {{ ref('int_delivered_instances') }}
+where {{ delivered_of_touched_jobs() }}

@@ -57,7 +57,7 @@ def _cost_of(statements: list[str], lake: str, memory: str) -> dict[str, float]:
         connection.execute(f"SET memory_limit = '{memory}'")
         connection.execute(f"SET temp_directory = '{layout.folder / 'scratch'}'")
         options = house.attach_options(layout.data, version=publication.ops_version)
-        connection.execute(f"ATTACH 'ducklake:sqlite:{layout.folder / publication.catalog}' AS lake ({options})")
+        connection.execute(f"ATTACH 'ducklake:{layout.folder / publication.catalog}' AS lake ({options})")
         before, started = os.times(), time.monotonic()
         for statement in statements:
             connection.execute(statement).fetchall()

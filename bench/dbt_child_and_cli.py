@@ -21,7 +21,10 @@ def build_in_child(lake: str, *, test: bool) -> None:
     from gpulake.lake import writing
     from gpulake.warehouse import Warehouse
 
-    with writing(Path(lake), purpose="bench") as writer, Warehouse(Path(lake), lock_fd=writer.lock_fd) as dbt:
+    with (
+        writing(Path(lake), purpose="bench") as writer,
+        Warehouse(Path(lake), lock_fd=writer.lock_fd, let_go=writer.let_go) as dbt,
+    ):
         results = [dbt.build(full=True)]
         if test:
             results.append(dbt.test(version=writer.version()))

@@ -46,7 +46,7 @@ def _cost_of(statements: list[str], lake: str) -> dict[str, float]:
             connection.execute(f"LOAD '{house.extension_file(name)}'")
         connection.execute("SET TimeZone = 'UTC'")
         options = house.attach_options(layout.data, version=publication.ops_version)
-        connection.execute(f"ATTACH 'ducklake:sqlite:{layout.folder / publication.catalog}' AS lake ({options})")
+        connection.execute(f"ATTACH 'ducklake:{layout.folder / publication.catalog}' AS lake ({options})")
         before, started = os.times(), time.monotonic()
         for statement in statements:
             connection.execute(statement)

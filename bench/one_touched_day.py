@@ -40,7 +40,7 @@ def _build(settings, *, full: bool) -> dict[str, float]:
 
     with (
         lake.writing(settings.lake, purpose="bench") as writer,
-        Warehouse(settings.lake, lock_fd=writer.lock_fd) as dbt,
+        Warehouse(settings.lake, lock_fd=writer.lock_fd, let_go=writer.let_go) as dbt,
     ):
         # An empty selection first: what dbt needs to wake up is not the models' SQL.
         dbt.dbt(["run", "--select", "no_such_model", "--quiet"])

@@ -77,7 +77,7 @@ def shell_setup(lake: Path) -> str:
     settings = [f"SET {name} = {_literal(value)}" for name, value in SETTINGS.items()]
     loads = [f"LOAD {_literal(str(extension_file(name)))}" for name in EXTENSIONS]
     options = attach_options(layout.data, version=publication.data_version)
-    attach = f"ATTACH 'ducklake:sqlite:{catalog}' AS lake ({options})"
+    attach = f"ATTACH 'ducklake:{catalog}' AS lake ({options})"
     return "; ".join([*settings, *loads, "SET TimeZone = 'UTC'", attach, "USE lake"]) + ";"
 
 

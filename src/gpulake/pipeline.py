@@ -267,6 +267,7 @@ def run_dbt(config: Config, args: Sequence[str], *, wait_s: float = 0.0, progres
     with lake.writing(config.lake, purpose="dbt", wait_s=wait_s, tables=_all_tables(), make=False) as writer:
         if progress:
             progress("dbt", 0.0)
+        writer.let_go()
         return warehouse.run_by_hand(config.lake, args, lock_fd=writer.lock_fd)
 
 
@@ -487,7 +488,9 @@ class _Session:
         if self._child is None:
             from gpulake.warehouse import Warehouse
 
-            self._child = self._stack.enter_context(Warehouse(self._config.lake, lock_fd=self._writer.lock_fd))
+            self._child = self._stack.enter_context(
+                Warehouse(self._config.lake, lock_fd=self._writer.lock_fd, let_go=self._writer.let_go)
+            )
         return self._child
 
     def _must_be_full(self, fingerprint: str) -> bool:

@@ -162,7 +162,7 @@ def compact(writer: Writer, *, now: datetime, progress: Progress | None = None) 
     versions = writer.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist()
     expired = [version for version in versions if version not in needed]
     writer.expire(expired)
-    writer.renew_copy()
+    writer.renew_copy(anyway=True)
     if progress:
         progress("deleting unused files", 0.5)
     writer.delete_unused_files(older_than=now - _LONGEST_QUERY)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -64,11 +64,13 @@ class Warehouse:
     """One dbt child, started at once so that its imports run beside the caller's work.
 
     The child inherits `lock_fd`, so the lake stays locked until it has ended, and it ends when this object closes or its
-    process dies.
+    process dies. It opens the catalog for the time of one command: whoever else in this process has it open lets go of
+    it by `let_go`, which is called before each.
     """
 
-    def __init__(self, lake_dir: Path, *, lock_fd: int | None) -> None:
+    def __init__(self, lake_dir: Path, *, lock_fd: int | None, let_go: Callable[[], None] | None = None) -> None:
         self._layout = Layout(lake_dir.resolve())
+        self._let_go = let_go
         self._replies, child_end = _pipe()
         passed = (child_end,) if lock_fd is None else (child_end, lock_fd)
         try:
@@ -123,6 +125,8 @@ class Warehouse:
 
     def _ask(self, request: Mapping[str, object]) -> BuildResult:
         assert self._child.stdin is not None
+        if self._let_go:
+            self._let_go()
         try:
             self._child.stdin.write(json.dumps(request) + "\n")
             self._child.stdin.flush()

@@ -144,7 +144,7 @@ def elsewhere(tmp_path):
         "from query('from sqlite_scan(''{elsewhere}'', ''secret'')')",
         "from query_table(['silver_jobs'])",
         "attach '{elsewhere}' as e (type sqlite)",
-        "attach 'ducklake:sqlite:{lake}/catalog.sqlite' as again",
+        "attach 'ducklake:{lake}/catalog.duckdb' as again",
         "call ducklake_delete_orphaned_files('lake', cleanup_all => true)",
         "set enable_external_access = true",
         "install httpfs",
@@ -401,14 +401,15 @@ def test_a_query_is_read_as_utf_8_whatever_the_language_setting(refreshed):
 
 INTERRUPTIBLE = """
 import os, signal, sys, threading
-from gpulake import {module}
+from importlib import import_module
 from gpulake.cli import main
 
-real = {module}.{name}
+owner = import_module("gpulake.{module}")
+real = owner.{name}
 def and_be_stopped(*args, **options):
     os.kill(os.getpid(), signal.{by})
     return real(*args, **options)
-{module}.{name} = and_be_stopped
+owner.{name} = and_be_stopped
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -416,12 +417,12 @@ sys.exit(main(sys.argv[1:]))
 def land_and_stop(folder, where, by, *, as_json):
     """A landing that gets a signal in front of a call."""
     data = Path(__file__).parents[1] / "fixtures" / "worksheet"
-    code = INTERRUPTIBLE.format(by=by, **dict(zip(("module", "name"), where.split("."), strict=True)))
+    code = INTERRUPTIBLE.format(by=by, **dict(zip(("module", "name"), where.rsplit(".", 1), strict=True)))
     asked = ["land", "--data", data, "--lake", folder / "lake", *(["--json"] if as_json else [])]
     return subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("where", ["lake._connect", "ingest._land_one"])
+@pytest.mark.parametrize("where", ["lake.writer.connect", "ingest._land_one"])
 def test_a_command_that_is_told_to_end_answers_in_json(tmp_path, where):
     """A scheduler that takes its time back still gets the object it waits for; the shell knows 143 for it."""
     done = land_and_stop(tmp_path, where, "SIGTERM", as_json=True)
@@ -433,14 +434,19 @@ def test_a_command_that_is_told_to_end_answers_in_json(tmp_path, where):
 
 def test_a_command_that_is_told_to_end_without_json_ends_at_once(tmp_path):
     """As every process does: there is nobody to answer."""
-    done = land_and_stop(tmp_path, "lake._connect", "SIGTERM", as_json=False)
+    done = land_and_stop(tmp_path, "lake.writer.connect", "SIGTERM", as_json=False)
 
     assert (-signal.SIGTERM, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(
     ("where", "as_json"),
-    [("lake._connect", True), ("lake._connect", False), ("ingest.survey", False), ("ingest._land_one", True)],
+    [
+        ("lake.writer.connect", True),
+        ("lake.writer.connect", False),
+        ("ingest.survey", False),
+        ("ingest._land_one", True),
+    ],
 )
 def test_ctrl_c_is_no_bug(tmp_path, where, as_json):
     """It is told in one line, or one object, with the shell's own code; the next call goes on from there."""

@@ -24,7 +24,7 @@ def test_a_second_refresh_says_who_writes_or_waits_for_it(tmp_path):
     """Two cron jobs at once must neither mix their rows nor leave one of them guessing."""
     lake = tmp_path / "lake"
     first = start(lake)
-    lock = lake / "catalog.sqlite.lock"
+    lock = lake / "catalog.lock"
     for _ in range(200):
         if lock.exists() and lock.read_text().strip():
             break

@@ -26,6 +26,7 @@ _REFRESH = "import sys; from gpulake.cli import main; sys.exit(main())"
 _DIE_AT = """
 import os, signal, sys
 from gpulake import detect, ingest, lake, pipeline
+from gpulake.lake import files
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 def after(owner, name):
     real = getattr(owner, name)
@@ -47,9 +48,9 @@ BORDERS = {
     "after the build's row": "after(pipeline._Session, 'build')",
     "after the scores": "after(detect, 'run')",
     "after the tests": "after(warehouse.Warehouse, 'test')",
-    "after the publication's row": "before(lake, '_copy_catalog')",
-    "after the catalog copy": "after(lake, '_copy_catalog')",
-    "after the pointer": "after(lake, '_replace')",
+    "after the publication's row": "before(files, 'copy_whole')",
+    "after the catalog copy": "after(files, 'copy_whole')",
+    "after the pointer": "after(files, 'replace')",
     "before old copies go": "before(lake.Writer, '_drop_other_copies')",
 }
 

@@ -20,7 +20,7 @@ LANDING = Landing(
     published_bytes=False, rows_in=21, rows_kept=20, rows_refused=1, reasons={"machine_gpu is not a number": 1},
 )  # fmt: skip
 REFUSED = Refused(Path("/data/pai_job_table.csv"), SourceError("the file is empty."))
-PUBLICATION = Publication(31, 33, 34, "published/catalog-34.sqlite", "2026-11-25T16:00:00")
+PUBLICATION = Publication(31, 33, 34, "published/catalog-34.duckdb", "2026-11-25T16:00:00")
 
 LANDED = StepResult(why="1 landings wait for the next build", land=LandReport((LANDING,), (), ()))
 BUILT = StepResult(why="built; next: gpulake detect", build=Built(31, True, {"gold_cluster_util_daily": 10}, 25, 4.2))

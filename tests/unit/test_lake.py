@@ -6,10 +6,8 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import closing
@@ -23,12 +21,13 @@ import pytest
 from gpulake import lake as lake_module
 from gpulake.errors import LakeError, LockError, UsageError
 from gpulake.lake import Layout, open_newest, open_publication, writing
+from gpulake.lake.connection import attach, connect
 from gpulake.tables import META_TABLES, LakeTable
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
 NUMBERS = LakeTable("main", "numbers", (("n", "bigint"),))
 TABLES = (*META_TABLES, NUMBERS)
-PACKAGE = Path(lake_module.__file__).parent
+PACKAGE = Path(lake_module.__file__).parents[1]
 
 
 def publish(writer, *, now=NOW):
@@ -82,58 +81,103 @@ def test_rule_2_every_connection_distrusts_statistics(folder):
     assert "disabled_optimizers: statistics_propagation" in profile
 
 
-def test_rule_3_the_catalog_keeps_a_write_ahead_log_and_patience(folder):
-    """Otherwise readers fail while somebody writes: 87 of 209 reads did."""
-    with closing(sqlite3.connect(Layout(folder).catalog)) as catalog:
-        assert ("wal",) == catalog.execute("PRAGMA journal_mode").fetchone()
-    assert "META_BUSY_TIMEOUT 30000" in lake_module.attach_options(folder)
-    assert "META_JOURNAL_MODE 'WAL'" in lake_module.attach_options(folder)
-
-
-# A commit that takes its time, as another process makes it.
-HOLD = """
-import sqlite3, sys
-catalog = sqlite3.connect(sys.argv[1])
-catalog.execute(f"PRAGMA journal_mode = {sys.argv[2]}")
-catalog.execute("BEGIN EXCLUSIVE")
-catalog.execute("UPDATE ducklake_metadata SET value = value")
-print("holding", flush=True)
-sys.stdin.read()
+# Another process, which opens a lake's catalog and does something with it.
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from gpulake.lake import Layout
+from gpulake.lake.connection import attach, connect
+layout = Layout(Path(sys.argv[1]))
+with connect() as lake:
+    attach(lake, layout.catalog, layout.data, alias="lake")
+    exec(sys.argv[2])
 """
 
 
-@pytest.mark.parametrize(("journal", "reads"), [("wal", True), ("delete", False)])
-def test_rule_3_shows_its_fault_when_it_is_dropped(folder, journal, reads):
-    """Why the catalog keeps a write-ahead log: with SQLite's default a reader fails beside every commit."""
-    layout = Layout(folder)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, layout.catalog, journal], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert b"holding\n" == holder.stdout.readline()
-    impatient = lake_module.attach_options(layout.data, read_only=True).replace(
-        "META_BUSY_TIMEOUT 30000", "META_BUSY_TIMEOUT 1"
-    )
-    try:
-        with closing(lake_module._connect()) as connection:
-            ask = f"ATTACH 'ducklake:sqlite:{layout.catalog}' AS lake ({impatient}); FROM lake.main.numbers ORDER BY n"
-            if reads:
-                assert [(1,), (2,)] == connection.execute(ask).fetchall()
-            else:
-                with pytest.raises(duckdb.Error, match="database is locked"):
-                    connection.execute(ask).fetchall()
-    finally:
-        holder.communicate()
+def elsewhere(folder, what):
+    return subprocess.Popen(
+        [sys.executable, "-c", ELSEWHERE, folder, what], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
-def test_rule_3_a_writer_puts_the_journal_right(folder):
-    """Somebody's SQLite browser may have changed it: the next writer mends that, unasked."""
-    catalog = Layout(folder).catalog
-    with closing(sqlite3.connect(catalog)) as broken:
-        assert ("delete",) == broken.execute("PRAGMA journal_mode = delete").fetchone()
-    with writing(folder, purpose="test", tables=TABLES):
+HOLD = "print('holding', flush=True); sys.stdin.read()"
+
+
+def test_rule_3_whoever_opens_the_catalog_keeps_all_others_out(folder):
+    """Somebody's database browser, say: a writer says which process it is, and readers have a copy of their own."""
+    holder = elsewhere(folder, HOLD)
+    assert "holding\n" == holder.stdout.readline()
+    with pytest.raises(LockError, match=f"PID {holder.pid}"), writing(folder, purpose="test", tables=TABLES):
         pass
-    with closing(sqlite3.connect(catalog)) as mended:
-        assert ("wal",) == mended.execute("PRAGMA journal_mode").fetchone()
+    with open_publication(folder) as reader:
+        assert [1] == numbers(reader)
+    holder.communicate()
+
+
+def test_rule_3_a_writer_lets_go_of_the_catalog_for_another_process(folder):
+    """dbt builds in a child process: its commits must be there afterwards, and in the next publication."""
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        with writer.transaction("three"):
+            writer.insert(NUMBERS, [(3,)])
+        writer.let_go()
+        child = elsewhere(folder, "lake.execute('INSERT INTO lake.main.numbers VALUES (4)')")
+        _, told = child.communicate()
+        assert 0 == child.returncode, told
+        assert [1, 2, 3, 4] == numbers(writer)
+        writer.let_go()
+        child = elsewhere(folder, "lake.execute('INSERT INTO lake.main.numbers VALUES (5)')")
+        child.communicate()
+    with open_publication(folder) as reader:
+        assert [1, 2, 3, 4, 5] == sorted(reader.sql("FROM ops.main.numbers")["n"].to_pylist())
+
+
+def test_what_a_killed_writer_committed_is_not_lost(folder):
+    """Its last commits stand in a log beside the catalog: whoever looks, writes or publishes next must see them."""
+    victim = elsewhere(folder, f"lake.execute('INSERT INTO lake.main.numbers VALUES (3)'); {HOLD}")
+    assert "holding\n" == victim.stdout.readline()
+    victim.kill()
+    victim.communicate()
+    assert Layout(folder).log.stat().st_size
+
+    with open_newest(folder) as view:
+        assert [1, 2, 3] == numbers(view)
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        assert [1, 2, 3] == numbers(writer)
+    assert not Layout(folder).log.exists()
+    with open_publication(folder) as reader:
+        assert [1, 2, 3] == sorted(reader.sql("FROM ops.main.numbers")["n"].to_pylist())
+
+
+def test_looking_at_the_newest_commit_beside_a_writer(folder):
+    """`gpulake status` during a refresh must not fail: it shows what stood when the writer began."""
+    with writing(folder, purpose="test", tables=TABLES) as writer, writer.transaction("three"):
+        writer.insert(NUMBERS, [(3,)])
+        with open_newest(folder) as during:
+            assert [1, 2] == numbers(during)
+    with open_newest(folder) as after:
+        assert [1, 2, 3] == numbers(after)
+
+
+def test_looking_at_a_lake_that_is_being_made_names_the_writer(tmp_path):
+    """Nothing is published yet, so there is nothing to look at: say whom to wait for."""
+    with (
+        writing(tmp_path / "lake", purpose="the first refresh", tables=TABLES),
+        pytest.raises(LockError, match=f"pid {os.getpid()}: the first refresh"),
+        open_newest(tmp_path / "lake"),
+    ):
+        pass
+
+
+def test_looking_keeps_nobody_out(folder, tmp_path, monkeypatch):
+    """`gpulake verify` may take an hour: a refresh that starts meanwhile must run. And nothing is left behind."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    with open_newest(folder) as view:
+        with writing(folder, purpose="test", tables=TABLES) as writer, writer.transaction("three"):
+            writer.insert(NUMBERS, [(3,)])
+        assert [1, 2] == numbers(view)
+        assert [] == list((tmp_path / "temporary").iterdir())
 
 
 def test_rule_4_one_writer_at_a_time_and_the_second_is_told_who(folder):
@@ -184,7 +228,7 @@ def test_rule_5_small_rows_are_files_too(folder):
             "SELECT value FROM lake.options() WHERE option_name = 'data_inlining_row_limit'"
         ).to_pylist()
         assert "0" == str(kept["value"])
-    with closing(sqlite3.connect(Layout(folder).catalog)) as catalog:
+    with duckdb.connect(Layout(folder).catalog) as catalog:
         inlined = catalog.execute("SELECT count(*) FROM ducklake_inlined_data_tables").fetchone()
     assert (0,) == inlined
     assert 2 == len(list((folder / "data" / "main" / "numbers").glob("*.parquet")))
@@ -206,8 +250,10 @@ def test_rule_6_readers_see_the_publication_until_the_next(folder):
 
 
 def test_rule_7_nothing_checkpoints_or_rewrites():
-    """A rewrite makes as-of reads wrong: only merging is allowed."""
+    """A rewrite makes as-of reads wrong: only merging is allowed, and putting the catalog's own file in order."""
     text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    assert 1 == text.count("CHECKPOINT __ducklake_metadata_lake")
+    text = text.replace("CHECKPOINT __ducklake_metadata_lake", "")
 
     assert not re.search(r"ducklake_rewrite_data_files|['\"\s]CHECKPOINT[;'\"\s]", text)
 
@@ -222,7 +268,7 @@ def test_rules_2_and_7_show_their_fault_when_both_are_dropped(tmp_path):
                 connection.execute(f"LOAD '{lake_module.extension_file(name)}'")
             folder = tmp_path / str(careful)
             folder.mkdir()
-            connection.execute(f"ATTACH 'ducklake:sqlite:{folder}/c.sqlite' AS l (DATA_PATH '{folder}/data/')")
+            connection.execute(f"ATTACH 'ducklake:{folder}/c.duckdb' AS l (DATA_PATH '{folder}/data/')")
             connection.execute("CALL l.set_option('data_inlining_row_limit', 0)")
             connection.execute("CREATE TABLE l.t AS SELECT CASE WHEN i % 100 > 0 THEN i END AS v FROM range(1000) r(i)")
             (old,) = connection.execute("SELECT max(snapshot_id) FROM l.snapshots()").fetchone()
@@ -255,9 +301,9 @@ def test_rule_9_dbt_has_one_thread():
 
 def test_rule_10_a_bare_sum_of_integers_loses_its_last_digit(folder):
     """Why every integer sum is cast: the lake would keep it as a double."""
-    with closing(lake_module._connect()) as connection:
+    with closing(connect()) as connection:
         layout = Layout(folder)
-        lake_module._attach(connection, layout.catalog, layout.data, alias="lake")
+        attach(connection, layout.catalog, layout.data, alias="lake")
         big = "SELECT {} AS total FROM (VALUES (9007199254740992::bigint), (1)) t(n)"
         connection.execute("CREATE TABLE lake.main.bare AS " + big.format("sum(n)"))
         connection.execute("CREATE TABLE lake.main.cast_ AS " + big.format("sum(n)::bigint"))
@@ -318,9 +364,9 @@ def test_every_writer_first_finishes_a_cut_off_publication(folder, cut):
         case "pointer damaged":
             layout.pointer.write_text("{")
         case "copies left":
-            (layout.published / "catalog-1.sqlite").write_bytes(b"left over")
+            (layout.published / "catalog-1.duckdb").write_bytes(b"left over")
         case "old copies left":
-            (layout.published / "catalog-1.sqlite").write_bytes(b"left over")
+            (layout.published / "catalog-1.duckdb").write_bytes(b"left over")
             layout.pointer.write_text(old)
     with writing(folder, purpose="test", tables=TABLES):
         pass
@@ -370,80 +416,26 @@ def test_operations_are_read_as_of_the_newest_commit(folder):
     assert [1, 2] == ops
 
 
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """An empty folder for temporary files, also for child processes."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    yield folder
-    monkeypatch.undo()
-    tempfile.tempdir = None
-
-
-READ_AND_WAIT = """
-import sys, time
-from pathlib import Path
-from gpulake.lake import open_publication
-with open_publication(Path(sys.argv[1])):
-    print("open", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_killed_readers_copy_goes_with_the_next_reader_and_a_living_ones_stays(folder, temporary):
-    """Dashboards are killed every day: their copies must not fill the disk, and nobody else's may go."""
-    with open_publication(folder):
-        killed = subprocess.Popen([sys.executable, "-c", READ_AND_WAIT, folder], stdout=subprocess.PIPE)
-        assert b"open\n" == killed.stdout.readline()
-        killed.kill()
-        killed.communicate()
-        left = set(temporary.iterdir())
-        assert 2 == len(left)
-        (temporary / "gpulake-other").mkdir()
-        with open_publication(folder) as reader:
-            assert [1] == numbers(reader)
-            assert 1 == len(left & set(temporary.iterdir())), "the killed one's is gone, the living one's is not"
-
-    assert ["gpulake-other"] == [path.name for path in temporary.iterdir()]
-
-
-def test_anothers_copies_are_left_alone(folder, temporary, monkeypatch, tmp_path):
-    """A shared folder for temporary files: neither another user's folder nor what a link points to may go."""
-    (temporary / "gpulake-reader-others").mkdir()
-    (tmp_path / "precious").mkdir()
-    (temporary / "gpulake-reader-link").symlink_to(tmp_path / "precious")
-    monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with open_publication(folder):
-        pass
-
-    assert (temporary / "gpulake-reader-others").is_dir()
-    assert (tmp_path / "precious").is_dir()
-    monkeypatch.undo()
-
-
-def test_a_folder_that_was_taken_for_dead_before_it_was_locked_is_made_anew(folder, temporary, monkeypatch):
-    """Two readers that start at the same instant must both read."""
-    claim, refused = lake_module._claim, []
-
-    def lose_the_first(path):
-        if not refused:
-            path.rmdir()
-        refused.append(path)
-        return claim(path)
-
-    monkeypatch.setattr(lake_module, "_claim", lose_the_first)
-    with open_publication(folder) as reader:
-        assert [1] == numbers(reader)
-    assert 2 == len(refused)
+def test_a_reader_outlives_the_copy_it_opened(folder):
+    """A dashboard that stays open while the next publications come and go goes on showing what it opened."""
+    first = Layout(folder).publication().build_id
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        publish(writer, now=NOW + timedelta(hours=1))
+    with open_publication(folder, build_id=first, earlier=first) as reader:
+        with writing(folder, purpose="test", tables=TABLES) as writer:
+            with writer.transaction("three"):
+                writer.insert(NUMBERS, [(3,)])
+            publish(writer, now=NOW + timedelta(hours=2))
+        assert not (folder / reader.publication.catalog).exists()
+        for alias, shown in {"lake": [1], "earlier": [1], "ops": [1, 2]}.items():
+            assert shown == sorted(reader.sql(f"FROM {alias}.main.numbers")["n"].to_pylist())
 
 
 def test_a_folder_for_temporary_files_that_is_full_or_missing_is_told(folder, monkeypatch):
     """Without a traceback, and with the variable that mends it."""
     monkeypatch.setattr("tempfile.tempdir", "/nowhere at all")
 
-    with pytest.raises(LakeError, match="no temporary folder can be made") as told, open_publication(folder):
+    with pytest.raises(LakeError, match="cannot be copied") as told, open_newest(folder):
         pass
     assert "TMPDIR" in told.value.do
 
@@ -469,8 +461,6 @@ def test_a_moved_lake_works(folder, tmp_path):
 def test_a_damaged_catalog_is_a_lake_error_for_writers(folder, damage):
     """An emptied catalog must not be taken for a new lake: the first cleaning would delete every file of the old."""
     catalog = Layout(folder).catalog
-    for log in folder.glob("catalog.sqlite-*"):
-        log.unlink()
     content = catalog.read_bytes()
     match damage:
         case "garbage":

@@ -1,0 +1,27 @@
+"""The lake: DuckLake behind its lock, its transactions and its publications. Nobody else opens DuckDB or the catalog.
+
+A lake is one folder. Writers take turns at `catalog.duckdb` under one file lock; readers attach a copy of the catalog
+that is made at each publication, read-only and pinned, so they never wait and never see a mix. The settings are needed
+for right answers, not for speed: each stands beside the fault it prevents.
+"""
+
+from gpulake.lake.connection import EXTENSIONS, SETTINGS, attach_options, extension_file
+from gpulake.lake.layout import Layout, Publication
+from gpulake.lake.reader import Reader, View, open_newest, open_publication, write_duckdb
+from gpulake.lake.writer import Writer, writing
+
+__all__ = [
+    "EXTENSIONS",
+    "SETTINGS",
+    "Layout",
+    "Publication",
+    "Reader",
+    "View",
+    "Writer",
+    "attach_options",
+    "extension_file",
+    "open_newest",
+    "open_publication",
+    "write_duckdb",
+    "writing",
+]

@@ -1,0 +1,111 @@
+"""DuckDB as every part of gpulake opens it, and its errors in our own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from gpulake.errors import GpulakeError, LakeError, LockError, UsageError
+
+EXTENSIONS = ("ducklake",)
+SETTINGS: Mapping[str, str | bool] = {
+    # After a merge or a widened type, filters would be answered from statistics of another version.
+    "disabled_optimizers": "statistics_propagation",
+    # Everything needed is installed; nothing is fetched while running.
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+def extension_file(name: str) -> Path:
+    """The binary of an extension, as its PyPI wheel installed it."""
+    spec = find_spec(f"duckdb_extension_{name}")
+    if spec is None or not spec.submodule_search_locations:
+        raise LakeError(f"the DuckDB extension {name} is not installed.", do="install gpulake again")
+    found = sorted(Path(spec.submodule_search_locations[0]).glob(f"extensions/v*/{name}.duckdb_extension"))
+    if not found:
+        raise LakeError(f"the DuckDB extension {name} has no binary for this machine.", do="install gpulake again")
+    return found[-1]
+
+
+def attach_options(data: Path, *, version: int | None = None, read_only: bool = False) -> str:
+    """The options of every ATTACH: pinned to a version, or at the newest one. A pinned one is read-only.
+
+    The data path is given each time, so that a lake may be moved.
+    """
+    options = [f"DATA_PATH '{quoted(data)}/'", "OVERRIDE_DATA_PATH true"]
+    if version is not None:
+        options.extend(["READ_ONLY", f"SNAPSHOT_VERSION {int(version)}"])
+    elif read_only:
+        options.append("READ_ONLY")
+    return ", ".join(options)
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """DuckDB with nothing attached yet."""
+    connection = duckdb.connect(config=dict(SETTINGS))
+    for name in EXTENSIONS:
+        load(connection, name)
+    connection.execute("SET TimeZone = 'UTC'")
+    # A query of more than two seconds would draw it on standard output, in front of the one JSON object.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def load(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load an extension. Each takes a sixth of a second, so only those that are needed."""
+    connection.execute(f"LOAD '{quoted(extension_file(name))}'")
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Path,
+    data: Path,
+    *,
+    alias: str,
+    version: int | None = None,
+    read_only: bool = False,
+) -> None:
+    """Attach a lake and open its catalog. Raises duckdb.Error where that cannot be."""
+    options = attach_options(data, version=version, read_only=read_only)
+    connection.execute(f"ATTACH 'ducklake:{quoted(catalog)}' AS {alias} ({options})")
+    # ATTACH alone opens nothing. An open catalog can be read to the end, whatever becomes of its file's name.
+    connection.execute(f"FROM {alias}.current_snapshot()")
+
+
+def answer(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[object]) -> pa.Table:
+    """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
+    try:
+        return connection.execute(query, params).to_arrow_table()
+    except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
+        raise LakeError(first_line(error), do="run: gpulake verify") from error
+    except duckdb.Error as error:
+        # DuckLake's own: its catalog cannot be read. Or a data file is not what it was.
+        if type(error) is duckdb.Error or (isinstance(error, duckdb.InvalidInputException) and "arquet" in str(error)):
+            raise LakeError(first_line(error), do="run: gpulake verify") from error
+        raise UsageError(first_line(error), do="mend the query") from error
+
+
+def lake_error(error: Exception, folder: Path) -> GpulakeError:
+    """DuckDB's error, or a full disk's, as one of ours."""
+    text = first_line(error)
+    if "Could not set lock on file" in text:
+        return LockError(text, where=str(folder), do="try again when that process has ended")
+    do = "free some space and run it again" if "space" in text.lower() else "run: gpulake verify"
+    return LakeError(text, where=str(folder), do=do)
+
+
+def first_line(error: Exception) -> str:
+    """DuckDB's message without its drawing of the query, but with the near miss it names."""
+    first, *others = str(error).strip().split("\n")
+    near = next((line for line in others if line.startswith(("Did you mean", "Candidate bindings"))), "")
+    return f"{first} {near}".rstrip()
+
+
+def quoted(path: Path) -> str:
+    """A path inside an SQL string."""
+    return str(path).replace("'", "''")

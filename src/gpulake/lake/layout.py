@@ -1,0 +1,79 @@
+"""Where things lie in a lake's folder, and what its pointer file says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpulake.errors import LakeError
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What people read: tables at `data_version`, operations (`meta`) at `ops_version`, both in one catalog copy."""
+
+    build_id: int
+    data_version: int
+    ops_version: int
+    catalog: str
+    published_at: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things lie in a lake's folder."""
+
+    folder: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The writers' catalog: a DuckDB file, which one process at a time can open."""
+        return self.folder / "catalog.duckdb"
+
+    @property
+    def log(self) -> Path:
+        """What a writer that was cut off has committed and not yet moved into the catalog."""
+        return self.folder / "catalog.duckdb.wal"
+
+    @property
+    def lock(self) -> Path:
+        """The one write lock; its text says who holds it."""
+        return self.folder / "catalog.lock"
+
+    @property
+    def data(self) -> Path:
+        """Every Parquet file, by schema and table."""
+        return self.folder / "data"
+
+    @property
+    def pointer(self) -> Path:
+        """The small file that says which catalog copy and versions are published."""
+        return self.folder / "publication.json"
+
+    @property
+    def published(self) -> Path:
+        """The folder of the catalog copy."""
+        return self.folder / "published"
+
+    @property
+    def artefacts(self) -> Path:
+        """The folder of the detectors' models, one folder per build."""
+        return self.folder / "artefacts"
+
+    def publication(self) -> Publication | None:
+        """The current publication, or None before the first."""
+        try:
+            return Publication(**json.loads(self.pointer.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LakeError(
+                f"the publication pointer cannot be read: {error.strerror}.",
+                where=str(self.pointer),
+                do="check its rights",
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise LakeError(
+                "the publication pointer is damaged.", where=str(self.pointer), do="run any writing command to renew it"
+            ) from error

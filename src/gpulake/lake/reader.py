@@ -1,0 +1,221 @@
+"""Reading a lake: the publication, an older one that is kept, or the newest commit."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import pyarrow as pa
+
+from gpulake.errors import GpulakeError, LakeError, UsageError
+from gpulake.lake import files
+from gpulake.lake.connection import answer, attach, connect, lake_error, quoted
+from gpulake.lake.layout import Layout, Publication
+
+
+class View:
+    """A read-only look at `lake`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
+        """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
+        return answer(self._connection, query, params)
+
+
+class Reader(View):
+    """One pinned view: `lake` is the published data, `ops` the operations as of the newest commit."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+        super().__init__(connection)
+        self.publication = publication
+        self.build_id = publication.build_id
+        self.data_version = publication.data_version
+        self.published_at = datetime.fromisoformat(publication.published_at)
+
+    def ask(self, query: str) -> pa.Table:
+        """The rows of one statement that a person typed. Raises UsageError unless it does nothing but read the lake."""
+        _check_only_reads(self._connection, query)
+        return self.sql(query)
+
+
+@contextmanager
+def open_publication(folder: Path, *, build_id: int | None = None, earlier: int | None = None) -> Iterator[Reader]:
+    """Open the publication, or an older kept one; another as `earlier`, if asked. Raises UsageError if there is none."""
+    connection, publication = _published(folder, build_id=build_id, earlier=earlier)
+    with closing(connection):
+        connection.execute(f"SET allowed_directories = ['{quoted(Layout(folder).data)}/']")
+        connection.execute("SET enable_external_access = false")
+        # Without it a table name may be a variable of the Python program.
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET lock_configuration = true")
+        yield Reader(connection, publication)
+
+
+@contextmanager
+def open_newest(folder: Path) -> Iterator[View | None]:
+    """Read the newest commit, published or not, as `lake`; None where there is no lake yet.
+
+    Beside a writer: what the readers' copy knows, which is the newest commit of whoever wrote before. Raises LockError
+    where there is no such copy yet.
+    """
+    layout = Layout(folder)
+    if not layout.catalog.is_file():
+        yield None
+        return
+    connection = _at_rest(layout)
+    if connection is None:
+        if layout.publication() is None:
+            raise files.busy(layout)
+        connection, _ = _published(folder, newest=True)
+    with closing(connection):
+        yield View(connection)
+
+
+def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Publication, dict[str, int]]:
+    """Copy the publication's tables whose names begin with a layer into a new DuckDB file; their rows by name.
+
+    Views become tables. Raises LakeError when the file cannot be written.
+    """
+    connection, publication = _published(folder)
+    with closing(connection):
+        named = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
+            "AND list_contains(?, split_part(table_name, '_', 1)) ORDER BY table_name",
+            [list(layers)],
+        ).fetchall()
+        counts: dict[str, int] = {}
+        try:
+            connection.execute(f"ATTACH '{quoted(file)}' AS out")
+            for (name,) in named:
+                counted = connection.execute(f'CREATE TABLE out."{name}" AS FROM lake.main."{name}"').fetchone()
+                counts[name] = counted[0] if counted else 0
+            connection.execute("DETACH out")
+        except duckdb.Error as error:
+            raise lake_error(error, file) from error
+    return publication, counts
+
+
+def _published(
+    folder: Path, *, build_id: int | None = None, earlier: int | None = None, newest: bool = False
+) -> tuple[duckdb.DuckDBPyConnection, Publication]:
+    layout = Layout(folder)
+    for attempt in range(3):
+        publication = layout.publication()
+        if publication is None:
+            raise UsageError("nothing is published here yet.", where=str(folder), do="run: gpulake refresh --data DIR")
+        copy = folder / publication.catalog
+        connection = connect()
+        try:
+            attach(connection, copy, layout.data, alias="ops", version=publication.ops_version)
+            shown = publication
+            if build_id is not None and build_id != publication.build_id:
+                shown = _kept(connection, publication, build_id)
+            if earlier is not None:
+                other = _kept(connection, publication, earlier)
+                attach(connection, copy, layout.data, alias="earlier", version=other.data_version)
+            version = publication.ops_version if newest else shown.data_version
+            attach(connection, copy, layout.data, alias="lake", version=version)
+            connection.execute("USE lake")
+        except (duckdb.Error, OSError) as error:
+            connection.close()
+            if attempt < 2 and layout.publication() != publication:
+                continue  # a newer publication replaced the copy between reading the pointer and opening it
+            raise lake_error(error, folder) from error
+        except GpulakeError:
+            connection.close()
+            raise
+        return connection, shown
+    raise AssertionError
+
+
+def _kept(connection: duckdb.DuckDBPyConnection, newest: Publication, build_id: int) -> Publication:
+    kept = connection.execute(
+        "FROM ops.meta.publications WHERE data_version IN (SELECT snapshot_id FROM ops.snapshots()) ORDER BY build_id"
+    ).fetchall()
+    found = next((row for row in kept if row[0] == build_id), None)
+    if found is None:
+        raise UsageError(
+            f"no publication of build {build_id} is kept: it was never made, or has been forgotten.",
+            do=f"choose a build that is kept: {', '.join(str(row[0]) for row in kept)}",
+        )
+    return Publication(build_id, found[1], newest.ops_version, newest.catalog, found[2].isoformat())
+
+
+def _at_rest(layout: Layout) -> duckdb.DuckDBPyConnection | None:
+    """The writers' own catalog, by a copy; None while one of them is at work.
+
+    To open the catalog itself would keep the next writer out for as long as somebody looks.
+    """
+    connection = connect()
+    try:
+        with TemporaryDirectory(prefix="gpulake-") as own:
+            copy = Path(own) / layout.catalog.name
+            with files.at_rest(layout) as free:
+                if not free:
+                    connection.close()
+                    return None
+                # A writer that was killed has left a part of its commits in the log, or in the log's successors.
+                for part in layout.folder.glob(f"{layout.catalog.name}*"):
+                    shutil.copyfile(part, copy.with_name(part.name))
+            attach(connection, copy, layout.data, alias="lake", read_only=True)
+    except duckdb.Error as error:
+        connection.close()
+        raise lake_error(error, layout.folder) from error
+    except OSError as error:
+        connection.close()
+        raise LakeError(
+            f"the catalog cannot be copied to look at it: {error.strerror}.",
+            where=str(layout.folder),
+            do="check its rights, free some space, or set TMPDIR to another folder",
+        ) from error
+    except GpulakeError:
+        connection.close()
+        raise
+    return connection
+
+
+# What a person's query may call in its FROM clause. DuckDB's own limits have holes: COPY and EXPORT may write wherever
+# reading is allowed.
+_READING_FUNCTIONS = frozenset({
+    "duckdb_columns", "duckdb_functions", "duckdb_schemas", "duckdb_settings", "duckdb_tables", "duckdb_types",
+    "duckdb_views", "generate_series", "json_each", "json_tree", "pragma_table_info", "range", "repeat", "summary",
+    "unnest",
+})  # fmt: skip
+
+
+def _check_only_reads(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    explained = re.sub(r"^\s*explain(\s+analyze)?\b", "", query, count=1, flags=re.IGNORECASE)
+    found = connection.execute("SELECT json_serialize_sql(?)", [explained]).fetchone()
+    assert found is not None
+    tree = json.loads(found[0])
+    if tree["error"] and tree["error_type"] == "parser":
+        raise UsageError(f"the query cannot be parsed: {tree['error_message']}.", do="mend the query")
+    if tree["error"] or len(tree["statements"]) != 1:
+        raise UsageError(
+            "only one statement that reads is allowed.",
+            do="write one select, from, with, values, describe, show, summarize or explain",
+        )
+    for name in _table_functions(tree["statements"]):
+        if name not in _READING_FUNCTIONS:
+            raise UsageError(f"the table function {name} is not allowed here.", do="read the lake's own tables")
+
+
+def _table_functions(tree: object) -> Iterator[str]:
+    """Every table function called anywhere in a parsed statement."""
+    if isinstance(tree, list):
+        for part in tree:
+            yield from _table_functions(part)
+    elif isinstance(tree, dict):
+        if tree.get("type") == "TABLE_FUNCTION":
+            yield str(tree["function"]["function_name"]).lower()
+        for part in tree.values():
+            yield from _table_functions(part)

@@ -1,0 +1,287 @@
+"""Writing a lake: one writer at a time, whole transactions, and publications that survive being cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from gpulake.errors import GpulakeError, LakeError, UsageError
+from gpulake.lake import files
+from gpulake.lake.connection import answer, attach, connect, lake_error
+from gpulake.lake.layout import Layout, Publication
+from gpulake.tables import META_TABLES, PUBLICATIONS, PUBLISHED_LANDINGS, LakeTable
+
+_CATALOG_OPTIONS = {
+    # Inlined rows can vanish under a long reader when somebody flushes them.
+    "data_inlining_row_limit": "0",
+    # The codec must be set before its level.
+    "parquet_compression": "zstd",
+    "parquet_compression_level": "1",
+    # Its encodings of numbers and of ids are written in three quarters of the time, and are smaller.
+    "parquet_version": "2",
+}
+
+
+class Writer:
+    """The one writer of a lake, while it holds the lock."""
+
+    def __init__(self, layout: Layout, lock_fd: int) -> None:
+        self.layout = layout
+        self.lock_fd = lock_fd
+        self._duckdb: duckdb.DuckDBPyConnection | None = None
+        self._attached = False
+        self._renewed = False
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self._duckdb is None:
+            self._duckdb = connect()
+        if not self._attached:
+            try:
+                attach(self._duckdb, self.layout.catalog, self.layout.data, alias="lake")
+            except duckdb.Error as error:
+                self._close()
+                raise lake_error(error, self.layout.folder) from error
+            self._attached = True
+        self._renewed = False
+        return self._duckdb
+
+    def let_go(self) -> None:
+        """Close the catalog, so that the one process that may open it can be another. The next use opens it again."""
+        self._detach()
+        self._renewed = False
+
+    def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
+        """The rows of one query at the newest version."""
+        return answer(self._connection, query, params)
+
+    def version(self) -> int:
+        """The lake's newest version."""
+        return int(self.sql("SELECT max(snapshot_id) AS version FROM lake.snapshots()")["version"][0].as_py())
+
+    @contextmanager
+    def transaction(self, message: str, **extra: object) -> Iterator[None]:
+        """All or nothing. `extra` is kept with the commit. Raises LakeError when the commit fails (disk full…)."""
+        self._execute("BEGIN")
+        try:
+            self._execute(
+                "CALL lake.set_commit_message('gpulake', ?, extra_info => ?)", [message, json.dumps(extra, default=str)]
+            )
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            with suppress(GpulakeError):  # a failed COMMIT has already ended the transaction
+                self._execute("ROLLBACK")
+            raise
+
+    def insert(self, table: LakeTable, rows: Sequence[Sequence[object]] | pa.Table) -> None:
+        """Append rows, in the table's own column order (a pa.Table: by column name)."""
+        columns = rows.column_names if isinstance(rows, pa.Table) else [name for name, _ in table.columns]
+        names = ", ".join(f'"{name}"' for name in columns)
+        if isinstance(rows, pa.Table):
+            self._connection.register("arriving", rows)
+            self._execute(f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM arriving")
+            self._connection.unregister("arriving")
+            return
+        places = ", ".join("?" for _ in columns)
+        for row in rows:
+            self._execute(f"INSERT INTO {table.qualified} ({names}) VALUES ({places})", list(row))
+
+    def delete(self, table: LakeTable, where: str, params: Sequence[object]) -> None:
+        """Delete the rows of a declared table that meet a condition with bound values."""
+        self._execute(f"DELETE FROM {table.qualified} WHERE {where}", list(params))
+
+    def data_folder(self, table: LakeTable) -> Path:
+        """Where files of a table belong that `add_files` will make part of it."""
+        return self.layout.data / table.schema / table.name
+
+    def add_files(self, table: LakeTable, files: Sequence[Path]) -> None:
+        """Make finished Parquet files part of a table, in the current transaction; absent columns read as null."""
+        if files:
+            self._execute(
+                "CALL ducklake_add_data_files('lake', ?, ?, schema => ?, allow_missing => true)",
+                [table.name, [str(file) for file in files], table.schema],
+            )
+
+    def publish(
+        self,
+        *,
+        build_id: int,
+        data_version: int,
+        fingerprint: str,
+        full_build: bool,
+        rows: Mapping[str, int],
+        landing_ids: Sequence[str],
+        now: datetime,
+    ) -> Publication:
+        """Make a tested version the Publication: the record first, then the catalog copy, then the pointer."""
+        with self.transaction("publish", build_id=build_id):
+            self.insert(PUBLICATIONS, [(build_id, data_version, now, fingerprint, full_build, json.dumps(dict(rows)))])
+            ids = pa.table(
+                {
+                    "build_id": pa.array([build_id] * len(landing_ids), pa.int64()),
+                    "landing_id": pa.array(landing_ids, pa.string()),
+                }
+            )
+            self.insert(PUBLISHED_LANDINGS, ids)
+        publication = self.renew_copy()
+        assert publication is not None
+        return publication
+
+    def renew_copy(self, *, anyway: bool = False) -> Publication | None:
+        """Bring the readers' catalog copy and pointer up to the newest commit; None before the first publication.
+
+        `anyway`: also where no version is newer, since versions were forgotten.
+        """
+        if self._renewed and not anyway:
+            return self.layout.publication()
+        last = self.sql(
+            "SELECT build_id, data_version, published_at FROM lake.meta.publications ORDER BY build_id DESC LIMIT 1"
+        ).to_pylist()
+        version = self.version()
+        if not last:
+            return None
+        publication = Publication(
+            build_id=last[0]["build_id"],
+            data_version=last[0]["data_version"],
+            ops_version=version,
+            catalog=f"published/catalog-{version}.duckdb",
+            published_at=last[0]["published_at"].isoformat(),
+        )
+        if anyway or publication != self._pointer_or_none():
+            # All of it goes into the one file. (The lake itself is never checkpointed: that would rewrite its tables.)
+            self._execute("CHECKPOINT __ducklake_metadata_lake")
+            self._detach()
+            self._write_copy(publication)
+        self._drop_other_copies(publication)  # also what a writer left that was cut off last of all
+        self._renewed = True
+        return publication
+
+    def _write_copy(self, publication: Publication) -> None:
+        try:
+            files.copy_whole(self.layout.catalog, self.layout.folder / publication.catalog)
+            files.replace(self.layout.pointer, json.dumps(asdict(publication), indent=2).encode() + b"\n")
+        except OSError as error:
+            raise LakeError(
+                f"the publication cannot be written: {error}.",
+                where=str(self.layout.published),
+                do="free some space, and run any writing command: it finishes the publication",
+            ) from error
+
+    def _drop_other_copies(self, publication: Publication) -> None:
+        for old in self.layout.published.iterdir():
+            if old.name != Path(publication.catalog).name:
+                old.unlink(missing_ok=True)
+
+    def merge_files(self) -> None:
+        """Merge small adjacent files. (Never rewrite or checkpoint: older versions would read today's statistics.)"""
+        self._execute("CALL ducklake_merge_adjacent_files('lake')")
+
+    def expire(self, versions: Sequence[int]) -> None:
+        """Forget the versions given, and no other."""
+        if versions:
+            self._execute("CALL ducklake_expire_snapshots('lake', versions => ?)", [list(versions)])
+
+    def delete_unused_files(self, *, older_than: datetime) -> None:
+        """Delete files that no version needs since a time that lies before every running query's start."""
+        for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
+            self._execute(f"CALL {function}('lake', older_than => ?::timestamptz)", [f"{older_than.isoformat()}+00"])
+
+    def _pointer_or_none(self) -> Publication | None:
+        with suppress(LakeError):
+            publication = self.layout.publication()
+            if publication and (self.layout.folder / publication.catalog).is_file():
+                return publication
+        return None
+
+    def _execute(self, query: str, params: Sequence[object] = ()) -> None:
+        try:
+            self._connection.execute(query, params)
+        except duckdb.Error as error:
+            raise lake_error(error, self.layout.folder) from error
+
+    def prepare(self, tables: Sequence[LakeTable]) -> None:
+        """Make the lake and whatever declared table it lacks; a lake that has all is left as it is."""
+        kept = {option["option_name"]: option["value"] for option in self.sql("FROM lake.options()").to_pylist()}
+        for name, value in _CATALOG_OPTIONS.items():
+            if kept.get(name) != value:
+                self._execute(f"CALL lake.set_option('{name}', ?)", [value])
+        found = self.sql(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
+        )
+        there = {(f"lake.{row['schema_name']}.{row['table_name']}", row["column_name"]) for row in found.to_pylist()}
+        missing = [table for table in tables if table.qualified not in {name for name, _ in there}]
+        older = [table for table in tables if table not in missing]
+        lacking = [(t, name, kind) for t in older for name, kind in t.columns if (t.qualified, name) not in there]
+        if not missing and not lacking:
+            return
+        with self.transaction("make tables"):
+            for schema in sorted({table.schema for table in missing} - {"main"}):
+                self._execute(f"CREATE SCHEMA IF NOT EXISTS lake.{schema}")
+            for table in missing:
+                columns = ", ".join(f'"{name}" {kind}' for name, kind in table.columns)
+                self._execute(f"CREATE TABLE {table.qualified} ({columns})")
+            for table, name, kind in lacking:  # the lake was made by an earlier version
+                self._execute(f'ALTER TABLE {table.qualified} ADD COLUMN "{name}" {kind}')
+
+    def _detach(self) -> None:
+        if self._attached and self._duckdb is not None:
+            self._attached = False
+            try:
+                self._duckdb.execute("DETACH lake")
+            except duckdb.Error:  # a full disk may have broken the database; without a connection it ends all the same
+                self._close()
+
+    def _close(self) -> None:
+        self._detach()
+        if self._duckdb is not None:
+            self._duckdb.close()
+            self._duckdb = None
+
+
+@contextmanager
+def writing(
+    folder: Path, *, purpose: str, wait_s: float = 0.0, tables: Sequence[LakeTable] = META_TABLES, make: bool = True
+) -> Iterator[Writer]:
+    """Take the lock and write; a cut-off publication is finished first. A missing lake is made, if `make` allows.
+
+    Raises LockError, naming the holder, when another writer does not finish within `wait_s` seconds; UsageError when
+    there is no lake and none is to be made.
+    """
+    layout = Layout(folder)
+    if not make and not layout.catalog.is_file() and not layout.pointer.exists():
+        raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
+    try:
+        for part in (layout.folder, layout.data, layout.published, layout.artefacts):
+            part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LakeError(f"the lake's folder cannot be made: {error.strerror}.", where=str(folder)) from error
+    lock_fd = files.lock(layout, purpose, wait_s)
+    writer = Writer(layout, lock_fd)
+    try:
+        _check_catalog(layout)
+        writer.prepare(tables)
+        writer.renew_copy()
+        yield writer
+        writer.renew_copy()
+    finally:
+        writer._close()  # noqa: SLF001  # the context manager is the class's other half
+        os.close(lock_fd)
+
+
+def _check_catalog(layout: Layout) -> None:
+    """A lost catalog must not be taken for a new lake: its files would be forgotten, then deleted."""
+    if layout.pointer.exists() and not (layout.catalog.is_file() and layout.catalog.stat().st_size):
+        raise LakeError(
+            "the catalog is lost, but something was published here.",
+            where=str(layout.catalog),
+            do="restore it from a backup, or from the published copy beside publication.json",
+        )

@@ -482,6 +482,7 @@ class _Session:
             now=clock.now(),
         )
         self._tell(f"published build {newest['build_id']}", 1.0)
+        upkeep.tend(self._writer, now=clock.now())
         return publication
 
     def _warehouse(self) -> Warehouse:

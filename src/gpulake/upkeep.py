@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from gpulake.lake import Layout, Publication, View, Writer, open_newest, open_pu
 KEEP_ALL = timedelta(hours=24)
 KEEP_LAST_OF_DAY = timedelta(days=35)
 _LONGEST_QUERY = timedelta(days=1)
+_BETWEEN_FORGETTING = timedelta(days=1)
 
 Progress = Callable[[str, float], None]
 
@@ -154,6 +156,40 @@ def compact(writer: Writer, *, now: datetime, progress: Progress | None = None) 
     if progress:
         progress("merging files", 0.0)
     writer.merge_files()
+    writer.tidy()
+    if progress:
+        progress("deleting unused files", 0.5)
+    compacted = _forget(writer, now=now)
+    writer.delete_orphans(older_than=now - _LONGEST_QUERY)
+    return compacted
+
+
+def tend(writer: Writer, *, now: datetime) -> None:
+    """What a refresh does for its lake when it has published: keep the files few, and once a day forget old versions.
+
+    So a lake that is refreshed and never compacted does not grow for ever. Only what killed writers left stays.
+    """
+    writer.tidy()
+    if _is_due(writer.layout.tended, now=now):
+        _forget(writer, now=now)
+
+
+def _is_due(note: Path, *, now: datetime) -> bool:
+    try:
+        last = datetime.fromisoformat(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # The first time, or lost: the day begins here.
+        _note(note, now=now)
+        return False
+    return not timedelta(0) <= now - last < _BETWEEN_FORGETTING
+
+
+def _note(note: Path, *, now: datetime) -> None:
+    with suppress(OSError):
+        note.write_text(now.isoformat(), encoding="utf-8")
+
+
+def _forget(writer: Writer, *, now: datetime) -> Compacted:
     publications = writer.sql(
         "SELECT build_id, data_version, published_at FROM lake.meta.publications ORDER BY build_id"
     ).to_pylist()
@@ -163,10 +199,9 @@ def compact(writer: Writer, *, now: datetime, progress: Progress | None = None) 
     expired = [version for version in versions if version not in needed]
     writer.expire(expired)
     writer.renew_copy(anyway=True)
-    if progress:
-        progress("deleting unused files", 0.5)
-    writer.delete_unused_files(older_than=now - _LONGEST_QUERY)
+    writer.delete_forgotten_files(older_than=now - _LONGEST_QUERY)
     _drop_artefacts(writer.layout.artefacts, kept)
+    _note(writer.layout.tended, now=now)
     return Compacted(kept, len(expired))
 
 

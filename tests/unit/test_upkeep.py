@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gpulake import ingest, upkeep
+from gpulake import clock, ingest, upkeep
 from gpulake.config import Config
 from gpulake.errors import LakeError, UsageError
-from gpulake.lake import files, open_publication, writing
+from gpulake.lake import files, open_newest, open_publication, writing
 from gpulake.sources import pai2020
 from gpulake.tables import META_TABLES, bronze_tables
 
@@ -151,6 +151,37 @@ def test_a_query_that_runs_during_compaction_ends_well(lake):
         upkeep.compact(writer, now=NOW)
 
         assert before == reader.sql(JOBS).to_pylist()
+
+
+def versions(lake):
+    with open_newest(lake) as view:
+        return set(view.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist())
+
+
+def test_a_refresh_forgets_once_a_day_and_nothing_that_is_kept(history, lake):
+    """A lake that is refreshed every hour and never compacted must neither grow for ever nor forget each time."""
+    _, seen = history
+    whole, files_of = versions(lake), lambda: {path.name for path in lake.rglob("*.parquet")}
+    with writing(lake, purpose="refresh", tables=TABLES) as writer:
+        upkeep.tend(writer, now=NOW)
+        upkeep.tend(writer, now=NOW + timedelta(hours=23))
+    assert whole == versions(lake)
+
+    with writing(lake, purpose="refresh", tables=TABLES) as writer:
+        writer.merge_files()
+        upkeep.tend(writer, now=NOW + timedelta(hours=24))
+    january, february, march, *_, last_but_one, newest = sorted(seen)
+    left, before = versions(lake), files_of()
+    assert {january, february, march, newest, max(left)} == left, "two of one day, and the first is over a day old"
+    assert last_but_one in whole
+
+    # Merged files may go when nobody can be reading them any more: a day later, by the machine's clock.
+    with writing(lake, purpose="refresh", tables=TABLES) as writer:
+        upkeep.tend(writer, now=clock.now() + timedelta(days=2))
+    assert files_of() < before
+    for build_id, rows in ((build_id, seen[build_id]) for build_id in (january, february, newest)):
+        with open_publication(lake, build_id=build_id) as reader:
+            assert rows == reader.sql(JOBS).to_pylist()
 
 
 # ----------------------------------------------------------------------------------------------- verify

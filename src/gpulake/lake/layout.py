@@ -61,6 +61,11 @@ class Layout:
         """The folder of the detectors' models, one folder per build."""
         return self.folder / "artefacts"
 
+    @property
+    def tended(self) -> Path:
+        """When a refresh last forgot old versions; the file may be lost."""
+        return self.folder / "tended"
+
     def publication(self) -> Publication | None:
         """The current publication, or None before the first."""
         try:

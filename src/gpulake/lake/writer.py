@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from gpulake.errors import GpulakeError, LakeError, UsageError
 from gpulake.lake import files
-from gpulake.lake.connection import answer, attach, connect, lake_error
+from gpulake.lake.connection import answer, attach, connect, lake_error, quoted
 from gpulake.lake.layout import Layout, Publication
+from gpulake.lake.tidying import Untidy, find_untidy
 from gpulake.tables import META_TABLES, PUBLICATIONS, PUBLISHED_LANDINGS, LakeTable
 
 _CATALOG_OPTIONS = {
@@ -181,8 +182,40 @@ class Writer:
             if old.name != Path(publication.catalog).name:
                 old.unlink(missing_ok=True)
 
+    def tidy(self) -> tuple[str, ...]:
+        """Leave no table in many small files, or with many files of deletions; the names of those that were.
+
+        Every version reads as before. Cut off anywhere, some tables are tidy and some are not yet.
+        """
+        found = find_untidy(self.sql)
+        for untidy in found:
+            if untidy.is_scattered:
+                # (Never rewrite or checkpoint: older versions would read today's statistics.)
+                self._execute(
+                    "CALL ducklake_merge_adjacent_files('lake', ?, schema => ?, min_file_size => ?, max_file_size => ?)",
+                    [untidy.table, untidy.schema, untidy.smallest, untidy.largest],
+                )
+            if untidy.worn:
+                self._write_anew(untidy)
+        return tuple(dict.fromkeys(f"{untidy.schema}.{untidy.table}" for untidy in found))
+
+    def _write_anew(self, untidy: Untidy) -> None:
+        """Take the rows out of some files and put them into new ones. A file without rows is dropped."""
+        listed = self.sql(
+            "SELECT data_file FROM ducklake_list_files('lake', ?, schema => ?)", [untidy.table, untidy.schema]
+        )["data_file"]
+        # Spelled out: only so are the other files left unread.
+        worn = ", ".join(f"'{quoted(Path(file))}'" for file in listed.to_pylist() if Path(file).name in untidy.worn)
+        order = ", ".join(f'"{column}"' for column in untidy.ordered_by)
+        taken = f"FROM {untidy.qualified} WHERE filename IN ({worn})"
+        with self.transaction("tidy", table=f"{untidy.schema}.{untidy.table}"):
+            put = self.sql(f"INSERT INTO {untidy.qualified} SELECT * {taken} {f'ORDER BY {order}' if order else ''}")
+            gone = self.sql(f"DELETE {taken}")
+            if put != gone:
+                raise LakeError(f"{untidy.qualified} could not be tidied: {put} rows put back of {gone}.")
+
     def merge_files(self) -> None:
-        """Merge small adjacent files. (Never rewrite or checkpoint: older versions would read today's statistics.)"""
+        """Merge all that can be merged, in every table."""
         self._execute("CALL ducklake_merge_adjacent_files('lake')")
 
     def expire(self, versions: Sequence[int]) -> None:
@@ -190,10 +223,13 @@ class Writer:
         if versions:
             self._execute("CALL ducklake_expire_snapshots('lake', versions => ?)", [list(versions)])
 
-    def delete_unused_files(self, *, older_than: datetime) -> None:
+    def delete_forgotten_files(self, *, older_than: datetime) -> None:
         """Delete files that no version needs since a time that lies before every running query's start."""
-        for function in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
-            self._execute(f"CALL {function}('lake', older_than => ?::timestamptz)", [f"{older_than.isoformat()}+00"])
+        self._execute("CALL ducklake_cleanup_old_files('lake', older_than => ?::timestamptz)", [_utc(older_than)])
+
+    def delete_orphans(self, *, older_than: datetime) -> None:
+        """Delete files that no version has ever known, as a killed writer leaves them. It looks at every file there is."""
+        self._execute("CALL ducklake_delete_orphaned_files('lake', older_than => ?::timestamptz)", [_utc(older_than)])
 
     def _pointer_or_none(self) -> Publication | None:
         with suppress(LakeError):
@@ -275,6 +311,10 @@ def writing(
     finally:
         writer._close()  # noqa: SLF001  # the context manager is the class's other half
         os.close(lock_fd)
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.isoformat()}+00"
 
 
 def _check_catalog(layout: Layout) -> None:

@@ -178,7 +178,7 @@ def _is_due(note: Path, *, now: datetime) -> bool:
     try:
         last = datetime.fromisoformat(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # The first time, or lost: the day begins here.
+        # The first time, or lost: the day begins here. (A lake that was brought over keeps its old catalog so long.)
         _note(note, now=now)
         return False
     return not timedelta(0) <= now - last < _BETWEEN_FORGETTING
@@ -200,6 +200,7 @@ def _forget(writer: Writer, *, now: datetime) -> Compacted:
     writer.expire(expired)
     writer.renew_copy(anyway=True)
     writer.delete_forgotten_files(older_than=now - _LONGEST_QUERY)
+    writer.drop_retired()
     _drop_artefacts(writer.layout.artefacts, kept)
     _note(writer.layout.tended, now=now)
     return Compacted(kept, len(expired))

@@ -72,7 +72,11 @@ def attach(
 ) -> None:
     """Attach a lake and open its catalog. Raises duckdb.Error where that cannot be."""
     options = attach_options(data, version=version, read_only=read_only)
-    connection.execute(f"ATTACH 'ducklake:{quoted(catalog)}' AS {alias} ({options})")
+    kind = ""
+    if catalog.suffix == ".sqlite":  # a lake of the version before, until the next writer brings it over
+        load(connection, "sqlite_scanner")
+        kind, options = "sqlite:", f"{options}, META_BUSY_TIMEOUT 30000"
+    connection.execute(f"ATTACH 'ducklake:{kind}{quoted(catalog)}' AS {alias} ({options})")
     # ATTACH alone opens nothing. An open catalog can be read to the end, whatever becomes of its file's name.
     connection.execute(f"FROM {alias}.current_snapshot()")
 

@@ -42,6 +42,21 @@ class Layout:
         return self.folder / "catalog.lock"
 
     @property
+    def sqlite_catalog(self) -> Path:
+        """The catalog of a lake of the version before."""
+        return self.folder / "catalog.sqlite"
+
+    @property
+    def sqlite_lock(self) -> Path:
+        """The write lock of the version before."""
+        return self.folder / "catalog.sqlite.lock"
+
+    @property
+    def retired_catalog(self) -> Path:
+        """What the SQLite catalog is called once its lake has been brought over."""
+        return self.folder / "catalog.sqlite.retired"
+
+    @property
     def data(self) -> Path:
         """Every Parquet file, by schema and table."""
         return self.folder / "data"

@@ -68,10 +68,10 @@ def open_newest(folder: Path) -> Iterator[View | None]:
     where there is no such copy yet.
     """
     layout = Layout(folder)
-    if not layout.catalog.is_file():
+    if not layout.catalog.is_file() and not layout.sqlite_catalog.is_file():
         yield None
         return
-    connection = _at_rest(layout)
+    connection = _at_rest(layout) if layout.catalog.is_file() else _of_the_version_before(layout)
     if connection is None:
         if layout.publication() is None:
             raise files.busy(layout)
@@ -180,6 +180,17 @@ def _at_rest(layout: Layout) -> duckdb.DuckDBPyConnection | None:
     except GpulakeError:
         connection.close()
         raise
+    return connection
+
+
+def _of_the_version_before(layout: Layout) -> duckdb.DuckDBPyConnection:
+    """A lake that no writer has brought over yet: any number of processes can open its catalog."""
+    connection = connect()
+    try:
+        attach(connection, layout.sqlite_catalog, layout.data, alias="lake", read_only=True)
+    except duckdb.Error as error:
+        connection.close()
+        raise lake_error(error, layout.folder) from error
     return connection
 
 

@@ -17,6 +17,7 @@ from gpulake.errors import GpulakeError, LakeError, UsageError
 from gpulake.lake import files
 from gpulake.lake.connection import answer, attach, connect, lake_error, quoted
 from gpulake.lake.layout import Layout, Publication
+from gpulake.lake.migration import bring_over
 from gpulake.lake.tidying import Untidy, find_untidy
 from gpulake.tables import META_TABLES, PUBLICATIONS, PUBLISHED_LANDINGS, LakeTable
 
@@ -29,6 +30,8 @@ _CATALOG_OPTIONS = {
     # Its encodings of numbers and of ids are written in three quarters of the time, and are smaller.
     "parquet_version": "2",
 }
+
+_SQLITE = ".sqlite"
 
 
 class Writer:
@@ -179,8 +182,15 @@ class Writer:
 
     def _drop_other_copies(self, publication: Publication) -> None:
         for old in self.layout.published.iterdir():
-            if old.name != Path(publication.catalog).name:
+            if old.name != Path(publication.catalog).name and old.suffix != _SQLITE:
                 old.unlink(missing_ok=True)
+
+    def drop_retired(self) -> None:
+        """Drop the catalogs of the version before, which were kept for whoever still read them."""
+        for old in (self.layout.retired_catalog, *self.layout.published.glob(f"*{_SQLITE}")):
+            old.unlink(missing_ok=True)
+        if not self.layout.sqlite_catalog.exists():
+            self.layout.sqlite_lock.unlink(missing_ok=True)
 
     def tidy(self) -> tuple[str, ...]:
         """Leave no table in many small files, or with many files of deletions; the names of those that were.
@@ -289,11 +299,13 @@ def writing(
 ) -> Iterator[Writer]:
     """Take the lock and write; a cut-off publication is finished first. A missing lake is made, if `make` allows.
 
+    A lake of the version before is brought over first.
+
     Raises LockError, naming the holder, when another writer does not finish within `wait_s` seconds; UsageError when
     there is no lake and none is to be made.
     """
     layout = Layout(folder)
-    if not make and not layout.catalog.is_file() and not layout.pointer.exists():
+    if not make and not any(file.exists() for file in (layout.catalog, layout.sqlite_catalog, layout.pointer)):
         raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
     try:
         for part in (layout.folder, layout.data, layout.published, layout.artefacts):
@@ -303,6 +315,7 @@ def writing(
     lock_fd = files.lock(layout, purpose, wait_s)
     writer = Writer(layout, lock_fd)
     try:
+        bring_over(layout)
         _check_catalog(layout)
         writer.prepare(tables)
         writer.renew_copy()

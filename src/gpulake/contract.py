@@ -82,7 +82,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Source:
-    """One outside format. A value, never an effect: reading and landing it is `gpulake.ingest`'s work."""
+    """One outside format. A value, never an effect: reading and landing it is `gpulake.landing`'s work."""
 
     name: str
     title: str

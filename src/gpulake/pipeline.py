@@ -16,12 +16,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpulake import clock, ingest, lake, upkeep
+from gpulake import clock, lake, landing, upkeep
 from gpulake.config import Config, check_cluster_name
 from gpulake.contract import Source
 from gpulake.errors import DataTestError, GpulakeError, UsageError
-from gpulake.ingest import LandReport, Survey
 from gpulake.lake import Publication, View, Writer
+from gpulake.landing import LandReport, Survey
 from gpulake.sources import all_sources
 from gpulake.tables import (
     BUILDS,
@@ -287,8 +287,8 @@ def _choose(name: str | None) -> tuple[Source, ...]:
 def _survey(data: Path, source: str | None, cluster: str | None) -> Survey:
     if cluster is not None:
         check_cluster_name(cluster, where="--cluster")
-    found = ingest.survey(data, _choose(source))
-    shipped = [ingest.survey(path, [owner]) for owner in all_sources() for path in owner.shipped]
+    found = landing.survey(data, _choose(source))
+    shipped = [landing.survey(path, [owner]) for owner in all_sources() for path in owner.shipped]
     return Survey(
         delivered=(*found.delivered, *(delivered for each in shipped for delivered in each.delivered)),
         unrecognised=found.unrecognised,
@@ -301,7 +301,7 @@ def _plan(config: Config, surveyed: Survey, *, cluster: str | None) -> StepResul
         landed = (
             set(reader.sql("SELECT landing_id FROM lake.meta.landings")["landing_id"].to_pylist()) if reader else set()
         )
-    report = ingest.foresee(surveyed, cluster=cluster, landed=landed)
+    report = landing.foresee(surveyed, cluster=cluster, landed=landed)
     new = len(report.landed)
     return StepResult(
         why=f"would land {new} deliveries, build and publish" if new else "nothing would land",
@@ -335,11 +335,11 @@ class _Session:
         self._stack = stack
         self._progress = progress
         self._child: Warehouse | None = None
-        ingest.settle_clusters(writer, all_sources(), config=config, now=clock.now())
+        landing.settle_clusters(writer, all_sources(), config=config, now=clock.now())
 
     def land(self, surveyed: Survey, *, cluster: str | None, rehash: bool, start_dbt: bool = True) -> LandReport:
-        memory = ingest.Memory(self._config.lake / "files.json")
-        report = ingest.land(
+        memory = landing.Memory(self._config.lake / "files.json")
+        report = landing.land(
             self._writer,
             surveyed,
             config=self._config,

@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 import yaml
 
-from gpulake import delimited, warehouse
+from gpulake import warehouse
 from gpulake.contract import Column, Table
-from gpulake.delimited import Recognised, Unrecognised
+from gpulake.landing import recognition
+from gpulake.landing import rows as reading
+from gpulake.landing.recognition import Recognised, Unrecognised
 from gpulake.sources import all_sources
 
 SOURCES = all_sources()
@@ -43,9 +45,9 @@ def lines_of(table: Table, count: int = 6) -> list[str]:
 
 
 def read(file, table, folder):
-    found = delimited.recognise(file, [table])
+    found = recognition.recognise(file, [table])
     assert isinstance(found, Recognised), found
-    converted = delimited.convert(found, landing_id="0" * 64, folder=folder)
+    converted = reading.convert(found, landing_id="0" * 64, folder=folder)
     frames = [pl.read_parquet(part) for part in converted.files]
     rows = pl.concat(frames) if frames else pl.DataFrame()
     return rows, converted
@@ -136,7 +138,7 @@ def test_a_missing_required_value_refuses_the_row(tmp_path, source, table):
 def test_what_it_ships_is_recognised_and_whole(tmp_path, source):
     """A shipped table with a refused row would be our own fault in everybody's lake."""
     for number, file in enumerate(source.shipped):
-        found = delimited.recognise(file, source.tables)
+        found = recognition.recognise(file, source.tables)
         _, converted = read(file, found.table, tmp_path / str(number))
 
         assert [] == converted.refused.to_pylist()
@@ -154,7 +156,7 @@ def test_a_look_alike_is_told_with_its_reason_and_never_read(tmp_path, pai, sour
         else:
             file = pai.tar(tmp_path / "anything.tar.gz", [("README", b"read me\n"), (file.name, text.encode())])
 
-        assert Unrecognised(file, why) == delimited.recognise(file, source.tables)
+        assert Unrecognised(file, why) == recognition.recognise(file, source.tables)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
@@ -178,7 +180,7 @@ def test_no_two_tables_claim_one_file(tmp_path):
         file = tmp_path / (f"{table.stems[0]}.csv" if table.only_by_name else "anything.csv")
         file.write_text(",".join(table.column_names) + "\n")
 
-        assert table is delimited.recognise(file, tables).table
+        assert table is recognition.recognise(file, tables).table
 
 
 @pytest.mark.parametrize("table", [table for _, table in TABLES if table.only_by_name], ids=ids)
@@ -191,7 +193,7 @@ def test_a_table_known_by_its_name_claims_no_other_file(tmp_path, table):
     ]:
         file = tmp_path / name
         file.write_text(text)
-        found = delimited.recognise(file, [table])
+        found = recognition.recognise(file, [table])
 
         assert isinstance(found, Unrecognised)
         assert found.reason

@@ -422,7 +422,7 @@ def land_and_stop(folder, where, by, *, as_json):
     return subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("where", ["lake.writer.connect", "ingest._land_one"])
+@pytest.mark.parametrize("where", ["lake.writer.connect", "landing.landings._land_one"])
 def test_a_command_that_is_told_to_end_answers_in_json(tmp_path, where):
     """A scheduler that takes its time back still gets the object it waits for; the shell knows 143 for it."""
     done = land_and_stop(tmp_path, where, "SIGTERM", as_json=True)
@@ -444,8 +444,8 @@ def test_a_command_that_is_told_to_end_without_json_ends_at_once(tmp_path):
     [
         ("lake.writer.connect", True),
         ("lake.writer.connect", False),
-        ("ingest.survey", False),
-        ("ingest._land_one", True),
+        ("landing.survey", False),
+        ("landing.landings._land_one", True),
     ],
 )
 def test_ctrl_c_is_no_bug(tmp_path, where, as_json):

@@ -25,8 +25,9 @@ _REFRESH = "import sys; from gpulake.cli import main; sys.exit(main())"
 # Runs the refresh until a border of the publication order, and dies there as a killed process does.
 _DIE_AT = """
 import os, signal, sys
-from gpulake import detect, ingest, lake, pipeline
+from gpulake import detect, lake, pipeline
 from gpulake.lake import files
+from gpulake.landing import landings
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 def after(owner, name):
     real = getattr(owner, name)
@@ -42,7 +43,7 @@ sys.exit(main())
 """
 BORDERS = {
     "in the middle of a landing": "before(lake.Writer, 'add_files')",
-    "after the first landing": "after(ingest, '_land_one')",
+    "after the first landing": "after(landings, '_land_one')",
     "before the build": "before(warehouse.Warehouse, 'build')",
     "after dbt has built": "after(warehouse.Warehouse, 'build')",
     "after the build's row": "after(pipeline._Session, 'build')",

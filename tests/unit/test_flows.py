@@ -10,8 +10,8 @@ pytest.importorskip("prefect")
 from gpulake import flows, pipeline
 from gpulake.detect import Detected
 from gpulake.errors import ContractError, DataTestError, LakeError, LockError, SourceError, UsageError
-from gpulake.ingest import Landing, LandReport, Refused
 from gpulake.lake import Publication
+from gpulake.landing import Landing, LandReport, Refused
 from gpulake.pipeline import Built, StepResult
 
 LANDING = Landing(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gpulake import clock, ingest, upkeep
+from gpulake import clock, landing, upkeep
 from gpulake.config import Config
 from gpulake.errors import LakeError, UsageError
 from gpulake.lake import files, open_newest, open_publication, writing
@@ -70,7 +70,9 @@ def test_keeping_is_stable():
 
 
 def land(writer, file):
-    return ingest.land(writer, ingest.survey(file, [pai2020.SOURCE]), config=Config(lake=writer.layout.folder), now=NOW)
+    return landing.land(
+        writer, landing.survey(file, [pai2020.SOURCE]), config=Config(lake=writer.layout.folder), now=NOW
+    )
 
 
 def publish(writer, now):
@@ -236,19 +238,7 @@ def test_lost_records_are_a_fault_like_any_other(lake):
 def test_what_two_writers_without_the_lock_do_is_found(lake, pai, monkeypatch):
     """Why the lock stands: two that look, see "not landed yet" and land double every row, and nothing fails."""
     file = pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
-    monkeypatch.setattr(files, "lock", lambda layout, purpose, wait_s: os.open(layout.lock, os.O_RDWR))
-    surveyed = ingest.survey(file, [pai2020.SOURCE])
-    options = {"config": Config(lake=lake), "now": NOW}
-    reports = []
-    with writing(lake, purpose="one", tables=TABLES) as one:
-
-        def land_too():
-            one.let_go()
-            with writing(lake, purpose="two", tables=TABLES) as two:
-                reports.append(ingest.land(two, surveyed, **options))
-
-        # "New" is told between the look and the landing: there the other one lands.
-        reports.append(ingest.land(one, surveyed, **options, on_new=land_too))
+from gpulake import clock, landing, upkeep
     assert [["landed"], ["landed"]] == [[landing.status for landing in report.landings] for report in reports]
 
     faults = upkeep.verify(lake, now=NOW).faults

@@ -14,7 +14,7 @@ from typing import cast
 from gpulake.definitions import Compared, DefinitionDiff
 from gpulake.explain import Difference, Explanation, FedBy, Figure, GroupChange, Move
 from gpulake.export import Exported
-from gpulake.ingest import LandReport
+from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
 from gpulake.report import WIDTH, counted, day_name, pct, text_table
 from gpulake.upkeep import Compacted, Status, Verification

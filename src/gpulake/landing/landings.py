@@ -1,19 +1,11 @@
-"""Landing: whatever a folder delivers becomes bronze rows and quarantined rows, each delivery once and whole.
-
-A delivery is one table of one source, named by the hash of its uncompressed bytes: the .csv and the .tar.gz of a table
-are the same delivery. Each is one transaction of the lake. A delivery that cannot be read is refused as a whole, with
-its reason; the others land.
-"""
+"""Landing: each delivery becomes bronze rows and quarantined rows, once and whole, in one transaction of the lake."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,63 +14,22 @@ from typing import Literal
 
 import pyarrow as pa
 
-from gpulake import delimited
 from gpulake.config import Config
-from gpulake.contract import Source, Table
-from gpulake.delimited import Recognised, Unrecognised
 from gpulake.errors import ContractError, GpulakeError, SourceError
 from gpulake.lake import Writer
-from gpulake.tables import CLUSTERS, LANDINGS, QUARANTINE, bronze_tables
+from gpulake.landing import files, recognition, rows
+from gpulake.landing.clusters import note_cluster
+from gpulake.landing.files import Digest
+from gpulake.landing.memory import Hashed, Memory, identity
+from gpulake.landing.recognition import Unrecognised
+from gpulake.landing.rows import Converted
+from gpulake.landing.surveys import Delivered, Refused, Survey
+from gpulake.tables import LANDINGS, QUARANTINE, bronze_tables
 
-SUFFIXES = (".csv", ".csv.gz", ".tar.gz", ".tgz")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the lake keeps UTC without a zone
 
 Progress = Callable[[str, float], None]
 """Told what is being done and how far it is, 0 to 1."""
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """One recognised file and the source that knows it."""
-
-    source: Source
-    recognised: Recognised
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self.recognised.path
-
-    @property
-    def file_name(self) -> str:
-        """Its name as a table can hold it: bytes that are not UTF-8 are shown as such."""
-        return os.fsencode(self.path.name).decode("utf-8", "replace")
-
-    @property
-    def table(self) -> Table:
-        """The table it is a delivery of."""
-        return self.recognised.table
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A recognised file that did not land, and why."""
-
-    path: Path
-    error: GpulakeError
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return {"file": str(self.path), "error": self.error.as_json()}
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a folder holds, before anything is read whole."""
-
-    delivered: tuple[Delivered, ...]
-    unrecognised: tuple[Unrecognised, ...]
-    refused: tuple[Refused, ...]
 
 
 @dataclass(frozen=True)
@@ -126,60 +77,6 @@ class LandReport:
         }
 
 
-# ----------------------------------------------------------------------------------------------- survey
-
-
-def survey(data: Path, sources: Sequence[Source]) -> Survey:
-    """Recognise every delimited file below a folder (or the one file given).
-
-    Raises SourceError when there is no such folder, or when it holds nothing that any of the sources knows.
-    """
-    files = _files(data)
-    owners = {table.name: source for source in sources for table in source.tables}
-    tables = [table for source in sources for table in source.tables]
-    delivered, unrecognised, refused = [], [], []
-    for path in files:
-        try:
-            match delimited.recognise(path, tables):
-                case Recognised() as recognised:
-                    delivered.append(Delivered(owners[recognised.table.name], recognised))
-                case Unrecognised() as other:
-                    unrecognised.append(other)
-        except SourceError as error:
-            refused.append(Refused(path, error))
-    if not delivered and not refused:
-        names = ", ".join(sorted(owners))
-        why = f": {unrecognised[0].reason}" if len(unrecognised) == 1 else ""
-        raise SourceError(
-            f"none of its {len(files)} delimited files is a table of {', '.join(s.name for s in sources)}{why}.",
-            where=str(data),
-            do=f"expect {names} as {', '.join(SUFFIXES)}; `gpulake fetch` downloads them",
-        )
-    return Survey(tuple(delivered), tuple(unrecognised), tuple(refused))
-
-
-def _files(data: Path) -> list[Path]:
-    if data.is_file():
-        return [data]
-    if not data.is_dir():
-        raise SourceError("there is no such file or folder.", where=str(data), do="name the folder with the tables")
-    try:
-        next(data.iterdir(), None)
-    except OSError as error:
-        raise SourceError(
-            f"the folder cannot be read: {error.strerror}.", where=str(data), do="check its rights"
-        ) from error
-    return sorted(path for path in data.rglob("*") if _is_delimited(path))
-
-
-def _is_delimited(path: Path) -> bool:
-    """A dangling link is one too, to be told; a folder or a pipe is not."""
-    return path.name.endswith(SUFFIXES) and not path.name.startswith(".") and (path.is_file() or not path.exists())
-
-
-# -------------------------------------------------------------------------------------------------- land
-
-
 def land(
     writer: Writer,
     surveyed: Survey,
@@ -225,7 +122,7 @@ def land(
     return LandReport(tuple(landings), tuple(refused), tuple(left_alone))
 
 
-def _beside(delivered: Delivered, digest: delimited.Digest) -> Iterator[Unrecognised]:
+def _beside(delivered: Delivered, digest: Digest) -> Iterator[Unrecognised]:
     """The other files of a delivery's archive: a licence, a read-me."""
     for name in digest.beside:
         yield Unrecognised(delivered.path / name, "not a table of this source")
@@ -250,7 +147,7 @@ def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) 
     landings, refused, left_alone = [], list(surveyed.refused), list(surveyed.unrecognised)
     for delivered in surveyed.delivered:
         try:
-            digest = delimited.digest(delivered.recognised)
+            digest = recognition.digest(delivered.recognised)
         except SourceError as error:
             refused.append(Refused(delivered.path, error))
             continue
@@ -283,17 +180,9 @@ def _cluster_id(delivered: Delivered, cluster: str | None) -> str:
     return cluster if cluster and delivered.source.describes_cluster else delivered.source.name
 
 
-@dataclass(frozen=True)
-class _Hashed:
-    """A digest and the identity (size, mtime in ns, inode) that the file had when hashing began."""
-
-    digest: delimited.Digest
-    identity: tuple[int, int, int]
-
-
 def _hashed_ahead(
     waiting: Sequence[Delivered], memory: Memory | None
-) -> Iterator[tuple[Delivered, Callable[[], _Hashed]]]:
+) -> Iterator[tuple[Delivered, Callable[[], Hashed]]]:
     """Each delivery with the call that gives its digest, hashed in a thread ahead of the caller, who may leave early."""
     left = Event()
 
@@ -301,12 +190,12 @@ def _hashed_ahead(
         if left.is_set():
             raise CancelledError
 
-    def hash_one(delivered: Delivered) -> _Hashed:
+    def hash_one(delivered: Delivered) -> Hashed:
         known = memory.recall(delivered.recognised) if memory else None
         if known:
             return known
-        identity = _identity(delivered.path)
-        return _Hashed(delimited.digest(delivered.recognised, progress=go_on), identity)
+        before = identity(delivered.path)
+        return Hashed(recognition.digest(delivered.recognised, progress=go_on), before)
 
     with ThreadPoolExecutor(1) as pool:
         try:
@@ -320,8 +209,8 @@ def _hashed_ahead(
 
 def _known(writer: Writer, landing_id: str) -> Landing | None:
     columns = [name for name, _ in LANDINGS.columns]
-    rows = writer.sql(f"SELECT {', '.join(columns)} FROM {LANDINGS.qualified} WHERE landing_id = ?", [landing_id])
-    for row in rows.to_pylist():
+    found = writer.sql(f"SELECT {', '.join(columns)} FROM {LANDINGS.qualified} WHERE landing_id = ?", [landing_id])
+    for row in found.to_pylist():
         return Landing(
             status="already",
             table=row["table_name"],
@@ -333,17 +222,17 @@ def _known(writer: Writer, landing_id: str) -> Landing | None:
 def _land_one(
     writer: Writer,
     delivered: Delivered,
-    hashed: _Hashed,
+    hashed: Hashed,
     landing_id: str,
     *,
     config: Config,
     cluster: str | None,
     now: datetime,
-    progress: delimited.Progress,
+    progress: files.Progress,
 ) -> Landing:
     table, digest = delivered.table, hashed.digest
     (bronze,) = (t for t in bronze_tables([delivered.source]) if t.name == table.bronze)
-    converted = delimited.convert(
+    converted = rows.convert(
         delivered.recognised, landing_id=landing_id, folder=writer.data_folder(bronze), progress=progress
     )
     try:
@@ -383,13 +272,13 @@ def _land_one(
         writer.insert(QUARANTINE, _quarantined(converted.refused, landing))
         writer.insert(LANDINGS, [[recorded[name] for name, _ in LANDINGS.columns]])
         if delivered.source.describes_cluster:
-            _note_cluster(writer, landing.cluster_id, delivered.source, config, now)
+            note_cluster(writer, landing.cluster_id, delivered.source, config, now)
     return landing
 
 
-def _check(delivered: Delivered, converted: delimited.Converted, identity: tuple[int, int, int]) -> None:
+def _check(delivered: Delivered, converted: Converted, before: tuple[int, int, int]) -> None:
     path, table = delivered.path, delivered.table
-    if _identity(path) != identity:
+    if identity(path) != before:
         raise SourceError("the file changed while it was read.", where=str(path), do="run it again when it is complete")
     if converted.rows_kept == 0:
         first = converted.refused["source_row"][0].as_py() if converted.rows_in else 1
@@ -405,14 +294,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # gone since it was recognised: refused when it is hashed
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise SourceError(f"the file cannot be read any more: {error.strerror}.", where=str(path)) from error
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _reasons(refused: pa.Table) -> dict[str, int]:
@@ -442,86 +323,3 @@ def _quarantined(refused: pa.Table, landing: Landing) -> pa.Table:
 
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
-
-
-# ---------------------------------------------------------------------------------------------- clusters
-
-
-def settle_clusters(writer: Writer, sources: Iterable[Source], *, config: Config, now: datetime) -> None:
-    """Bring what is noted of each cluster into line with the settings of this call."""
-    by_name = {source.name: source for source in sources}
-    for row in writer.sql(f"SELECT cluster_id, source FROM {CLUSTERS.qualified}").to_pylist():
-        cluster_id, source = row["cluster_id"], by_name[row["source"]]
-        if not _is_noted(writer, cluster_id, source, config):
-            with writer.transaction("note cluster", cluster_id=cluster_id):
-                _note_cluster(writer, cluster_id, source, config, now)
-
-
-def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[str, str, str]:
-    """The reporting zone, time basis and pools of a cluster: as written in gpulake.toml, else the source's own."""
-    written = config.cluster(cluster_id)
-    return (
-        written.time_zone or source.time_zone,
-        written.time_basis or source.time_basis,
-        written.pools or source.pools,
-    )
-
-
-def _is_noted(writer: Writer, cluster_id: str, source: Source, config: Config) -> bool:
-    noted = writer.sql(
-        f"SELECT time_zone, time_basis, pools FROM {CLUSTERS.qualified} WHERE cluster_id = ?", [cluster_id]
-    ).to_pylist()
-    return [tuple(row.values()) for row in noted] == [cluster_settings(cluster_id, source, config)]
-
-
-def _note_cluster(writer: Writer, cluster_id: str, source: Source, config: Config, now: datetime) -> None:
-    if not _is_noted(writer, cluster_id, source, config):
-        settled = cluster_settings(cluster_id, source, config)
-        writer.delete(CLUSTERS, "cluster_id = ?", [cluster_id])
-        writer.insert(CLUSTERS, [(cluster_id, source.name, *settled, now)])
-
-
-# ------------------------------------------------------------------------------------------------ memory
-
-
-class Memory:
-    """Which deliveries were hashed before, by path, size, time and inode, and by the archive's file and its table.
-
-    Only to spare work, never to decide.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._known: dict[str, list[object]] = {}
-        with suppress(OSError, ValueError, TypeError):
-            self._known = dict(json.loads(file.read_text(encoding="utf-8")))
-
-    def recall(self, delivery: Recognised) -> _Hashed | None:
-        """The digest of a file that has not been touched since, and was then a delivery of the same table."""
-        match self._known.get(_place(delivery)):
-            case [int(size), int(mtime_ns), int(inode), str(sha256), int(length), [*beside], *which]:
-                same = which == [delivery.member, delivery.table.name]
-                if same and (size, mtime_ns, inode) == _identity(delivery.path):
-                    digest = delimited.Digest(sha256, length, tuple(map(str, beside)))
-                    return _Hashed(digest, (size, mtime_ns, inode))
-        return None
-
-    def keep(self, delivery: Recognised, hashed: _Hashed) -> None:
-        """Remember a file that has landed."""
-        digest, which = hashed.digest, [delivery.member, delivery.table.name]
-        self._known[_place(delivery)] = [*hashed.identity, digest.sha256, digest.size, list(digest.beside), *which]
-
-    def forget(self, delivery: Recognised) -> None:
-        """A refused file is read again next time."""
-        self._known.pop(_place(delivery), None)
-
-    def save(self) -> None:
-        """Write it down where that is possible; what is not remembered is read again."""
-        unfinished = self._file.with_suffix(".unfinished")
-        with suppress(OSError):
-            unfinished.write_text(json.dumps(self._known), encoding="utf-8")
-            unfinished.replace(self._file)
-
-
-def _place(delivery: Recognised) -> str:
-    return str(delivery.path.absolute())

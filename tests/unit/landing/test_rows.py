@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpulake import delimited
 from gpulake.contract import Column, Span, Table
-from gpulake.delimited import Recognised, Unrecognised
 from gpulake.errors import LakeError, SourceError
+from gpulake.landing import recognition
+from gpulake.landing import rows as reading
+from gpulake.landing.recognition import Recognised, Unrecognised
 from gpulake.sources import pai2020
 
 SMALL = Table(
@@ -39,9 +40,9 @@ DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 def convert(file, folder, *, table=SMALL, tables=None):
     """Recognise and convert one file: the kept rows as tuples, and the refusals."""
-    found = delimited.recognise(file, tables or [table])
+    found = recognition.recognise(file, tables or [table])
     assert isinstance(found, Recognised), found
-    converted = delimited.convert(found, landing_id="f" * 64, folder=folder)
+    converted = reading.convert(found, landing_id="f" * 64, folder=folder)
     kept = [row for part in converted.files for row in pl.read_parquet(part).iter_rows(named=True)]
     assert len(kept) == converted.rows_kept
     return kept, converted.refused.to_pylist(), converted
@@ -116,7 +117,7 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
     content = header + b"\n".join([b"good,1,2,first", *body]) + ending
     file = tmp_path / "small.csv"
     file.write_bytes(content)
-    monkeypatch.setattr(delimited, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk_bytes)
     kept, refused, converted = convert(file, tmp_path / "out")
 
     lines = {
@@ -141,10 +142,10 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
 @given(body=st.lists(clean_lines, min_size=1, max_size=20))
 def test_the_fast_path_and_the_careful_path_agree(tmp_path, body):
     """Which path a chunk takes must never be visible: else equal rows differ because of a neighbour's fault."""
-    lines = delimited._Lines(1, len(body), "".join(f"{line}\n" for line in body).encode())
-    delivery = Recognised(tmp_path, SMALL, delimited._headerless(4, index=False))
-    fast = delimited._clean(lines, delivery)
-    careful, refused = delimited._careful(lines, delivery)
+    lines = reading._Lines(1, len(body), "".join(f"{line}\n" for line in body).encode())
+    delivery = Recognised(tmp_path, SMALL, recognition.headerless(4, index=False))
+    fast = reading._clean(lines, delivery)
+    careful, refused = reading._careful(lines, delivery)
 
     assert fast is not None
     names = [*SMALL.column_names, "source_row"]
@@ -160,10 +161,10 @@ def test_the_fast_path_and_the_careful_path_agree(tmp_path, body):
 def test_numbers_keep_every_digit_on_either_path(tmp_path, field):
     """Bronze is as delivered: the nearest double of the text, as Python reads it, and no other."""
     table = Table(name="t", bronze="b", key=(), columns=(Column("a", "number"), Column("b", "text")))
-    delivery = Recognised(tmp_path, table, delimited._headerless(2, index=False))
-    lines = delimited._Lines(1, 1, f"{field},x\n".encode())
-    fast = delimited._clean(lines, delivery)
-    careful, _ = delimited._careful(lines, delivery)
+    delivery = Recognised(tmp_path, table, recognition.headerless(2, index=False))
+    lines = reading._Lines(1, 1, f"{field},x\n".encode())
+    fast = reading._clean(lines, delivery)
+    careful, _ = reading._careful(lines, delivery)
 
     assert [float(field)] == fast["a"].to_list() == careful["a"].to_list()
 
@@ -174,7 +175,7 @@ def test_chunk_borders_do_not_show(tmp_path, monkeypatch):
     file = tmp_path / "small.csv"
     file.write_text("\n".join(lines) + "\n")
     whole = convert(file, tmp_path / "whole")
-    monkeypatch.setattr(delimited, "CHUNK_BYTES", 40)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 40)
     parts = convert(file, tmp_path / "parts")
 
     assert (whole[0], whole[1]) == (parts[0], parts[1])
@@ -217,7 +218,7 @@ def test_every_layout_gives_the_same_rows(tmp_path, content, layout, rows):
     assert READ == [values(row) for row in kept]
     assert rows == [row["source_row"] for row in kept]
     assert [] == refused
-    assert layout == delimited.recognise(file, [SMALL]).layout.name
+    assert layout == recognition.recognise(file, [SMALL]).layout.name
 
 
 def test_a_header_of_a_table_of_texts_is_no_row(tmp_path, pai):
@@ -365,7 +366,7 @@ def test_every_packing_has_one_digest_and_one_set_of_rows(tmp_path, pai, plain_t
 
     file = packed(kind, tmp_path, plain_text, pai)
     told = []
-    digest = delimited.digest(delimited.recognise(file, pai2020.SOURCE.tables), progress=told.append)
+    digest = recognition.digest(recognition.recognise(file, pai2020.SOURCE.tables), progress=told.append)
     kept, refused, _ = convert(file, tmp_path / "out", tables=pai2020.SOURCE.tables)
 
     assert (hashlib.sha256(plain_text).hexdigest(), len(plain_text)) == (digest.sha256, digest.size)
@@ -380,7 +381,7 @@ def test_an_archive_of_two_tables_is_refused(tmp_path, pai, plain_text):
     file = pai.tar(tmp_path / "two.tar.gz", [("a.csv", plain_text), ("b.csv", plain_text)])
 
     with pytest.raises(SourceError, match="more than one table"):
-        delimited.digest(delimited.recognise(file, pai2020.SOURCE.tables))
+        recognition.digest(recognition.recognise(file, pai2020.SOURCE.tables))
     with pytest.raises(SourceError, match="more than one table"):
         convert(file, tmp_path / "out", tables=pai2020.SOURCE.tables)
 
@@ -394,11 +395,11 @@ def test_a_licence_beside_the_table_is_no_second_table(tmp_path, pai, plain_text
     members = [("LICENSE", b"CC-BY 4.0\n"), ("pai/README.md", README.encode()), ("pai_machine_spec.md", b"a,b\n1,2\n")]
     members.insert(order, ("pai/a.csv", plain_text))
     file = pai.tar(tmp_path / "pai_machine_spec.tar.gz", members)
-    found = delimited.recognise(file, pai2020.SOURCE.tables)
+    found = recognition.recognise(file, pai2020.SOURCE.tables)
     kept, refused, _ = convert(file, tmp_path / "out", tables=pai2020.SOURCE.tables)
 
     assert ("pai_machine_spec", order) == (found.table.name, found.member)
-    digest = delimited.digest(found)
+    digest = recognition.digest(found)
     assert (len(plain_text), ("LICENSE", "pai/README.md", "pai_machine_spec.md")) == (digest.size, digest.beside)
     assert (300, []) == (len(kept), refused)
 
@@ -408,43 +409,43 @@ def test_a_look_alike_beside_its_table_is_left_alone(tmp_path, pai):
     table = replace(SMALL, look_alikes=(("small_", "drawn from small"),))
     text = b"name,start,end,note\na,1,2,x\n"
     file = pai.tar(tmp_path / "all.tar.gz", [("small_half.csv", text), ("small.csv", text), ("small_twice.csv", text)])
-    found = delimited.recognise(file, [table])
+    found = recognition.recognise(file, [table])
 
     assert 1 == found.member
-    assert ("small_half.csv", "small_twice.csv") == delimited.digest(found).beside
+    assert ("small_half.csv", "small_twice.csv") == recognition.digest(found).beside
 
 
 def test_an_archive_named_as_a_table_is_read_as_it_and_not_its_read_me(tmp_path, pai):
     """Foreign lines are refused with their reasons, and the reason must be about the table."""
     members = [("README", README.encode()), ("x.csv", b"what,is,this\n" * 3)]
-    found = delimited.recognise(pai.tar(tmp_path / "pai_machine_spec.tar.gz", members), pai2020.SOURCE.tables)
+    found = recognition.recognise(pai.tar(tmp_path / "pai_machine_spec.tar.gz", members), pai2020.SOURCE.tables)
 
     assert ("pai_machine_spec", 1) == (found.table.name, found.member)
 
 
 def test_a_huge_archive_of_other_things_is_not_read_at_each_look(tmp_path, pai, plain_text, monkeypatch):
     """A backup that lies in the folder must not cost minutes each night."""
-    monkeypatch.setattr(delimited, "_SEARCHED_BYTES", 100_000)
+    monkeypatch.setattr(recognition, "_SEARCHED_BYTES", 100_000)
     file = pai.tar(tmp_path / "backup.tar.gz", [("film", b"\0" * 200_000), ("a.csv", plain_text)])
 
-    assert isinstance(delimited.recognise(file, pai2020.SOURCE.tables), Unrecognised)
+    assert isinstance(recognition.recognise(file, pai2020.SOURCE.tables), Unrecognised)
 
 
 def test_an_archive_whose_files_moved_since_it_was_recognised_is_refused(tmp_path, pai, plain_text):
     """Another file must not land under the name of the one that was looked at."""
     file = pai.tar(tmp_path / "spec.tar.gz", [("LICENSE", b"x"), ("a.csv", plain_text)])
-    found = delimited.recognise(file, pai2020.SOURCE.tables)
+    found = recognition.recognise(file, pai2020.SOURCE.tables)
     pai.tar(file, [("LICENSE", b"x")])
 
     with pytest.raises(SourceError, match="changed while it was read"):
-        delimited.digest(found)
+        recognition.digest(found)
 
 
 def test_an_archive_without_a_table_is_no_table(tmp_path, pai):
     """An archive of nothing but attributes of a Mac holds no delivery."""
     file = pai.tar(tmp_path / "none.tar.gz", [("._a.csv", b"\0\5\x16\7")])
 
-    assert "the archive holds no table." == delimited.recognise(file, pai2020.SOURCE.tables).reason
+    assert "the archive holds no table." == recognition.recognise(file, pai2020.SOURCE.tables).reason
 
 
 def damaged(kind, good):
@@ -470,11 +471,11 @@ def damaged(kind, good):
 def test_a_damaged_archive_is_a_source_error_with_its_file(tmp_path, pai, plain_text, packing, kind):
     """Half a download must be told as one, never landed as a short table, and never end in a traceback."""
     file = packed(packing, tmp_path, plain_text, pai)
-    found = delimited.recognise(file, pai2020.SOURCE.tables)
+    found = recognition.recognise(file, pai2020.SOURCE.tables)
     file.write_bytes(damaged(kind, file.read_bytes()))
 
     with pytest.raises(SourceError, match="cannot be read to its end") as told:
-        delimited.digest(found)
+        recognition.digest(found)
     assert str(file) == told.value.where
     assert "fetch the file again" in told.value.do
 
@@ -495,7 +496,7 @@ def test_malloc_is_left_alone_where_it_takes_no_such_threshold(tmp_path, monkeyp
     """The second setting alone would fix an older glibc's threshold of mapping at its lowest: slower than neither."""
     asked = []
     glibc = SimpleNamespace(mallopt=lambda option, _value: asked.append(option) or taken)
-    monkeypatch.setattr(delimited, "ctypes", SimpleNamespace(CDLL=lambda _name: glibc))
+    monkeypatch.setattr(reading, "ctypes", SimpleNamespace(CDLL=lambda _name: glibc))
     file = tmp_path / "small.csv"
     file.write_text("ab,1,2,x\n")
     convert(file, tmp_path / "out")
@@ -519,7 +520,7 @@ def test_a_table_is_known_by_its_lines_whatever_its_name(tmp_path, pai, table, n
     stem = {"as published": table.name, "renamed": "part-0001", "named as another": other}[name]
     file = pai.write(tmp_path / f"{stem}.csv", [line] * 3)
 
-    assert table.name == delimited.recognise(file, pai2020.SOURCE.tables).table.name
+    assert table.name == recognition.recognise(file, pai2020.SOURCE.tables).table.name
 
 
 @pytest.mark.parametrize("table", pai2020.SOURCE.tables, ids=lambda table: table.name)
@@ -528,7 +529,7 @@ def test_a_table_is_known_by_its_header_alone(tmp_path, table):
     file = tmp_path / "export.csv"
     file.write_text(",".join(table.column_names) + "\n")
 
-    assert table.name == delimited.recognise(file, pai2020.SOURCE.tables).table.name
+    assert table.name == recognition.recognise(file, pai2020.SOURCE.tables).table.name
 
 
 @pytest.mark.parametrize(
@@ -550,7 +551,7 @@ def test_what_is_no_table_is_left_alone_with_a_reason(tmp_path, name, content, r
     """A file that is none of ours is listed and never half-read."""
     file = tmp_path / name
     file.write_bytes(content)
-    found = delimited.recognise(file, pai2020.SOURCE.tables)
+    found = recognition.recognise(file, pai2020.SOURCE.tables)
 
     assert isinstance(found, Unrecognised)
     assert reason in found.reason
@@ -565,7 +566,7 @@ def test_a_named_table_that_cannot_be_read_is_an_error(tmp_path, content):
     file.write_bytes(content)
 
     with pytest.raises(SourceError) as told:
-        delimited.recognise(file, pai2020.SOURCE.tables)
+        recognition.recognise(file, pai2020.SOURCE.tables)
     assert str(file) == told.value.where
 
 
@@ -583,7 +584,7 @@ def test_a_few_bad_lines_do_not_hide_a_table(tmp_path, pai):
     """Up to a fifth of the first lines may be faulty in a file whose name says nothing."""
     file = pai.write(tmp_path / "x.csv", [*[pai.spec(n) for n in range(8)], "bad", "worse"])
 
-    assert "pai_machine_spec" == delimited.recognise(file, pai2020.SOURCE.tables).table.name
+    assert "pai_machine_spec" == recognition.recognise(file, pai2020.SOURCE.tables).table.name
 
 
 def _sampled(name, *, lasts_s=0.0):
@@ -602,10 +603,10 @@ def test_tables_of_one_header_are_told_by_name_and_read_by_header(tmp_path, pai)
     content = (tmp_path / "memory.csv").read_bytes()
     packed = pai.tar(tmp_path / "memory.tar.gz", [("export.csv", content)])
     (tmp_path / "latency.csv").write_bytes(content)
-    other = delimited.recognise(tmp_path / "latency.csv", tables)
+    other = recognition.recognise(tmp_path / "latency.csv", tables)
 
     assert [("a", 3.0, 7.0)] == [values(row, tables[1]) for row in kept]
-    assert {"memory"} == {delimited.recognise(file, tables).table.name for file in (tmp_path / "memory.csv", packed)}
+    assert {"memory"} == {recognition.recognise(file, tables).table.name for file in (tmp_path / "memory.csv", packed)}
     assert "its header is that of duty, memory, which are known by their file names" == other.reason
 
 
@@ -636,7 +637,7 @@ EXPECTED_OF_REAL = {
 @pytest.mark.parametrize(("name", "table"), EXPECTED_OF_REAL.items())
 def test_real_files_are_told_apart(real_trace, name, table):
     """The third party's samples lack machines and times: half-read, they would be wrong figures."""
-    found = delimited.recognise(real_trace / name, pai2020.SOURCE.tables)
+    found = recognition.recognise(real_trace / name, pai2020.SOURCE.tables)
 
     assert table == (found.table.name if isinstance(found, Recognised) else None)
     if table is None:
@@ -655,8 +656,8 @@ def test_opening_a_missing_file_is_a_source_error(tmp_path):
     (tmp_path / "pai_job_table.csv").symlink_to(tmp_path / "gone")
 
     with pytest.raises(SourceError, match="No such file"):
-        delimited.recognise(tmp_path / "pai_job_table.csv", pai2020.SOURCE.tables)
-    assert isinstance(delimited.recognise(_dangling(tmp_path), pai2020.SOURCE.tables), Unrecognised)
+        recognition.recognise(tmp_path / "pai_job_table.csv", pai2020.SOURCE.tables)
+    assert isinstance(recognition.recognise(_dangling(tmp_path), pai2020.SOURCE.tables), Unrecognised)
 
 
 def _dangling(folder: Path) -> Path:

@@ -12,11 +12,12 @@ from threading import Thread
 
 import pytest
 
-from gpulake import delimited, ingest
 from gpulake import lake as lake_module
+from gpulake import landing
 from gpulake.config import ClusterSettings, Config
 from gpulake.errors import ContractError, LakeError, SourceError
 from gpulake.lake import Layout, Writer, writing
+from gpulake.landing import recognition
 from gpulake.sources import all_sources, gpu_specs, pai2020
 from gpulake.tables import META_TABLES, bronze_tables
 
@@ -34,7 +35,7 @@ class OpenLake:
 
     def land(self, data, *, clusters=None, **options):
         config = Config(lake=self.folder, clusters=clusters or {})
-        return ingest.land(self.writer, ingest.survey(data, SOURCES), config=config, now=NOW, **options)
+        return landing.land(self.writer, landing.survey(data, SOURCES), config=config, now=NOW, **options)
 
     def rows(self, query):
         return self.writer.sql(query).to_pylist()
@@ -127,8 +128,8 @@ def test_a_table_as_csv_and_as_archives_is_one_landing(lake, tmp_path, pai):
 def test_what_lies_beside_the_table_in_its_archive_is_listed(lake, tmp_path, pai):
     """Nothing of a delivery vanishes without a word: also when its bytes are known, remembered, or only foreseen."""
     file = pai.tar(tmp_path / "spec.tar.gz", [("doc/LICENSE", b"CC-BY 4.0"), ("a.csv", (pai.spec(1) + "\n").encode())])
-    memory = ingest.Memory(tmp_path / "files.json")
-    foreseen = ingest.foresee(ingest.survey(file, SOURCES), cluster=None, landed=frozenset())
+    memory = landing.Memory(tmp_path / "files.json")
+    foreseen = landing.foresee(landing.survey(file, SOURCES), cluster=None, landed=frozenset())
     reports = [lake.land(file, memory=memory), lake.land(file, memory=memory)]
 
     assert ["landed", "already"] == [report.landings[0].status for report in reports]
@@ -280,7 +281,7 @@ def test_a_truncated_archive_is_refused_and_lands_when_it_is_whole(lake, tmp_pat
     file = pai.gz(tmp_path / "pai_machine_spec.csv.gz", lines)
     whole = file.read_bytes()
     file.write_bytes(whole[:-20])
-    memory = ingest.Memory(tmp_path / "files.json")
+    memory = landing.Memory(tmp_path / "files.json")
     refused = lake.land(file, memory=memory)
     version = lake.rows("SELECT max(snapshot_id) AS v FROM lake.snapshots()")
     again = lake.land(file, memory=memory)
@@ -294,7 +295,7 @@ def test_a_truncated_archive_is_refused_and_lands_when_it_is_whole(lake, tmp_pat
 def test_a_file_that_changes_while_it_is_read_is_refused(lake, data, monkeypatch, pai):
     """What was hashed and what was parsed would be two things under one name."""
     victim = data / "pai_job_table.csv"
-    real = delimited.digest
+    real = recognition.digest
 
     def digest_then_append(delivery, **options):
         digested = real(delivery, **options)
@@ -303,7 +304,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(lake, data, monkeypatch
                 file.write(pai.job(2) + "\n")
         return digested
 
-    monkeypatch.setattr(delimited, "digest", digest_then_append)
+    monkeypatch.setattr(recognition, "digest", digest_then_append)
     report = lake.land(data)
 
     (refused,) = report.refused
@@ -317,10 +318,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(lake, data, monkeypatch
 
 def test_a_file_that_vanishes_is_refused(lake, data, pai):
     """Somebody tidied the folder meanwhile: that is an error of the delivery, not a crash of ours."""
-    surveyed = ingest.survey(data, SOURCES)
+    surveyed = landing.survey(data, SOURCES)
     (data / "pai_job_table.csv").unlink()
-    memory = ingest.Memory(data.parent / "files.json")
-    report = ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
+    memory = landing.Memory(data.parent / "files.json")
+    report = landing.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
 
     (refused,) = report.refused
     assert isinstance(refused.error, SourceError)
@@ -368,7 +369,7 @@ def test_a_wrong_checksum_refuses_nothing(lake, tmp_path, pai):
 
 def test_ctrl_c_does_not_wait_for_a_file_to_be_hashed(lake, data):
     """Somebody who stops a landing of a hundred GB must not sit through the hash of its largest file."""
-    surveyed = ingest.survey(data / "pai_job_table.csv", SOURCES)
+    surveyed = landing.survey(data / "pai_job_table.csv", SOURCES)
     (data / "pai_job_table.csv").unlink()
     os.mkfifo(data / "pai_job_table.csv")  # a file without end
     written = []
@@ -383,7 +384,7 @@ def test_ctrl_c_does_not_wait_for_a_file_to_be_hashed(lake, data):
     writer = Thread(target=write_and_press_ctrl_c)
     writer.start()
     with pytest.raises(KeyboardInterrupt):
-        ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW)
+        landing.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW)
     writer.join()
 
     assert len(written) < 2_000
@@ -410,7 +411,7 @@ def test_a_delivery_without_tables_is_an_error(tmp_path, made, what):
             (folder / name).write_text(content)
 
     with pytest.raises(SourceError, match=what) as told:
-        ingest.survey(folder, SOURCES)
+        landing.survey(folder, SOURCES)
     assert str(folder) == told.value.where
     assert told.value.do
 
@@ -425,10 +426,10 @@ def test_tables_are_found_below_folders(lake, tmp_path, pai):
 
 def test_what_would_land_is_foreseen_without_a_lake(lake, data):
     """--dry-run tells the truth: the same names, and "already" for what is there."""
-    surveyed = ingest.survey(data, SOURCES)
-    foreseen = ingest.foresee(surveyed, cluster=None, landed=frozenset())
+    surveyed = landing.survey(data, SOURCES)
+    foreseen = landing.foresee(surveyed, cluster=None, landed=frozenset())
     report = lake.land(data)
-    then = ingest.foresee(surveyed, cluster=None, landed={landing.landing_id for landing in report.landings})
+    then = landing.foresee(surveyed, cluster=None, landed={landing.landing_id for landing in report.landings})
 
     assert {"would land"} == {landing.status for landing in foreseen.landings}
     assert {"already"} == {landing.status for landing in then.landings}
@@ -440,14 +441,16 @@ def test_what_would_land_is_foreseen_without_a_lake(lake, data):
 
 def test_a_remembered_file_is_not_hashed_again_unless_asked(lake, data, monkeypatch):
     """Two GB are not read each night to learn that nothing is new; --rehash reads them."""
-    memory = ingest.Memory(data.parent / "files.json")
+    memory = landing.Memory(data.parent / "files.json")
     lake.land(data, memory=memory)
     memory.save()
     hashed = []
-    real = delimited.digest
-    monkeypatch.setattr(delimited, "digest", lambda delivery, **_: hashed.append(delivery.path.name) or real(delivery))
+    real = recognition.digest
+    monkeypatch.setattr(
+        recognition, "digest", lambda delivery, **_: hashed.append(delivery.path.name) or real(delivery)
+    )
 
-    lake.land(data, memory=ingest.Memory(data.parent / "files.json"))
+    lake.land(data, memory=landing.Memory(data.parent / "files.json"))
     assert [] == hashed
     lake.land(data, memory=memory, rehash=True)
     assert 3 == len(hashed)
@@ -467,18 +470,18 @@ def test_a_file_name_of_another_encoding_lands(lake, tmp_path, pai):
 
 def test_what_cannot_be_remembered_is_read_again(lake, data):
     """Memory spares work and never decides, so a full disk there must not undo a landing."""
-    memory = ingest.Memory(data.parent / "files.json")
+    memory = landing.Memory(data.parent / "files.json")
     lake.land(data, memory=memory)
     (data.parent / "files.json").mkdir()
     memory.save()
 
-    assert 3 == len(lake.land(data, memory=ingest.Memory(data.parent / "files.json")).landings)
+    assert 3 == len(lake.land(data, memory=landing.Memory(data.parent / "files.json")).landings)
 
 
 @pytest.mark.parametrize("change", ["content", "same size", "touched", "replaced"])
 def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
     """Memory spares work and never decides: size, time and inode must all be as they were."""
-    memory = ingest.Memory(data.parent / "files.json")
+    memory = landing.Memory(data.parent / "files.json")
     lake.land(data, memory=memory)
     file = data / "pai_job_table.csv"
     match change:
@@ -494,8 +497,10 @@ def test_a_changed_file_is_hashed_again(lake, data, monkeypatch, change, pai):
             pai.write(file, [pai.job(1)])
             os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     hashed = []
-    real = delimited.digest
-    monkeypatch.setattr(delimited, "digest", lambda delivery, **_: hashed.append(delivery.path.name) or real(delivery))
+    real = recognition.digest
+    monkeypatch.setattr(
+        recognition, "digest", lambda delivery, **_: hashed.append(delivery.path.name) or real(delivery)
+    )
     report = lake.land(data, memory=memory)
 
     assert ["pai_job_table.csv"] == hashed
@@ -506,10 +511,10 @@ def test_an_archive_that_is_taken_for_another_table_is_hashed_again(lake, tmp_pa
     """With another --source another file of it is the table: the first one's bytes must not name its landing."""
     texts = {"pai_job_table.csv": (pai.job(1) + "\n").encode(), "gpu_specs.csv": gpu_specs.SHIPPED.read_bytes()}
     file = pai.tar(tmp_path / "both.tar.gz", list(texts.items()))
-    memory = ingest.Memory(tmp_path / "files.json")
+    memory = landing.Memory(tmp_path / "files.json")
     for source in (pai2020.SOURCE, gpu_specs.SOURCE):
-        surveyed = ingest.survey(file, [source])
-        ingest.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
+        surveyed = landing.survey(file, [source])
+        landing.land(lake.writer, surveyed, config=Config(lake=lake.folder), now=NOW, memory=memory)
 
     found = lake.rows("SELECT table_name, file_sha256 FROM lake.meta.landings")
     assert {name.removesuffix(".csv"): hashlib.sha256(text).hexdigest() for name, text in texts.items()} == {
@@ -523,7 +528,7 @@ def test_a_damaged_memory_is_forgotten(lake, data, text):
     file = data.parent / "files.json"
     file.write_text(text)
 
-    assert 3 == len(lake.land(data, memory=ingest.Memory(file)).landed)
+    assert 3 == len(lake.land(data, memory=landing.Memory(file)).landed)
 
 
 # ---------------------------------------------------------------------------------------------- clusters
@@ -547,7 +552,7 @@ def test_changed_settings_of_a_cluster_are_noted(lake, data):
     versions = []
     for zone in ("UTC", "UTC"):
         config = Config(lake=lake.folder, clusters={"pai2020": ClusterSettings(zone)})
-        ingest.settle_clusters(lake.writer, SOURCES, config=config, now=NOW)
+        landing.settle_clusters(lake.writer, SOURCES, config=config, now=NOW)
         versions.append(lake.writer.version())
 
     assert versions[0] == versions[1]

@@ -9,30 +9,63 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
+class Delimited:
+    """A row is a line, its fields stand between delimiters; one that holds a delimiter stands in double quotes.
+
+    The delimiter is one ASCII character.
+    """
+
+    delimiter: str = ","
+    suffixes: tuple[str, ...] = (".csv",)
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """A row is a line with one JSON object. Its keys are columns; a key that is absent is null, another is a fault."""
+
+    suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """A Parquet file, its columns known by name and read as the contract says, whatever type the file gives them."""
+
+    suffixes: tuple[str, ...] = (".parquet",)
+
+
+Format = Delimited | JsonLines | Parquet
+"""How the rows of a table stand in a file. `suffixes` announce it; text may be gzipped, or lie in a .tar.gz."""
+
+
+@dataclass(frozen=True)
 class Column:
-    """One column as the source writes it.
+    """One column as the source writes it. Empty text is null, in every format.
 
     `pattern` is a regular expression its text must match in full when a headerless file is recognised by its content;
     it never refuses a row.
+    `form` is how a time is written: `iso8601`, `epoch_s`, `epoch_ms`, or a strptime format. A text that tells no offset
+    from UTC is local time of the cluster's zone. Bronze holds UTC. The hour that the zone's clocks show twice, and the
+    one that they skip, cannot be told: such a time is null, and the landing counts it (`times_unknown`).
     """
 
     name: str
-    kind: Literal["text", "number"]
+    kind: Literal["text", "number", "time"]
     unit: str = ""
     required: bool = False
     pattern: str = ""
+    form: str = "iso8601"
 
     @property
     def sql_type(self) -> str:
         """The bronze type: every number is a double, so no digit of the source is lost."""
-        return "varchar" if self.kind == "text" else "double"
+        return {"text": "varchar", "number": "double", "time": "timestamp"}[self.kind]
 
 
 @dataclass(frozen=True)
 class Span:
-    """Two columns of one row that bound a time span; times at or below `null_at_or_below` mean "not known".
+    """Two columns of one row, both times or both numbers of seconds, that bound a time span.
 
-    They are one column where a row is a sample: it then speaks for `lasts_s` seconds from its time on.
+    Numbers at or below `null_at_or_below` mean "not known". The two are one column where a row is a sample: it then speaks for `lasts_s` seconds from its time on.
     """
 
     start: str
@@ -48,6 +81,7 @@ class Table:
     `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
     row or its content, unless it is told `only_by_name` because other tables have the same header. A landing of a
     `shapes_history` table changes figures of every day, so it forces a full build.
+    `format` chooses the reader, and the file names that are looked at.
     `look_alikes` are beginnings of other file names, each with why: such files have the same columns but hold other
     facts, so they are listed and left alone.
     """
@@ -56,6 +90,7 @@ class Table:
     bronze: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    format: Format = Delimited()
     stems: tuple[str, ...] = ()
     only_by_name: bool = False
     look_alikes: tuple[tuple[str, str], ...] = ()
@@ -108,4 +143,4 @@ class Source:
 
 
 LINEAGE_COLUMNS: Sequence[tuple[str, str]] = (("landing_id", "varchar"), ("source_row", "bigint"))
-"""Added to every bronze row: the delivery it came in, and its 1-based line in the uncompressed file."""
+"""Added to every bronze row: the delivery it came in, and its 1-based line in the uncompressed file (of Parquet: its row)."""

@@ -41,12 +41,16 @@ LANDINGS = _meta(
     rows_in="bigint",
     rows_kept="bigint",
     rows_refused="bigint",
+    times_unknown="bigint",
     published_bytes="boolean",
     min_event_at="timestamp",
     max_event_at="timestamp",
     landed_at="timestamp",
 )
-"""One row per accepted delivery of one table: rows_in = rows_kept + rows_refused."""
+"""One row per accepted delivery of one table: rows_in = rows_kept + rows_refused.
+
+`times_unknown` counts local times that the clocks of the cluster's zone show twice or never: they are null in bronze.
+"""
 
 QUARANTINE = _meta(
     "quarantine",

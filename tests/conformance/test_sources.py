@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
+from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from gpulake import warehouse
-from gpulake.contract import Column, Table
+from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
 from gpulake.landing import recognition
 from gpulake.landing import rows as reading
 from gpulake.landing.recognition import Recognised, Unrecognised
@@ -27,9 +33,12 @@ def ids(value):
     return getattr(value, "name", None)
 
 
-def value_of(column: Column, row: int) -> str:
-    import re
+TIMES = {"iso8601": "2026-07-01T00:00:0{}", "epoch_s": "178286400{}", "epoch_ms": "178286400{}000"}
 
+
+def value_of(column: Column, row: int) -> str:
+    if column.kind == "time":
+        return TIMES.get(column.form, "").format(row) or datetime(2026, 7, 1, 0, 0, row).strftime(column.form)  # noqa: DTZ001
     if column.kind == "number":
         return f"{1000 + row}.5" if "time" not in column.name else f"{1000 + row}.0"
     if not column.pattern:
@@ -37,17 +46,40 @@ def value_of(column: Column, row: int) -> str:
     return next(sample for sample in SAMPLES if re.fullmatch(column.pattern, sample))
 
 
-def lines_of(table: Table, count: int = 6) -> list[str]:
-    lines = [",".join(value_of(column, row) for column in table.columns) for row in range(count)]
-    optional = [not column.required for column in table.columns]
-    bare = [",".join("" if free else value_of(c, 9) for c, free in zip(table.columns, optional, strict=True))]
-    return lines + bare
+def rows_of(table: Table, count: int = 6) -> list[dict[str, str]]:
+    """Full rows, and one of nothing but what is required."""
+    full = [{column.name: value_of(column, row) for column in table.columns} for row in range(count)]
+    return [*full, {column.name: value_of(column, 9) if column.required else "" for column in table.columns}]
+
+
+def deliver(file: Path, table: Table, rows: list[dict[str, str]], *, torn_at: int | None = None, header: bool = True):
+    """Write a file in the table's own format, its columns in the rows' order; a torn line, if asked, after some."""
+    names = list(rows[0]) if rows else list(table.column_names)
+    match table.format:
+        case Delimited(delimiter=delimiter):
+            lines = [delimiter.join(row.values()) for row in rows]
+            torn, top = delimiter.join(["torn", "line"]), [delimiter.join(names)] if header else []
+        case JsonLines():
+            lines = [json.dumps({name: value or None for name, value in row.items()}) for row in rows]
+            torn, top = '{"torn":', []
+        case Parquet():
+            texts = {name: pa.array([row[name] for row in rows], pa.string()) for name in names}
+            pq.write_table(pa.table(texts), file)
+            return file
+    if torn_at is not None:
+        lines.insert(torn_at, torn)
+    file.write_text("\n".join([*top, *lines]) + "\n")
+    return file
+
+
+def named(table: Table, stem: str = "") -> str:
+    return f"{stem or table.stems[0]}{table.format.suffixes[0]}"
 
 
 def read(file, table, folder):
     found = recognition.recognise(file, [table])
     assert isinstance(found, Recognised), found
-    converted = reading.convert(found, landing_id="0" * 64, folder=folder)
+    converted = reading.convert(found, landing_id="0" * 64, folder=folder, time_zone="UTC")
     frames = [pl.read_parquet(part) for part in converted.files]
     rows = pl.concat(frames) if frames else pl.DataFrame()
     return rows, converted
@@ -73,62 +105,54 @@ def test_its_contract_is_sound(source, table):
     assert names == tuple(name.lower() for name in names)
     if table.span:
         kinds = {column.name: column.kind for column in table.columns}
-        assert ["number", "number"] == [kinds[table.span.start], kinds[table.span.end]]
+        assert {kinds[table.span.start], kinds[table.span.end]} in ({"number"}, {"time"})
     assert source.table(table.name) is table
 
 
 @pytest.mark.parametrize(("source", "table"), TABLES, ids=ids)
 def test_the_same_bytes_give_the_same_rows(tmp_path, source, table):
     """A landing repeated elsewhere must be the same landing."""
-    file = tmp_path / f"{table.stems[0]}.csv"
-    file.write_text(",".join(table.column_names) + "\n" + "\n".join(lines_of(table)) + "\n")
+    file = deliver(tmp_path / named(table), table, rows_of(table))
     first, _ = read(file, table, tmp_path / "first")
     again, _ = read(file, table, tmp_path / "again")
 
     assert first.equals(again)
-    assert len(lines_of(table)) == first.height
+    assert len(rows_of(table)) == first.height
 
 
 @pytest.mark.parametrize(("source", "table"), TABLES, ids=ids)
 def test_the_order_of_rows_and_columns_is_irrelevant(tmp_path, source, table):
     """A publisher who sorts anew delivers the same facts."""
-    lines = lines_of(table)
     names = list(table.column_names)
-    file = tmp_path / f"{table.stems[0]}.csv"
-    file.write_text(",".join(names) + "\n" + "\n".join(lines) + "\n")
-    straight, _ = read(file, table, tmp_path / "straight")
-    order = list(range(len(names)))
+    straight, _ = read(deliver(tmp_path / named(table), table, rows_of(table)), table, tmp_path / "straight")
+    order = list(names)
     random.Random(1).shuffle(order)
-    turned = [[names[i] for i in order], *([line.split(",")[i] for i in order] for line in reversed(lines))]
-    file.write_text("\n".join(",".join(fields) for fields in turned) + "\n")
-    shuffled, _ = read(file, table, tmp_path / "shuffled")
+    turned = [{name: row[name] for name in order} for row in reversed(rows_of(table))]
+    shuffled, _ = read(deliver(tmp_path / named(table), table, turned), table, tmp_path / "shuffled")
 
     assert sorted(straight.select(names).rows(), key=repr) == sorted(shuffled.select(names).rows(), key=repr)
 
 
-@pytest.mark.parametrize(("source", "table"), TABLES, ids=ids)
+@pytest.mark.parametrize(("source", "table"), [(s, t) for s, t in TABLES if not isinstance(t.format, Parquet)], ids=ids)
 def test_a_bad_row_is_quarantined_with_a_reason_and_the_rest_lands(tmp_path, source, table):
     """One torn line must cost one line."""
-    lines = lines_of(table)
-    file = tmp_path / f"{table.stems[0]}.csv"
-    file.write_text(",".join(table.column_names) + "\n" + lines[0] + "\n" + "torn,line\n" + "\n".join(lines[1:]) + "\n")
+    file = deliver(tmp_path / named(table), table, rows_of(table), torn_at=1)
     rows, converted = read(file, table, tmp_path / "out")
+    lines = file.read_text().splitlines()
 
-    assert len(lines) == rows.height
+    assert len(rows_of(table)) == rows.height
     (refused,) = converted.refused.to_pylist()
-    assert (3, "torn,line") == (refused["source_row"], refused["raw_text"])
-    assert refused["reason"] == f"2 fields where {len(table.columns)} are expected"
+    assert "torn" in refused["raw_text"]
+    assert lines[refused["source_row"] - 1] == refused["raw_text"]
+    assert refused["reason"] in {f"2 fields where {len(table.columns)} are expected", "not valid JSON"}
 
 
 @pytest.mark.parametrize(("source", "table"), TABLES, ids=ids)
 def test_a_missing_required_value_refuses_the_row(tmp_path, source, table):
     """A row without its key cannot be told from another."""
     for column in (column for column in table.columns if column.required):
-        good = lines_of(table)[0]
-        fields = good.split(",")
-        fields[table.column_names.index(column.name)] = ""
-        file = tmp_path / f"{table.stems[0]}.csv"
-        file.write_text(",".join(table.column_names) + "\n" + good + "\n" + ",".join(fields) + "\n")
+        good = rows_of(table)[0]
+        file = deliver(tmp_path / named(table), table, [good, {**good, column.name: ""}])
         _, converted = read(file, table, tmp_path / column.name)
 
         assert [f"{column.name} is missing"] == converted.refused["reason"].to_pylist()
@@ -144,17 +168,14 @@ def test_what_it_ships_is_recognised_and_whole(tmp_path, source):
         assert [] == converted.refused.to_pylist()
 
 
-@pytest.mark.parametrize("packing", ["csv", "tar"])
+@pytest.mark.parametrize("packing", ["plain", "tar"])
 @pytest.mark.parametrize(("source", "table"), [(s, t) for s, t in TABLES if t.look_alikes], ids=ids)
 def test_a_look_alike_is_told_with_its_reason_and_never_read(tmp_path, pai, source, table, packing):
     """Other facts under the same keys would take the place of the table's own."""
-    text = ",".join(table.column_names) + "\n" + "\n".join(lines_of(table)) + "\n"
     for start, why in table.look_alikes:
-        file = tmp_path / f"{start}other.csv"
-        if packing == "csv":
-            file.write_text(text)
-        else:
-            file = pai.tar(tmp_path / "anything.tar.gz", [("README", b"read me\n"), (file.name, text.encode())])
+        file = deliver(tmp_path / named(table, f"{start}other"), table, rows_of(table))
+        if packing == "tar":
+            file = pai.tar(tmp_path / "anything.tar.gz", [("README", b"read me\n"), (file.name, file.read_bytes())])
 
         assert Unrecognised(file, why) == recognition.recognise(file, source.tables)
 
@@ -174,11 +195,11 @@ def test_dbt_knows_its_bronze_tables(source):
 
 
 def test_no_two_tables_claim_one_file(tmp_path):
-    """The header of one table must not be read as another's."""
+    """The rows of one table must not be read as another's."""
     tables = [table for _, table in TABLES]
     for table in tables:
-        file = tmp_path / (f"{table.stems[0]}.csv" if table.only_by_name else "anything.csv")
-        file.write_text(",".join(table.column_names) + "\n")
+        stem = table.stems[0] if table.only_by_name else "anything"
+        file = deliver(tmp_path / named(table, stem), table, rows_of(table))
 
         assert table is recognition.recognise(file, tables).table
 
@@ -186,13 +207,8 @@ def test_no_two_tables_claim_one_file(tmp_path):
 @pytest.mark.parametrize("table", [table for _, table in TABLES if table.only_by_name], ids=ids)
 def test_a_table_known_by_its_name_claims_no_other_file(tmp_path, table):
     """Its header is another table's too, and without a header its columns may stand in any order."""
-    for name, text in [
-        ("anything.csv", ",".join(table.column_names) + "\n" + lines_of(table)[0] + "\n"),
-        ("anything.csv", "\n".join(lines_of(table)) + "\n"),
-        (f"{table.stems[0]}.csv", "\n".join(lines_of(table)) + "\n"),
-    ]:
-        file = tmp_path / name
-        file.write_text(text)
+    for stem, header in [("anything", True), ("anything", False), (table.stems[0], False)]:
+        file = deliver(tmp_path / named(table, stem), table, rows_of(table), header=header)
         found = recognition.recognise(file, [table])
 
         assert isinstance(found, Unrecognised)

@@ -14,9 +14,10 @@ def table(name, bronze, *columns):
     return Table(name=name, bronze=bronze, key=(), columns=columns)
 
 
-def test_a_number_is_kept_as_a_double_and_a_text_as_text():
+def test_a_number_is_kept_as_a_double_a_time_as_a_timestamp_and_a_text_as_text():
     """Bronze is as delivered: no digit is lost to a narrower type."""
-    assert ["varchar", "double"] == [Column("a", "text").sql_type, Column("a", "number").sql_type]
+    kinds = ("text", "number", "time")
+    assert ["varchar", "double", "timestamp"] == [Column("a", kind).sql_type for kind in kinds]
 
 
 def test_columns_keep_the_sources_order():

@@ -72,6 +72,10 @@ def _landing_lines(land: LandReport) -> Iterator[str]:
         reasons.update({(landing.table, reason): rows for reason, rows in landing.reasons.items()})
     for (name, reason), rows in reasons.most_common(5):
         yield f"  refused: {rows:,} × {reason} ({name})"
+    for landing in land.landings:
+        if landing.times_unknown:
+            hour = "the hour that clocks show twice, or skip"
+            yield f"  unknown: {counted(landing.times_unknown, 'local time')} in {hour} ({landing.table})"
     for refused in land.refused:
         yield f"refused {refused.path}: {refused.error.what}"
     by_reason = sorted(land.unrecognised, key=lambda other: other.reason)

@@ -21,6 +21,9 @@ from gpulake.errors import SourceError
 HEAD_BYTES = 64 << 10
 """How much of a file is looked at to say what it is."""
 
+PARQUET_MAGIC = b"PAR1"
+"""What every Parquet file begins with."""
+
 _UNREADABLE = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error), tarfile.TarError)
 _TAR_MAGIC = slice(257, 262)
 

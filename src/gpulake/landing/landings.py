@@ -18,7 +18,7 @@ from gpulake.config import Config
 from gpulake.errors import ContractError, GpulakeError, SourceError
 from gpulake.lake import Writer
 from gpulake.landing import files, recognition, rows
-from gpulake.landing.clusters import note_cluster
+from gpulake.landing.clusters import cluster_settings, note_cluster
 from gpulake.landing.files import Digest
 from gpulake.landing.memory import Hashed, Memory, identity
 from gpulake.landing.recognition import Unrecognised
@@ -48,6 +48,7 @@ class Landing:
     rows_in: int | None = None
     rows_kept: int | None = None
     rows_refused: int | None = None
+    times_unknown: int | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
@@ -232,8 +233,14 @@ def _land_one(
 ) -> Landing:
     table, digest = delivered.table, hashed.digest
     (bronze,) = (t for t in bronze_tables([delivered.source]) if t.name == table.bronze)
+    cluster_id = _cluster_id(delivered, cluster)
+    time_zone, _, _ = cluster_settings(cluster_id, delivered.source, config)
     converted = rows.convert(
-        delivered.recognised, landing_id=landing_id, folder=writer.data_folder(bronze), progress=progress
+        delivered.recognised,
+        landing_id=landing_id,
+        folder=writer.data_folder(bronze),
+        time_zone=time_zone,
+        progress=progress,
     )
     try:
         _check(delivered, converted, hashed.identity)
@@ -245,7 +252,7 @@ def _land_one(
         landing_id=landing_id,
         status="landed",
         source=delivered.source.name,
-        cluster_id=_cluster_id(delivered, cluster),
+        cluster_id=cluster_id,
         table=table.name,
         bronze_table=table.bronze,
         file_name=delivered.file_name,
@@ -253,6 +260,7 @@ def _land_one(
         rows_in=converted.rows_in,
         rows_kept=converted.rows_kept,
         rows_refused=converted.refused.num_rows,
+        times_unknown=converted.times_unknown,
         published_bytes=digest.sha256 == table.published_sha256,
         reasons=_reasons(converted.refused),
     )

@@ -1,65 +1,88 @@
-"""Delimited lines in, numbered and checked Parquet out.
+"""Rows out of any format: typed, numbered and checked as the contract says, written as Parquet or refused.
 
-A file is parsed in chunks of whole lines, decompressed on the way, so that neither a temporary file nor more than a few
-chunks of memory is needed. A chunk that is clean in every respect is parsed by Polars at full speed; any other is taken
-apart line by line with column expressions, and each refused line is kept whole with its reason. Which path a chunk takes
-depends on its bytes alone, so equal bytes give equal rows.
+A file is read in chunks, decompressed on the way, so that neither a temporary file nor more than a few chunks of memory
+is needed. A chunk without a fault stays as its format reads it at full speed; any other is looked at closely, and each
+refused row is kept whole with its reason. Which way a chunk goes depends on its bytes alone, so equal bytes give equal
+rows.
 """
 
 from __future__ import annotations
 
 import ctypes
-import re
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from gpulake.contract import Table
+from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
 from gpulake.errors import LakeError
+from gpulake.landing import delimited, jsonlines
 from gpulake.landing.files import Progress
-from gpulake.landing.recognition import Recognised, opened, unquoted
+from gpulake.landing.lines import CHUNK_BYTES
+from gpulake.landing.recognition import Recognised, opened
+from gpulake.landing.times import LATEST_S, moment
 
 # The import of Polars lets no Ctrl-C end a wait: that for a hash, or for dbt, would go on to its own end.
 signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  # takes no keywords
 
-CHUNK_BYTES = 16 << 20
-_LATEST_S = 1e10
-"""Seconds: the year 2286. A later time is milliseconds, or garbage; either would stretch every calendar."""
-
-_HEADER = re.compile(rb"(?:[ \t\r\f\v]*\n)*[^\n]*\S[^\n]*\n")
-"""The first line that is not blank, with the blank ones before it."""
-
-_BOM = b"\xef\xbb\xbf"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+class Chunk(Protocol):
+    """Some rows of a delivery, as one format reads them: a column per column of the table, and the source_row.
+
+    Values are text, or what the file types them as; what is empty is null.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many more bytes of the delivery have been read."""
+        ...
+
+    def quick(self) -> pl.DataFrame | None:
+        """The rows at full speed, or None where they need a closer look."""
+        ...
+
+    def closely(self) -> pl.DataFrame:
+        """The rows with their raw_text, and a reason where a row cannot be taken apart."""
+        ...
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of one file. `refused` has source_row, reason, raw_text; event times are source seconds."""
+    """What became of one file. `refused` has source_row, reason, raw_text; event times are source seconds.
+
+    `times_unknown` counts local times that the clocks of the cluster's zone show twice, or never.
+    """
 
     files: tuple[Path, ...]
     rows_kept: int
     refused: pa.Table
+    times_unknown: int
     min_event_s: float | None
     max_event_s: float | None
 
     @property
     def rows_in(self) -> int:
-        """Every line that is not blank and not a header."""
+        """Every row: of text, every line that is not blank and not a header."""
         return self.rows_kept + int(self.refused.num_rows)
 
 
 def convert(
-    delivery: Recognised, *, landing_id: str, folder: Path, progress: Progress | None = None, workers: int = 2
+    delivery: Recognised,
+    *,
+    landing_id: str,
+    folder: Path,
+    time_zone: str,
+    progress: Progress | None = None,
+    workers: int = 2,
 ) -> Converted:
     """Write the good rows of a delivery as Parquet files into `folder`, typed, with landing_id and source_row.
 
@@ -67,23 +90,24 @@ def convert(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _keep_freed_memory()
-    chunks: list[_Chunk] = []
-    with ThreadPoolExecutor(workers) as pool, opened(delivery) as stream:
-        waiting: deque[Future[_Chunk]] = deque()
-        for number, lines in enumerate(_whole_lines(stream, header=delivery.layout.header)):
+    parts: list[_Part] = []
+    with ThreadPoolExecutor(workers) as pool, _chunks(delivery) as read:
+        waiting: deque[Future[_Part]] = deque()
+        for number, chunk in enumerate(read):
             file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
-            waiting.append(pool.submit(_convert_chunk, lines, delivery, landing_id, file))
+            waiting.append(pool.submit(_convert_chunk, chunk, delivery.table, time_zone, landing_id, file))
             if len(waiting) > workers:
-                chunks.append(waiting.popleft().result())
+                parts.append(waiting.popleft().result())
             if progress:
-                progress(len(lines.text))
-        chunks.extend(future.result() for future in waiting)
-    starts = [chunk.min_event_s for chunk in chunks if chunk.min_event_s is not None]
-    ends = [chunk.max_event_s for chunk in chunks if chunk.max_event_s is not None]
+                progress(chunk.size)
+        parts.extend(future.result() for future in waiting)
+    starts = [part.min_event_s for part in parts if part.min_event_s is not None]
+    ends = [part.max_event_s for part in parts if part.max_event_s is not None]
     return Converted(
-        files=tuple(chunk.file for chunk in chunks if chunk.file is not None),
-        rows_kept=sum(chunk.rows for chunk in chunks),
-        refused=pl.concat([_no_refusals(), *(chunk.refused for chunk in chunks)]).to_arrow(),
+        files=tuple(part.file for part in parts if part.file is not None),
+        rows_kept=sum(part.rows for part in parts),
+        refused=pl.concat([_no_refusals(), *(part.refused for part in parts)]).to_arrow(),
+        times_unknown=sum(part.times_unknown for part in parts),
         min_event_s=min(starts, default=None),
         max_event_s=max(ends, default=None),
     )
@@ -98,60 +122,48 @@ def _keep_freed_memory() -> None:
             mallopt(_M_TRIM_THRESHOLD, 8 * CHUNK_BYTES)
 
 
+@contextmanager
+def _chunks(delivery: Recognised) -> Iterator[Iterator[Chunk]]:
+    """The chunks of a delivery, in the format of its table. Raises SourceError, while they are read too."""
+    layout, table = delivery.layout, delivery.table
+    columns = dict(zip(layout.positions, table.columns, strict=True))
+    match table.format:
+        case Delimited(delimiter=delimiter):
+            with opened(delivery) as stream:
+                fields = delimited.Fields(columns, layout.width, delimiter)
+                yield delimited.chunks(stream, fields, header=layout.header)
+        case JsonLines():
+            with opened(delivery) as stream:
+                yield jsonlines.chunks(stream, table.column_names)
+        case Parquet():
+            from gpulake.landing import parquet
+
+            yield parquet.chunks(delivery.path, {place: column.name for place, column in columns.items()})
+
+
 @dataclass(frozen=True)
-class _Lines:
-    """Whole lines of a file: the 1-based number of the first, how many, and their bytes."""
-
-    first_row: int
-    count: int
-    text: bytes
-
-
-@dataclass(frozen=True)
-class _Chunk:
+class _Part:
     file: Path | None
     rows: int
     refused: pl.DataFrame
+    times_unknown: int
     min_event_s: float | None
     max_event_s: float | None
 
 
-def _whole_lines(stream: IO[bytes], *, header: bool) -> Iterator[_Lines]:
-    """Chunks that end with a line; a header is left out. Each chunk's bytes are copied at most once."""
-    row = 1
-    while block := stream.read(CHUNK_BYTES):
-        if not block.endswith(b"\n"):
-            block = b"".join((block, stream.readline()))
-        count = _count(block, b"\n") + (not block.endswith(b"\n"))
-        lines = block.removeprefix(_BOM) if row == 1 else block
-        skipped = 0
-        if header:
-            skipped, lines = _after_header(lines)
-            header = not skipped
-        if not header and lines and not lines.isspace():
-            yield _Lines(row + skipped, count - skipped, lines)
-        row += count
-
-
-def _after_header(lines: bytes) -> tuple[int, bytes]:
-    """How many lines the header takes with the blank ones before it, and what follows; 0 while it is not reached."""
-    found = _HEADER.match(lines)
-    return (lines.count(b"\n", 0, found.end()), lines[found.end() :]) if found else (0, lines)
-
-
-def _count(block: bytes, byte: bytes) -> int:
-    return int(np.count_nonzero(np.frombuffer(block, dtype=np.uint8) == byte[0]).item())
-
-
-def _convert_chunk(lines: _Lines, delivery: Recognised, landing_id: str, file: Path) -> _Chunk:
-    table = delivery.table
-    frame = _clean(lines, delivery)
-    refused = _no_refusals()
-    if frame is None:
-        frame, refused = _careful(lines, delivery)
+def _convert_chunk(chunk: Chunk, table: Table, time_zone: str, landing_id: str, file: Path) -> _Part:
+    quick, refused = chunk.quick(), _no_refusals()
+    frame = None if quick is None else _typed(quick, table, time_zone)
+    if frame is None or not _is_clean(frame, table):
+        frame = _typed(chunk.closely(), table, time_zone)
+        contract = _first_reason([(fault, pl.lit(why)) for why, fault in _faults(table).items()])
+        frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
+        is_refused = pl.col("reason").is_not_null()
+        frame, refused = frame.filter(~is_refused), frame.filter(is_refused).select(refused.columns)
     low, high = _event_range(frame, table)
+    times_unknown = int(frame["times_unknown"].sum())
     if frame.height == 0:
-        return _Chunk(None, 0, refused, low, high)
+        return _Part(None, 0, refused, times_unknown, low, high)
     frame = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
     try:
         frame.write_parquet(file, compression="zstd", compression_level=1)
@@ -160,37 +172,46 @@ def _convert_chunk(lines: _Lines, delivery: Recognised, landing_id: str, file: P
         raise LakeError(
             f"a file cannot be written: {error}.", where=str(file), do="free some space and run it again"
         ) from error
-    return _Chunk(file, frame.height, refused, low, high)
+    return _Part(file, frame.height, refused, times_unknown, low, high)
 
 
-def _clean(lines: _Lines, delivery: Recognised) -> pl.DataFrame | None:
-    """The chunk's rows at full speed, or None when anything at all about it needs a closer look."""
-    table, layout = delivery.table, delivery.layout
-    if _count(lines.text, b",") != lines.count * (layout.width - 1) or b'"' in lines.text or b"\r" in lines.text:
-        return None
-    names = dict(zip(layout.positions, table.columns, strict=True))
-    schema = {
-        names[i].name if i in names else f"field_{i}": pl.Float64
-        if i in names and names[i].kind == "number"
-        else pl.String
-        for i in range(layout.width)
-    }
-    try:
-        frame = pl.read_csv(
-            lines.text,
-            has_header=False,
-            schema=schema,
-            quote_char=None,
-            row_index_name="source_row",
-            row_index_offset=lines.first_row,
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    if frame.height != lines.count:
-        return None
-    frame = frame.with_columns(pl.col("source_row").cast(pl.Int64))
-    faulty = frame.select(pl.any_horizontal(pl.lit(value=False), *_faults(table).values()).any()).item()
-    return None if faulty else frame
+def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
+    """Give each column its contract's type, each row a reason where a value is not of it, and count times unknown."""
+    values: dict[str, pl.Expr] = {}
+    faults: list[tuple[pl.Expr, pl.Expr]] = []
+    unknown: list[pl.Expr] = [pl.lit(0)]
+    for column in table.columns:
+        field, dtype = pl.col(column.name), frame.schema[column.name]
+        if column.kind != "text" and dtype == pl.String:
+            field = field.str.strip_chars()
+            field = pl.when(field != "").then(field)
+        match column.kind:
+            case "text":
+                values[column.name] = field.cast(pl.String)
+            case "number":
+                number = field if dtype.is_numeric() else field.cast(pl.String)
+                values[column.name] = number.cast(pl.Float64, strict=False)
+                if dtype != pl.Float64:
+                    faults.append(_unread(column, field, values[column.name], "number"))
+            case "time":
+                time = moment(field, dtype=dtype, form=column.form, time_zone=time_zone)
+                values[column.name] = time.utc
+                faults.append(_unread(column, field, time.written, f"time ({column.form})"))
+                unknown.append((time.written.is_not_null() & time.utc.is_null()).cast(pl.Int64))
+    reason = pl.col("reason") if "reason" in frame.columns else pl.lit(None, dtype=pl.String)
+    return frame.with_columns(
+        times_unknown=pl.sum_horizontal(unknown), reason=pl.coalesce(reason, _first_reason(faults)), **values
+    )
+
+
+def _is_clean(frame: pl.DataFrame, table: Table) -> bool:
+    at_fault = pl.any_horizontal(pl.col("reason").is_not_null(), *_faults(table).values())
+    return not frame.select(at_fault.any()).item()
+
+
+def _unread(column: Column, field: pl.Expr, read: pl.Expr, what: str) -> tuple[pl.Expr, pl.Expr]:
+    shown = pl.concat_str(pl.lit(f"{column.name} is not a {what}: '"), field.cast(pl.String), pl.lit("'"))
+    return field.is_not_null() & read.is_null(), shown
 
 
 def _faults(table: Table) -> dict[str, pl.Expr]:
@@ -200,66 +221,25 @@ def _faults(table: Table) -> dict[str, pl.Expr]:
         if column.kind == "number":
             faults[f"{column.name} is not a finite number"] = ~pl.col(column.name).is_finite().fill_null(value=True)
     if table.span:
-        start, end = pl.col(table.span.start), pl.col(table.span.end)
+        start, end = _seconds(table, table.span.start), _seconds(table, table.span.end)
         known = pl.lit(value=True)
         if table.span.null_at_or_below is not None:
             known = (start > table.span.null_at_or_below) & (end > table.span.null_at_or_below)
-        for time in (table.span.start, table.span.end):
-            faults[f"{time} is later than the year 2286: seconds are expected"] = (pl.col(time) > _LATEST_S).fill_null(
-                value=False
-            )
+        for name, time in ((table.span.start, start), (table.span.end, end)):
+            late = f"{name} is later than the year 2286"
+            why = late if _is_time(table, name) else f"{late}: seconds are expected"
+            faults[why] = (time > LATEST_S).fill_null(value=False)
         faults[f"{table.span.end} is before {table.span.start}"] = (known & (end < start)).fill_null(value=False)
     return faults
 
 
-def _careful(lines: _Lines, delivery: Recognised) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Take a chunk apart: the good rows, and the refused ones with row, reason and text."""
-    table, layout = delivery.table, delivery.layout
-    raw = lines.text.split(b"\n")
-    text = [line.rstrip("\r") for line in lines.text.decode("utf-8", "replace").split("\n")]
-    frame = pl.DataFrame(
-        {
-            "source_row": pl.Series(range(lines.first_row, lines.first_row + len(text)), dtype=pl.Int64),
-            "raw_text": text,
-            "broken": pl.Series(
-                ["\ufffd" in line and not _is_utf8(raw[i]) for i, line in enumerate(text)], dtype=pl.Boolean
-            ),
-        }
-    ).filter(pl.col("raw_text").str.strip_chars() != "")
-    quoted = frame.filter(pl.col("raw_text").str.contains('"', literal=True))
-    frame = pl.concat(
-        [
-            frame.filter(~pl.col("raw_text").str.contains('"', literal=True)).with_columns(
-                fields=pl.col("raw_text").str.split(",")
-            ),
-            quoted.with_columns(
-                fields=pl.Series([unquoted(line) for line in quoted["raw_text"]], dtype=pl.List(pl.String))
-            ),
-        ]
-    ).sort("source_row")
-    count = pl.col("fields").list.len()
-    faults = [
-        (pl.col("broken"), pl.lit("not valid UTF-8")),
-        (count != layout.width, pl.format("{} fields where {} are expected", count, pl.lit(layout.width))),
-    ]
-    typed: dict[str, pl.Expr] = {}
-    for position, column in zip(layout.positions, table.columns, strict=True):
-        field = pl.col("fields").list.get(position, null_on_oob=True)
-        if column.kind == "number":
-            field = field.str.strip_chars()
-        field = pl.when(field == "").then(None).otherwise(field)
-        if column.kind == "number":
-            number = field.cast(pl.Float64, strict=False)
-            wrong = field.is_not_null() & number.is_null()
-            faults.append((wrong, pl.format(column.name + " is not a number: '{}'", field)))
-            field = number
-        typed[column.name] = field
-    frame = frame.with_columns(reason=_first_reason(faults), **typed)
-    contract = _first_reason([(fault, pl.lit(why)) for why, fault in _faults(table).items()])
-    frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
-    return frame.filter(pl.col("reason").is_null()), frame.filter(pl.col("reason").is_not_null()).select(
-        "source_row", "reason", "raw_text"
-    )
+def _seconds(table: Table, name: str) -> pl.Expr:
+    """A column of a span, in the seconds that its source counts, or since 1970."""
+    return pl.col(name).dt.epoch("us") / 1e6 if _is_time(table, name) else pl.col(name)
+
+
+def _is_time(table: Table, name: str) -> bool:
+    return any(column.name == name and column.kind == "time" for column in table.columns)
 
 
 def _first_reason(faults: Sequence[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
@@ -269,14 +249,6 @@ def _first_reason(faults: Sequence[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
     return reason
 
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _no_refusals() -> pl.DataFrame:
     return pl.DataFrame(schema={"source_row": pl.Int64, "reason": pl.String, "raw_text": pl.String})
 
@@ -284,7 +256,7 @@ def _no_refusals() -> pl.DataFrame:
 def _event_range(frame: pl.DataFrame, table: Table) -> tuple[float | None, float | None]:
     if not table.span or frame.height == 0:
         return None, None
-    times = [pl.col(table.span.start), pl.col(table.span.end)]
+    times = [_seconds(table, table.span.start), _seconds(table, table.span.end)]
     if table.span.null_at_or_below is not None:
         times = [pl.when(time > table.span.null_at_or_below).then(time) for time in times]
     low, high = frame.select(

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from gpulake.contract import Source, Table
 from gpulake.errors import GpulakeError, SourceError
-from gpulake.landing.recognition import Recognised, Unrecognised, recognise
-
-SUFFIXES = (".csv", ".csv.gz", ".tar.gz", ".tgz")
+from gpulake.landing.recognition import Recognised, Unrecognised, endings, recognise
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,13 @@ class Survey:
 
 
 def survey(data: Path, sources: Sequence[Source]) -> Survey:
-    """Recognise every delimited file below a folder (or the one file given).
+    """Recognise every file below a folder whose name ends as a table's may (or the one file given).
 
     Raises SourceError when there is no such folder, or when it holds nothing that any of the sources knows.
     """
-    files = _files(data)
     owners = {table.name: source for source in sources for table in source.tables}
     tables = [table for source in sources for table in source.tables]
+    files = _files(data, endings(tables))
     delivered, unrecognised, refused = [], [], []
     for path in files:
         try:
@@ -80,14 +78,14 @@ def survey(data: Path, sources: Sequence[Source]) -> Survey:
         names = ", ".join(sorted(owners))
         why = f": {unrecognised[0].reason}" if len(unrecognised) == 1 else ""
         raise SourceError(
-            f"none of its {len(files)} delimited files is a table of {', '.join(s.name for s in sources)}{why}.",
+            f"none of its {len(files)} data files is a table of {', '.join(s.name for s in sources)}{why}.",
             where=str(data),
-            do=f"expect {names} as {', '.join(SUFFIXES)}; `gpulake fetch` downloads them",
+            do=f"expect {names} as {', '.join(endings(tables))}; `gpulake fetch` downloads them",
         )
     return Survey(tuple(delivered), tuple(unrecognised), tuple(refused))
 
 
-def _files(data: Path) -> list[Path]:
+def _files(data: Path, endings: tuple[str, ...]) -> list[Path]:
     if data.is_file():
         return [data]
     if not data.is_dir():
@@ -98,9 +96,9 @@ def _files(data: Path) -> list[Path]:
         raise SourceError(
             f"the folder cannot be read: {error.strerror}.", where=str(data), do="check its rights"
         ) from error
-    return sorted(path for path in data.rglob("*") if _is_delimited(path))
+    return sorted(path for path in data.rglob("*") if _is_data(path, endings))
 
 
-def _is_delimited(path: Path) -> bool:
+def _is_data(path: Path, endings: tuple[str, ...]) -> bool:
     """A dangling link is one too, to be told; a folder or a pipe is not."""
-    return path.name.endswith(SUFFIXES) and not path.name.startswith(".") and (path.is_file() or not path.exists())
+    return path.name.endswith(endings) and not path.name.startswith(".") and (path.is_file() or not path.exists())

@@ -15,6 +15,7 @@ import pytest
 from gpulake import lake as lake_module
 from gpulake import landing
 from gpulake.config import ClusterSettings, Config
+from gpulake.contract import Column, Delimited, Source, Span, Table
 from gpulake.errors import ContractError, LakeError, SourceError
 from gpulake.lake import Layout, Writer, writing
 from gpulake.landing import recognition
@@ -261,6 +262,48 @@ def test_an_unknown_status_or_machine_is_never_refused(lake, tmp_path, pai):
     assert [2] == [landing.rows_kept for landing in report.landings]
 
 
+# -------------------------------------------------------------------------------------------- local time
+
+SHIFTS = Source(
+    name="shifts",
+    title="Local times without a zone",
+    licence="none: written for this test",
+    tables=(
+        Table(
+            name="shift",
+            bronze="bronze_shift",
+            key=("who",),
+            stems=("shift",),
+            format=Delimited("\t", suffixes=(".tsv",)),
+            span=Span("start", "end"),
+            columns=(Column("who", "text", required=True), Column("start", "time"), Column("end", "time")),
+        ),
+    ),
+)
+
+
+def test_local_times_are_those_of_the_clusters_zone(tmp_path):
+    """Each cluster writes its own clock: the same bytes are other hours in Berlin than in New York."""
+    (tmp_path / "shift.tsv").write_text("who\tstart\tend\na\t2026-10-25T02:30:00\t2026-10-25T09:00:00\n")
+    zones = {"berlin": "Europe/Berlin", "york": "America/New_York"}
+    config = Config(lake=tmp_path / "lake", clusters={name: ClusterSettings(zone) for name, zone in zones.items()})
+    with writing(tmp_path / "lake", purpose="test", tables=(*META_TABLES, *bronze_tables([SHIFTS]))) as writer:
+        for cluster in zones:
+            surveyed = landing.survey(tmp_path, [SHIFTS])
+            (landed,) = landing.land(writer, surveyed, config=config, now=NOW, cluster=cluster).landings
+        found = writer.sql(
+            'SELECT cluster_id, start, "end", times_unknown, max_event_at FROM lake.main.bronze_shift '
+            "JOIN lake.meta.landings USING (landing_id) ORDER BY ALL"
+        ).to_pylist()
+
+    eight, thirteen = datetime(2026, 10, 25, 8), datetime(2026, 10, 25, 13)  # noqa: DTZ001
+    assert [
+        ("berlin", None, eight, 1, eight),
+        ("york", datetime(2026, 10, 25, 6, 30), thirteen, 0, thirteen),  # noqa: DTZ001
+    ] == [tuple(row.values()) for row in found]
+    assert 0 == landed.times_unknown
+
+
 # ----------------------------------------------------------------------------------------- refused files
 
 
@@ -397,8 +440,8 @@ def test_ctrl_c_does_not_wait_for_a_file_to_be_hashed(lake, data):
     ("made", "what"),
     [
         (None, "there is no such file or folder"),
-        ({}, "none of its 0 delimited files"),
-        ({"notes.csv": "a,b\n1,2\n", "readme.txt": "x"}, "none of its 1 delimited files"),
+        ({}, "none of its 0 data files"),
+        ({"notes.csv": "a,b\n1,2\n", "readme.txt": "x"}, "none of its 1 data files"),
         ({"openb_pod_list_gpushare40.csv": "name\nx\n"}, "the same pod names, other pods behind them."),
     ],
 )

@@ -7,6 +7,7 @@ import gzip
 import math
 import re
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from gpulake.contract import Column, Span, Table
 from gpulake.errors import LakeError, SourceError
-from gpulake.landing import recognition
+from gpulake.landing import delimited, recognition
+from gpulake.landing import lines as lines_module
 from gpulake.landing import rows as reading
 from gpulake.landing.recognition import Recognised, Unrecognised
 from gpulake.sources import pai2020
@@ -42,10 +44,18 @@ def convert(file, folder, *, table=SMALL, tables=None):
     """Recognise and convert one file: the kept rows as tuples, and the refusals."""
     found = recognition.recognise(file, tables or [table])
     assert isinstance(found, Recognised), found
-    converted = reading.convert(found, landing_id="f" * 64, folder=folder)
+    converted = reading.convert(found, landing_id="f" * 64, folder=folder, time_zone="UTC")
     kept = [row for part in converted.files for row in pl.read_parquet(part).iter_rows(named=True)]
     assert len(kept) == converted.rows_kept
     return kept, converted.refused.to_pylist(), converted
+
+
+def both_ways(text, table):
+    """One chunk at full speed and looked at closely, both typed."""
+    fields = delimited.Fields(dict(enumerate(table.columns)), len(table.columns), ",")
+    (chunk,) = delimited.chunks(BytesIO(text.encode()), fields, header=False)
+    assert chunk.quick() is not None
+    return [reading._typed(frame, table, "UTC") for frame in (chunk.quick(), chunk.closely())]
 
 
 def values(row, table=SMALL):
@@ -117,7 +127,7 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
     content = header + b"\n".join([b"good,1,2,first", *body]) + ending
     file = tmp_path / "small.csv"
     file.write_bytes(content)
-    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(lines_module, "CHUNK_BYTES", chunk_bytes)
     kept, refused, converted = convert(file, tmp_path / "out")
 
     lines = {
@@ -142,15 +152,11 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
 @given(body=st.lists(clean_lines, min_size=1, max_size=20))
 def test_the_fast_path_and_the_careful_path_agree(tmp_path, body):
     """Which path a chunk takes must never be visible: else equal rows differ because of a neighbour's fault."""
-    lines = reading._Lines(1, len(body), "".join(f"{line}\n" for line in body).encode())
-    delivery = Recognised(tmp_path, SMALL, recognition.headerless(4, index=False))
-    fast = reading._clean(lines, delivery)
-    careful, refused = reading._careful(lines, delivery)
+    fast, careful = both_ways("".join(f"{line}\n" for line in body), SMALL)
 
-    assert fast is not None
     names = [*SMALL.column_names, "source_row"]
     assert careful.select(names).rows() == fast.select(names).rows()
-    assert 0 == refused.height
+    assert body == careful["raw_text"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -161,10 +167,7 @@ def test_the_fast_path_and_the_careful_path_agree(tmp_path, body):
 def test_numbers_keep_every_digit_on_either_path(tmp_path, field):
     """Bronze is as delivered: the nearest double of the text, as Python reads it, and no other."""
     table = Table(name="t", bronze="b", key=(), columns=(Column("a", "number"), Column("b", "text")))
-    delivery = Recognised(tmp_path, table, recognition.headerless(2, index=False))
-    lines = reading._Lines(1, 1, f"{field},x\n".encode())
-    fast = reading._clean(lines, delivery)
-    careful, _ = reading._careful(lines, delivery)
+    fast, careful = both_ways(f"{field},x\n", table)
 
     assert [float(field)] == fast["a"].to_list() == careful["a"].to_list()
 
@@ -175,7 +178,7 @@ def test_chunk_borders_do_not_show(tmp_path, monkeypatch):
     file = tmp_path / "small.csv"
     file.write_text("\n".join(lines) + "\n")
     whole = convert(file, tmp_path / "whole")
-    monkeypatch.setattr(reading, "CHUNK_BYTES", 40)
+    monkeypatch.setattr(lines_module, "CHUNK_BYTES", 40)
     parts = convert(file, tmp_path / "parts")
 
     assert (whole[0], whole[1]) == (parts[0], parts[1])

@@ -1,0 +1,109 @@
+"""One new thing is one new file: each is added to a copy of the tree by the files that CONTRIBUTING names, and published.
+
+The files are the worked examples of the how-to pages, so that a page which leaves one out is found here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+PAGES = {"a source": "add-a-source.md"}
+"""Kinds of things, as CONTRIBUTING calls them, and the page whose example adds one."""
+
+
+def examples(page):
+    """The files that a page spells out: each block that stands under a path."""
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    found = re.findall(r"^`([^`\n]+)`[^`\n]*:\n```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+def places(kind):
+    """Where CONTRIBUTING says that a thing's files stand, as patterns."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| {kind} |"))
+    return [re.sub("<[a-z_]+>", "*", path) for path in re.findall(r"`([^`]*/[^`]*)`", row.split("|")[2])]
+
+
+class Copy:
+    """The package and its dbt project in another folder, and a command line that runs them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        litter = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages")
+        for part in ("src/gpulake", "warehouse"):
+            shutil.copytree(ROOT / part, folder / part, ignore=litter)
+
+    def add(self, kind):
+        """Add a thing by new files alone; what the page delivers stands under `data`."""
+        for name, text in examples(PAGES[kind]).items():
+            inside = any(fnmatch(name, place) for place in places(kind))
+            file = self.folder / (name if inside else f"data/{name}")
+            assert inside or not name.startswith(("src/", "warehouse/")), f"CONTRIBUTING does not name {name}"
+            assert not file.exists(), f"{name} is there already"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+
+    def gpulake(self, *arguments):
+        """Run the copy's own command; the object that it prints."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GPULAKE_")}
+        environment |= {"PYTHONPATH": str(self.folder / "src"), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        done = subprocess.run(
+            [sys.executable, "-m", "gpulake", *map(str, arguments), "--lake", "lake", "--json"],
+            cwd=self.folder, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert 0 == done.returncode, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def rows(self, query):
+        return [list(row.values()) for row in self.gpulake("sql", query)]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A copy of the tree with one new thing of each kind, refreshed once."""
+    copy = Copy(tmp_path_factory.mktemp("copy"))
+    for kind in PAGES:
+        copy.add(kind)
+    return copy, copy.gpulake("refresh", "--data", "data/toy")
+
+
+def test_a_new_source_lands(published):
+    """Who must read a format that we do not know writes its contract, and edits nothing of ours."""
+    copy, report = published
+    (landing,) = (landing for landing in report["landings"] if landing["source"] == "toy")
+
+    assert ("jobs.tsv.gz", "header", 4, 3, 1, 1) == tuple(
+        landing[name] for name in ("file_name", "layout", "rows_in", "rows_kept", "rows_refused", "times_unknown")
+    )
+    assert {"gpus is not a number": 1} == landing["reasons"]
+    assert [
+        ["1001", 2.0, "2026-10-24T19:30:00", "2026-10-24T20:00:00", "2026-10-25T05:00:00", 2],
+        ["1002", 1.0, "2026-10-24T21:00:00", None, "2026-10-25T03:00:00", 3],
+        ["1003", 4.0, "2026-10-25T07:00:00", None, None, 4],
+    ] == copy.rows("select job, gpus, submitted, started, ended, source_row from bronze_toy_job order by job")
+
+
+def test_a_new_sources_jobs_are_published(published):
+    """Silver finds its rows by the models' names: the jobs stand beside those of every other source."""
+    copy, report = published
+
+    assert report["published"]
+    assert [
+        ["toy", "1001", "ada", "COMPLETED", 1800],
+        ["toy", "1002", "bob", "FAILED", None],
+        ["toy", "1003", "ada", "PENDING", None],
+    ] == copy.rows("select cluster_id, job_id, user_id, status_source, wait_s from silver_jobs order by job_id")

@@ -11,7 +11,6 @@ from bench.traces import SCALE, fresh, split_by_day, trace
 
 DAY = 40
 HISTORY = 10
-PENDING = "SELECT landing_id FROM lake.meta.landings ANTI JOIN lake.meta.published_landings USING (landing_id)"
 
 
 def build_twice(rest: str, late: str, lake: str) -> dict[str, float]:
@@ -35,7 +34,7 @@ def build_twice(rest: str, late: str, lake: str) -> dict[str, float]:
 
 
 def _build(settings, *, full: bool) -> dict[str, float]:
-    from gpulake import lake, pipeline
+    from gpulake import lake, meta
     from gpulake.warehouse import Warehouse
 
     with (
@@ -45,8 +44,8 @@ def _build(settings, *, full: bool) -> dict[str, float]:
         # An empty selection first: what dbt needs to wake up is not the models' SQL.
         dbt.dbt(["run", "--select", "no_such_model", "--quiet"])
         child = dbt._child.pid  # noqa: SLF001  nobody but this bench asks for it
-        landed = pipeline._landed_tables(writer)  # noqa: SLF001  as a refresh calls it
-        pending = writer.sql(PENDING)["landing_id"].to_pylist()
+        landed = meta.landed_tables(writer)
+        pending = [landing.landing_id for landing in meta.pending(writer)]
         before = _cpu_of(child)
         result = dbt.build(full=full, landed=landed, pending=pending)
         spent = _cpu_of(child) - before

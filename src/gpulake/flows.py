@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 # Quiet and at home: no telemetry, and time enough for the first start of Prefect's temporary server, which lays out
@@ -33,8 +32,8 @@ from prefect.tasks import Task  # noqa: E402
 from gpulake import config as settings  # noqa: E402
 from gpulake import pipeline  # noqa: E402
 from gpulake.config import Config  # noqa: E402
-from gpulake.errors import DataTestError, LakeError, LockError  # noqa: E402
-from gpulake.pipeline import StepResult  # noqa: E402
+from gpulake.errors import LakeError, LockError  # noqa: E402
+from gpulake.pipeline import Asked, Step, StepResult  # noqa: E402
 
 _RETRY_AFTER_S = [2.0, 10.0, 30.0]
 
@@ -50,47 +49,28 @@ def may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> b
 # -------------------------------------------------------------------------------------------------- tasks
 
 
-@task(name="land", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
-def land(
-    config: Config, *, data: str, source: str | None, cluster: str | None, rehash: bool, wait_s: float
-) -> StepResult:
-    """Land what is new."""
-    result = pipeline.land(
-        config,
-        data=Path(data),
-        source=source,
-        cluster=cluster,
-        rehash=rehash,
-        wait_s=wait_s,
-        progress=_log_each_step(),
+def _task_of(step: Step) -> Task[..., StepResult]:
+    """A step as a task of its own name, which keeps its table."""
+
+    @task(
+        name=step.name,
+        retries=3,
+        retry_delay_seconds=_RETRY_AFTER_S,
+        retry_condition_fn=may_pass,
+        cache_policy=NO_CACHE,
     )
-    _keep("gpulake-landed", landed_rows(result), result)
-    return result
+    def run(config: Config, asked: Asked, *, wait_s: float) -> StepResult:
+        result = pipeline.do(step, config, asked, wait_s=wait_s, progress=_log_each_step())
+        key, rows_of = _TABLES[step.name]
+        if rows := rows_of(result):
+            create_table_artifact(key=key, table=rows, description=result.why)
+        return result
+
+    return run
 
 
-@task(name="build", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
-def build(config: Config, *, full: bool, wait_s: float) -> StepResult:
-    """Build what pending landings touch; nothing pending, nothing built."""
-    result = pipeline.build(config, full=full, wait_s=wait_s, progress=_log_each_step())
-    if result.build:
-        _keep("gpulake-built", built_rows(result), result)
-    return result
-
-
-@task(name="detect", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
-def detect(config: Config, *, wait_s: float) -> StepResult:
-    """Judge the days of the newest build."""
-    result = pipeline.detect(config, wait_s=wait_s, progress=_log_each_step())
-    _keep("gpulake-judged", judged_rows(result), result)
-    return result
-
-
-@task(name="publish", retries=3, retry_delay_seconds=_RETRY_AFTER_S, retry_condition_fn=may_pass, cache_policy=NO_CACHE)
-def publish(config: Config, *, wait_s: float) -> StepResult:
-    """Test the newest build and publish it."""
-    result = pipeline.publish(config, wait_s=wait_s, progress=_log_each_step())
-    _keep("gpulake-published", published_rows(result), result)
-    return result
+TASKS: Mapping[str, Task[..., StepResult]] = {step.name: _task_of(step) for step in pipeline.STEPS}
+"""Each step of a refresh, by name."""
 
 
 # --------------------------------------------------------------------------------------------------- flow
@@ -112,17 +92,8 @@ def gpu_telemetry_full_refresh(
     landed and published is. Parameters are plain values, so a deployment can carry them.
     """
     config = settings.load(os.environ, lake=Path(lake) if lake else None)
-    landed = land(config, data=data, source=source, cluster=cluster, rehash=rehash, wait_s=wait_s)
-    built = detected = None
-    try:
-        built = build(config, full=full, wait_s=wait_s)
-        if built.build:
-            detected = detect(config, wait_s=wait_s)
-        published = publish(config, wait_s=wait_s) if detected else None
-        result = merged(landed, built, detected, published)
-    except DataTestError as error:
-        why = f"not published: {error.what}"
-        result = replace(merged(landed, built, detected, None), why=why, error=error)
+    asked = Asked(data=Path(data), source=source, cluster=cluster, rehash=rehash, full=full)
+    result = pipeline.walk(lambda step: TASKS[step.name](config, asked, wait_s=wait_s))
     if result.error:
         return Failed(message=str(result.error), data=result)
     return Completed(message=result.why, data=result)
@@ -158,23 +129,6 @@ def refresh(
         return result
     assert isinstance(result, BaseException)
     raise result
-
-
-def merged(
-    landed: StepResult, built: StepResult | None, detected: StepResult | None, published: StepResult | None
-) -> StepResult:
-    """The steps' results as the one that `pipeline.refresh` gives."""
-    steps = [step for step in (landed, built, detected, published) if step]
-    return StepResult(
-        why=steps[-1].why,
-        published=published is not None and published.published,
-        land=landed.land,
-        build=built.build if built else None,
-        detect=detected.detect if detected else None,
-        tests=published.tests if published else None,
-        publication=steps[-1].publication,
-        error=landed.error,
-    )
 
 
 # ---------------------------------------------------------------------------------------------- artifacts
@@ -239,8 +193,13 @@ def published_rows(result: StepResult) -> Rows:
     ]
 
 
-def _keep(key: str, rows: Rows, result: StepResult) -> None:
-    create_table_artifact(key=key, table=rows, description=result.why)
+_TABLES: Mapping[str, tuple[str, Callable[[StepResult], Rows]]] = {
+    "land": ("gpulake-landed", landed_rows),
+    "build": ("gpulake-built", built_rows),
+    "detect": ("gpulake-judged", judged_rows),
+    "publish": ("gpulake-published", published_rows),
+}
+"""The table that each step keeps, and what makes its rows."""
 
 
 def _log_each_step() -> Callable[[str, float], None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from gpulake import meta
 from gpulake.errors import LakeError, UsageError
 from gpulake.lake import Layout, Publication, View, Writer, open_newest, open_publication
 
@@ -41,7 +42,7 @@ class Status:
     version: int
     tables: tuple[TableStatus, ...]
     clusters: tuple[dict[str, object], ...]
-    last_landing: dict[str, object] | None
+    last_landing: Mapping[str, object] | None
     pending_landings: int
     quarantined_rows: int
     last_build: dict[str, object] | None
@@ -62,23 +63,11 @@ def status(folder: Path) -> Status:
             lake=str(folder),
             version=_one(view, "SELECT max(snapshot_id) AS v FROM lake.snapshots()"),
             tables=_tables(view),
-            clusters=tuple(
-                view.sql(
-                    "SELECT cluster_id, time_zone, time_basis, "
-                    "min(timezone(time_zone, timezone('UTC', min_event_at)))::date AS first_day, "
-                    "max(timezone(time_zone, timezone('UTC', max_event_at)))::date AS last_day "
-                    "FROM lake.meta.landings JOIN lake.meta.clusters USING (cluster_id) GROUP BY ALL ORDER BY ALL"
-                ).to_pylist()
-            ),
-            last_landing=_last(view, "SELECT * EXCLUDE (landing_id) FROM lake.meta.landings ORDER BY landing_no DESC"),
-            pending_landings=_one(
-                view,
-                "SELECT count(*) AS v FROM lake.meta.landings ANTI JOIN lake.meta.published_landings USING (landing_id)",
-            ),
-            quarantined_rows=_one(view, "SELECT count(*) AS v FROM lake.meta.quarantine"),
-            last_build=_last(
-                view, "SELECT build_id, built_at, full_build FROM lake.meta.builds ORDER BY build_id DESC"
-            ),
+            clusters=tuple(meta.windows(view)),
+            last_landing=meta.last_landing(view),
+            pending_landings=len(meta.pending(view)),
+            quarantined_rows=meta.quarantined_rows(view),
+            last_build=_build_told(meta.last_build(view)),
             publication=Layout(folder).publication(),
         )
 
@@ -109,9 +98,10 @@ def _one(view: View, query: str) -> int:
     return int(view.sql(query)["v"][0].as_py() or 0)
 
 
-def _last(view: View, query: str) -> dict[str, object] | None:
-    rows: list[dict[str, object]] = view.sql(f"{query} LIMIT 1").to_pylist()
-    return rows[0] if rows else None
+def _build_told(build: meta.Build | None) -> dict[str, object] | None:
+    if build is None:
+        return None
+    return {"build_id": build.build_id, "built_at": build.built_at, "full_build": build.full_build}
 
 
 # ---------------------------------------------------------------------------------------------- retention
@@ -190,11 +180,9 @@ def _note(note: Path, *, now: datetime) -> None:
 
 
 def _forget(writer: Writer, *, now: datetime) -> Compacted:
-    publications = writer.sql(
-        "SELECT build_id, data_version, published_at FROM lake.meta.publications ORDER BY build_id"
-    ).to_pylist()
-    kept = kept_publications([(row["build_id"], row["published_at"]) for row in publications], now=now)
-    needed = {row["data_version"] for row in publications if row["build_id"] in kept} | {writer.version()}
+    publications = meta.publications(writer)
+    kept = kept_publications([(each.build_id, each.published_at) for each in publications], now=now)
+    needed = {each.data_version for each in publications if each.build_id in kept} | {writer.version()}
     versions = writer.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist()
     expired = [version for version in versions if version not in needed]
     writer.expire(expired)
@@ -253,10 +241,10 @@ def verify(folder: Path, *, now: datetime) -> Verification:
             raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
         try:
             faults = _against_landings(view)
-            publications = view.sql("SELECT build_id, published_at FROM lake.meta.publications").to_pylist()
+            publications = meta.publications(view)
         except LakeError as error:
             return Verification((), 0, 0, (f"the records of the lake cannot be read: {error.what}",))
-    versions = kept_publications([(row["build_id"], row["published_at"]) for row in publications], now=now)
+    versions = kept_publications([(each.build_id, each.published_at) for each in publications], now=now)
     files: set[str] = set()
     scanned = 0
     for build_id in versions:

@@ -32,6 +32,23 @@ PUBLISHED = StepResult(
 )
 
 
+NOTHING = StepResult(why="nothing is new since the last publication", publication=PUBLICATION)
+
+
+def walked(*results):
+    """A walk whose steps give these results, in their order; an error is raised."""
+    left = list(results)
+
+    def do(_step):
+        if isinstance(left[0], Exception):
+            raise left.pop(0)
+        return left.pop(0)
+
+    result = pipeline.walk(do)
+    assert [] == left
+    return result
+
+
 @pytest.mark.parametrize(
     ("error", "again"),
     [
@@ -53,12 +70,8 @@ def test_only_a_busy_or_faulty_lake_is_tried_again(error, again):
 
 def test_every_step_is_a_task_with_retries():
     """The names are what people see in the UI."""
-    for step, name in (
-        (flows.land, "land"),
-        (flows.build, "build"),
-        (flows.detect, "detect"),
-        (flows.publish, "publish"),
-    ):
+    assert ["land", "build", "detect", "publish"] == list(flows.TASKS)
+    for name, step in flows.TASKS.items():
         assert (name, 3, flows.may_pass) == (step.name, step.retries, step.retry_condition_fn)
 
 
@@ -87,14 +100,13 @@ def test_four_results_become_the_one_that_refresh_gives():
         publication=PUBLICATION,
     )
 
-    assert expected == flows.merged(LANDED, BUILT, DETECTED, PUBLISHED)
-    assert expected.as_json().keys() == flows.merged(LANDED, None, None, None).as_json().keys()
+    assert expected == walked(LANDED, BUILT, DETECTED, PUBLISHED)
+    assert expected.as_json().keys() == walked(LANDED, NOTHING).as_json().keys()
 
 
 def test_nothing_new_keeps_the_reason_and_the_publication():
     """The result says that nothing was done, and which build stays."""
-    nothing = StepResult(why="nothing is new since the last publication", publication=PUBLICATION)
-    result = flows.merged(LANDED, nothing, None, None)
+    result = walked(LANDED, NOTHING)
 
     assert ("nothing is new since the last publication", False, 31) == (result.why, result.published, result.build_id)
 
@@ -102,9 +114,21 @@ def test_nothing_new_keeps_the_reason_and_the_publication():
 def test_a_refused_file_stays_the_error_of_a_run_that_published():
     """The rest is published, and the run still fails, as the exit code of refresh says."""
     landed = replace(LANDED, error=REFUSED.error)
-    result = flows.merged(landed, BUILT, DETECTED, PUBLISHED)
+    result = walked(landed, BUILT, DETECTED, PUBLISHED)
 
     assert (True, REFUSED.error) == (result.published, result.error)
+
+
+@pytest.mark.parametrize("before", [[LANDED], [LANDED, BUILT], [LANDED, BUILT, DETECTED]])
+def test_a_failed_test_keeps_what_was_done_and_publishes_nothing(before):
+    """Whoever repairs it sees how far it came; people go on reading what is published."""
+    before = [replace(step, publication=PUBLICATION) for step in before]
+    result = walked(*before, DataTestError("2 of 14 data tests failed."))
+
+    assert ("not published: 2 of 14 data tests failed.", False) == (result.why, result.published)
+    assert isinstance(result.error, DataTestError)
+    assert (LANDED.land, PUBLICATION) == (result.land, result.publication)
+    assert (len(before) > 1, len(before) > 2) == (result.build is not None, result.detect is not None)
 
 
 def test_artifacts_name_every_file_with_its_rows():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from gpulake import meta
 from gpulake.lake import Reader
 
 LAYERS = ("gold", "silver")
@@ -12,11 +14,7 @@ LAYERS = ("gold", "silver")
 
 def publications(reader: Reader) -> dict[int, dict[str, Any]]:
     """Every publication by build, and whether it is still kept."""
-    rows = reader.sql(
-        "SELECT build_id, published_at, fingerprint, data_version IN (SELECT snapshot_id FROM ops.snapshots()) AS is_kept "
-        "FROM ops.meta.publications ORDER BY build_id"
-    ).to_pylist()
-    return {row["build_id"]: row for row in rows}
+    return {each.build_id: asdict(each) for each in meta.publications(reader, catalog="ops")}
 
 
 def tables(reader: Reader, catalog: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from gpulake import meta
 from gpulake.config import Config
 from gpulake.contract import Source
 from gpulake.lake import Writer
@@ -14,11 +15,10 @@ from gpulake.tables import CLUSTERS
 def settle_clusters(writer: Writer, sources: Iterable[Source], *, config: Config, now: datetime) -> None:
     """Bring what is noted of each cluster into line with the settings of this call."""
     by_name = {source.name: source for source in sources}
-    for row in writer.sql(f"SELECT cluster_id, source FROM {CLUSTERS.qualified}").to_pylist():
-        cluster_id, source = row["cluster_id"], by_name[row["source"]]
-        if not _is_noted(writer, cluster_id, source, config):
+    for cluster_id, (name, noted) in meta.clusters(writer).items():
+        if noted != cluster_settings(cluster_id, by_name[name], config):
             with writer.transaction("note cluster", cluster_id=cluster_id):
-                note_cluster(writer, cluster_id, source, config, now)
+                note_cluster(writer, cluster_id, by_name[name], config, now)
 
 
 def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[str, str, str]:
@@ -31,16 +31,10 @@ def cluster_settings(cluster_id: str, source: Source, config: Config) -> tuple[s
     )
 
 
-def _is_noted(writer: Writer, cluster_id: str, source: Source, config: Config) -> bool:
-    noted = writer.sql(
-        f"SELECT time_zone, time_basis, pools FROM {CLUSTERS.qualified} WHERE cluster_id = ?", [cluster_id]
-    ).to_pylist()
-    return [tuple(row.values()) for row in noted] == [cluster_settings(cluster_id, source, config)]
-
-
 def note_cluster(writer: Writer, cluster_id: str, source: Source, config: Config, now: datetime) -> None:
     """Note a cluster, or what changed of it, in the current transaction."""
-    if not _is_noted(writer, cluster_id, source, config):
-        settled = cluster_settings(cluster_id, source, config)
+    settled = cluster_settings(cluster_id, source, config)
+    _, noted = meta.clusters(writer).get(cluster_id, ("", None))
+    if noted != settled:
         writer.delete(CLUSTERS, "cluster_id = ?", [cluster_id])
         writer.insert(CLUSTERS, [(cluster_id, source.name, *settled, now)])

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
+from gpulake import meta
 from gpulake.config import Config
 from gpulake.errors import ContractError, GpulakeError, SourceError
 from gpulake.lake import Writer
@@ -209,15 +210,11 @@ def _hashed_ahead(
 
 
 def _known(writer: Writer, landing_id: str) -> Landing | None:
-    columns = [name for name, _ in LANDINGS.columns]
-    found = writer.sql(f"SELECT {', '.join(columns)} FROM {LANDINGS.qualified} WHERE landing_id = ?", [landing_id])
-    for row in found.to_pylist():
-        return Landing(
-            status="already",
-            table=row["table_name"],
-            **{name: row[name] for name in Landing.__dataclass_fields__ if name in row},
-        )
-    return None
+    found = meta.landing(writer, landing_id)
+    if found is None:
+        return None
+    facts: dict[str, Any] = {name: found[name] for name in Landing.__dataclass_fields__ if name in found}
+    return Landing(status="already", table=str(found["table_name"]), **facts)
 
 
 def _land_one(
@@ -264,10 +261,9 @@ def _land_one(
         published_bytes=digest.sha256 == table.published_sha256,
         reasons=_reasons(converted.refused),
     )
-    next_no = writer.sql(f"SELECT coalesce(max(landing_no), 0) + 1 AS no FROM {LANDINGS.qualified}")["no"][0].as_py()
     recorded: dict[str, object] = {
         **{name: getattr(landing, name) for name, _ in LANDINGS.columns if hasattr(landing, name)},
-        "landing_no": next_no,
+        "landing_no": meta.last_landing_no(writer) + 1,
         "table_name": table.name,
         "file_sha256": digest.sha256,
         "file_bytes": digest.size,

@@ -1,0 +1,228 @@
+"""What the lake's own records say: landings, builds, publications. Every question to the `meta` schema is asked here.
+
+A landing is *pending* until a publication includes it. A publication is *stale* when it lacks a landing, was made by
+other definitions or settings, or is not of the last build that was begun.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from gpulake.tables import BUILDS, CLUSTERS, FULL_BUILD_STARTS, LANDINGS, PUBLICATIONS, PUBLISHED_LANDINGS, QUARANTINE
+
+
+class Asked(Protocol):
+    """Whatever gives the rows of a query on `lake`: a reader, or the writer."""
+
+    def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
+        """The rows of one query."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------- landings
+
+
+@dataclass(frozen=True)
+class PendingLanding:
+    """A landing that no publication includes."""
+
+    landing_id: str
+    landing_no: int
+    source: str
+    table_name: str
+
+
+def landing_ids(view: Asked) -> frozenset[str]:
+    """Every landing."""
+    return frozenset(view.sql(f"SELECT landing_id FROM {LANDINGS.qualified}")["landing_id"].to_pylist())
+
+
+def landing(view: Asked, landing_id: str) -> Mapping[str, object] | None:
+    """One landing's record, or None."""
+    columns = ", ".join(name for name, _ in LANDINGS.columns)
+    return _first(view.sql(f"SELECT {columns} FROM {LANDINGS.qualified} WHERE landing_id = ?", [landing_id]))
+
+
+def last_landing(view: Asked) -> Mapping[str, object] | None:
+    """The newest landing's record, without its id."""
+    return _first(view.sql(f"SELECT * EXCLUDE (landing_id) FROM {LANDINGS.qualified} ORDER BY landing_no DESC LIMIT 1"))
+
+
+def last_landing_no(view: Asked) -> int:
+    """The number of the newest landing; 0 before the first."""
+    return _number(view, f"SELECT max(landing_no) AS v FROM {LANDINGS.qualified}")
+
+
+def pending(view: Asked, *, through: int | None = None) -> tuple[PendingLanding, ...]:
+    """The landings that wait for a publication, in their order; those up to a landing's number, if one is given."""
+    found = view.sql(
+        f"SELECT landing_id, landing_no, source, table_name FROM {LANDINGS.qualified} "
+        f"ANTI JOIN {PUBLISHED_LANDINGS.qualified} USING (landing_id) "
+        "WHERE landing_no <= coalesce(?, landing_no) ORDER BY landing_no",
+        [through],
+    )
+    return tuple(PendingLanding(**row) for row in found.to_pylist())
+
+
+def landed_sources(view: Asked) -> list[str]:
+    """The sources of which anything has landed."""
+    found: list[str] = view.sql(f"SELECT DISTINCT source FROM {LANDINGS.qualified} ORDER BY ALL")["source"].to_pylist()
+    return found
+
+
+def landed_tables(view: Asked) -> list[str]:
+    """The bronze tables that hold anything, as `<source>.<table>`."""
+    names: list[str] = view.sql(
+        f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified} ORDER BY ALL"
+    )["name"].to_pylist()
+    return names
+
+
+def quarantined_rows(view: Asked) -> int:
+    """How many rows were refused in all."""
+    return _number(view, f"SELECT count(*) AS v FROM {QUARANTINE.qualified}")
+
+
+# ---------------------------------------------------------------------------------------------- clusters
+
+
+def clusters(view: Asked) -> dict[str, tuple[str, tuple[str, str, str]]]:
+    """What is noted of each cluster: its source, and its zone, time basis and pools."""
+    found = view.sql(f"SELECT cluster_id, source, time_zone, time_basis, pools FROM {CLUSTERS.qualified} ORDER BY ALL")
+    return {
+        row["cluster_id"]: (row["source"], (row["time_zone"], row["time_basis"], row["pools"]))
+        for row in found.to_pylist()
+    }
+
+
+def windows(view: Asked) -> list[dict[str, object]]:
+    """Each cluster with its first and last day, in its own zone."""
+    rows: list[dict[str, object]] = view.sql(
+        "SELECT cluster_id, time_zone, time_basis, "
+        "min(timezone(time_zone, timezone('UTC', min_event_at)))::date AS first_day, "
+        "max(timezone(time_zone, timezone('UTC', max_event_at)))::date AS last_day "
+        f"FROM {LANDINGS.qualified} JOIN {CLUSTERS.qualified} USING (cluster_id) GROUP BY ALL ORDER BY ALL"
+    ).to_pylist()
+    return rows
+
+
+def fingerprint(view: Asked, definitions: str) -> str:
+    """One hash over everything but the data that decides what is published: definitions, settings, sources."""
+    # A version that an earlier gpulake made may lack some of the columns.
+    columns = "COLUMNS('^(cluster_id|time_zone|time_basis|pools)$')"
+    settings = view.sql(f"SELECT {columns} FROM {CLUSTERS.qualified} ORDER BY ALL").to_pylist()
+    # The views are planned for the landed sources alone, so a further one makes another project of them.
+    return hashlib.sha256(json.dumps([definitions, settings, landed_sources(view)]).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------ builds
+
+
+@dataclass(frozen=True)
+class Build:
+    """One finished build, published or not."""
+
+    build_id: int
+    built_at: datetime
+    fingerprint: str
+    full_build: bool
+    through_landing_no: int
+    rows: Mapping[str, int]
+
+
+def last_build(view: Asked) -> Build | None:
+    """The newest finished build, or None."""
+    names = ", ".join(name for name, _ in BUILDS.columns)
+    for row in view.sql(f"SELECT {names} FROM {BUILDS.qualified} ORDER BY build_id DESC LIMIT 1").to_pylist():
+        return Build(rows=json.loads(row.pop("rows_json")), **row)
+    return None
+
+
+def is_changed_since(view: Asked, build_id: int) -> bool:
+    """Whether tables were changed after a build by no step of ours: a build that did not finish, or dbt by hand."""
+    # dbt's commits have no message; merging files changes no row.
+    found = view.sql(
+        "SELECT 1 FROM lake.snapshots() WHERE snapshot_id > ? AND commit_message IS NULL "
+        "AND len(list_filter(map_keys(changes), lambda change: change != 'merge_adjacent')) > 0",
+        [build_id],
+    )
+    return bool(found.num_rows)
+
+
+def scored_version(view: Asked, build_id: int) -> int | None:
+    """The version that a build's scores made, or None where it has none yet."""
+    found: int | None = view.sql(
+        "SELECT max(snapshot_id) AS version FROM lake.snapshots() "
+        "WHERE commit_message = 'detect' AND (commit_extra_info ->> 'build_id') = ?",
+        [str(build_id)],
+    )["version"][0].as_py()
+    return found
+
+
+def must_be_full(view: Asked, fingerprint: str, *, shaping: AbstractSet[tuple[str, str]]) -> bool:
+    """Whether the tables are of other definitions, published or not, or of a full build that did not finish.
+
+    So it is too where a table of `shaping`, as (source, table), is pending: it changes figures of every day.
+    """
+    whole = view.sql(
+        f"SELECT 1 FROM (FROM {FULL_BUILD_STARTS.qualified} ORDER BY from_version DESC LIMIT 1) AS begun "
+        f"SEMI JOIN {BUILDS.qualified} AS done ON done.full_build AND done.build_id > begun.from_version "
+        "WHERE begun.fingerprint = ?",
+        [fingerprint],
+    )
+    return not whole.num_rows or any((waiting.source, waiting.table_name) in shaping for waiting in pending(view))
+
+
+# ------------------------------------------------------------------------------------------ publications
+
+
+@dataclass(frozen=True)
+class Published:
+    """One publication that was made. `is_kept`: its version can still be read."""
+
+    build_id: int
+    data_version: int
+    published_at: datetime
+    fingerprint: str
+    is_kept: bool
+
+
+def publications(view: Asked, *, catalog: str = "lake") -> tuple[Published, ...]:
+    """Every publication, by build."""
+    names = "build_id, data_version, published_at, fingerprint"
+    found = view.sql(
+        f"SELECT {names}, data_version IN (SELECT snapshot_id FROM {catalog}.snapshots()) AS is_kept "
+        f"FROM {catalog}.{PUBLICATIONS.schema}.{PUBLICATIONS.name} ORDER BY build_id"
+    )
+    return tuple(Published(**row) for row in found.to_pylist())
+
+
+def is_stale(view: Asked, fingerprint: str) -> bool:
+    """Whether the publication lacks a landing, was made by other definitions, or is not of the last build begun."""
+    if pending(view):
+        return True
+    current = view.sql(
+        f"SELECT 1 FROM (FROM {PUBLICATIONS.qualified} ORDER BY build_id DESC LIMIT 1) AS published "
+        f"ANTI JOIN (SELECT build_id FROM {BUILDS.qualified} "
+        f"UNION ALL SELECT from_version FROM {FULL_BUILD_STARTS.qualified}) AS begun "
+        "ON begun.build_id > published.build_id WHERE published.fingerprint = ?",
+        [fingerprint],
+    )
+    return not current.num_rows
+
+
+def _first(rows: pa.Table) -> dict[str, object] | None:
+    found: list[dict[str, object]] = rows.slice(0, 1).to_pylist()
+    return found[0] if found else None
+
+
+def _number(view: Asked, query: str) -> int:
+    return int(view.sql(query)["v"][0].as_py() or 0)

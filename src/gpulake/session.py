@@ -1,0 +1,256 @@
+"""The steps of one call, under one lock, with at most one dbt child. Which steps follow on which is `pipeline`'s work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpulake import clock, lake, landing, meta, upkeep
+from gpulake.config import Config
+from gpulake.errors import DataTestError, UsageError
+from gpulake.lake import Publication, Writer
+from gpulake.landing import LandReport, Survey
+from gpulake.sources import all_sources
+from gpulake.tables import BUILDS, FULL_BUILD_STARTS, META_TABLES, LakeTable, bronze_tables
+
+if TYPE_CHECKING:
+    # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
+    from gpulake.detect import Detected
+    from gpulake.warehouse import BuildResult, Warehouse
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and how far it is, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """One finished build: the lake version it made, and the rows of each silver and gold table in it."""
+
+    build_id: int
+    full_build: bool
+    rows: Mapping[str, int]
+    models: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the data tests said of one pinned version."""
+
+    version: int
+    passed: int
+    warned: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+@contextmanager
+def opened(
+    config: Config, purpose: str, *, wait_s: float, progress: Progress | None, make: bool = False, whole: bool = False
+) -> Iterator[Session]:
+    """Take the lock. On a lake that is whole this writes nothing; steps that find nothing to do do neither.
+
+    `whole`: every step will follow, so what takes seconds to load is loaded beside the ones before.
+    """
+    with ExitStack() as stack:
+        writer = stack.enter_context(
+            lake.writing(config.lake, purpose=purpose, wait_s=wait_s, tables=all_tables(), make=make)
+        )
+        yield Session(config, writer, stack, progress, whole=whole)
+
+
+class Session:
+    """Lands, builds, detects, tests, publishes; says what the lake holds."""
+
+    def __init__(
+        self, config: Config, writer: Writer, stack: ExitStack, progress: Progress | None, *, whole: bool
+    ) -> None:
+        self._config = config
+        self._writer = writer
+        self._stack = stack
+        self._progress = progress
+        self._whole = whole
+        self._child: Warehouse | None = None
+
+    def land(self, surveyed: Survey, *, cluster: str | None, rehash: bool) -> LandReport:
+        """Land what is new."""
+        memory = landing.Memory(self._config.lake / "files.json")
+        report = landing.land(
+            self._writer,
+            surveyed,
+            config=self._config,
+            now=clock.now(),
+            cluster=cluster,
+            memory=memory,
+            rehash=rehash,
+            # dbt takes seconds to load: its child does so while the rest is landed.
+            on_new=self._warehouse if self._whole else None,
+            progress=self._progress,
+        )
+        memory.save()
+        return report
+
+    def waiting(self) -> int:
+        """How many landings no publication includes."""
+        return len(meta.pending(self._writer))
+
+    def publication(self) -> Publication | None:
+        """What people read."""
+        return self._writer.layout.publication()
+
+    def is_due(self, *, full: bool) -> bool:
+        """Whether there is anything to build, by the settings of this call: they are noted where they have changed."""
+        landing.settle_clusters(self._writer, all_sources(), config=self._config, now=clock.now())
+        return full or meta.is_stale(self._writer, fingerprint(self._writer))
+
+    def last_build(self) -> int:
+        """The newest build. Raises UsageError where there is none, or where it is not what the tables hold."""
+        found = meta.last_build(self._writer)
+        if found is None:
+            raise UsageError("nothing has been built.", where=str(self._config.lake), do="run: gpulake build")
+        if meta.is_changed_since(self._writer, found.build_id):
+            raise UsageError(
+                f"tables were changed after build {found.build_id}: a later build did not finish, "
+                "or dbt was run by hand.",
+                where=str(self._config.lake),
+                do="run: gpulake build --full",
+            )
+        return found.build_id
+
+    def build(self, *, full: bool) -> Built:
+        """Build what pending landings touch, or everything. Raises DataTestError when a model fails."""
+        if self._whole:
+            from gpulake.detectors import load_ahead
+
+            load_ahead()
+        started = time.monotonic()
+        made_by = fingerprint(self._writer)
+        shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
+        full = full or meta.must_be_full(self._writer, made_by, shaping=shaping)
+        self._tell("building every day" if full else "building the touched days", 0.0)
+        through = meta.last_landing_no(self._writer)
+        warehouse = self._warehouse()
+        if full:
+            # Cut off anywhere, it leaves tables of two kinds: that must be known before the first one is made.
+            begun = [self._writer.version(), clock.now(), made_by]
+            with self._writer.transaction("begin a full build"):
+                self._writer.insert(FULL_BUILD_STARTS, [begun])
+        pending = [waiting.landing_id for waiting in meta.pending(self._writer)]
+        result = warehouse.build(full=full, landed=meta.landed_tables(self._writer), pending=pending)
+        if not result.ok:
+            raise DataTestError(
+                f"the build failed: {_names(result)}.",
+                where=str(self._config.lake / "dbt" / "dbt.log"),
+                do="mend what it names; nothing was published, and the next refresh builds it again",
+            )
+        build_id, rows = self._writer.version(), self._rows()
+        with self._writer.transaction("build", build_id=build_id):
+            self._writer.insert(BUILDS, [[build_id, clock.now(), made_by, full, through, json.dumps(rows)]])
+        return Built(build_id, full, rows, len(result.nodes), round(time.monotonic() - started, 3))
+
+    def detect(self, build_id: int, *, dry_run: bool = False) -> Detected:
+        """Score the days of a build."""
+        from gpulake import detect as detection
+        from gpulake.detectors import all_detectors
+
+        self._tell("judging the days", 0.0)
+        return detection.run(self._writer, all_detectors(), build_id=build_id, now=clock.now(), dry_run=dry_run)
+
+    def test(self, build_id: int) -> Tested:
+        """Test the version that the scores of this build made. Raises DataTestError when a test fails."""
+        found = meta.scored_version(self._writer, build_id)
+        if found is None:
+            raise UsageError(f"build {build_id} has no scores yet.", do="run: gpulake detect")
+        self._tell(f"testing version {found}", 0.0)
+        result = self._warehouse().test(version=found)
+        tested = Tested(
+            version=found,
+            passed=sum(node.status == "pass" for node in result.nodes),
+            warned=tuple(node.name for node in result.nodes if node.status == "warn"),
+            failed=tuple(node.name for node in result.failures),
+        )
+        if not result.nodes:
+            raise DataTestError(
+                f"no data test ran: {_names(result)}.",
+                where=f"lake version {found}",
+                do="see <lake>/dbt/dbt.log; what was not tested is not published",
+            )
+        if not result.ok:
+            raise DataTestError(
+                f"{len(tested.failed)} of {len(result.nodes)} data tests failed: {_names(result)}.",
+                where=f"lake version {found}",
+                do="see <lake>/dbt/dbt.log; the last publication stays as it is",
+            )
+        return tested
+
+    def publish(self, version: int) -> Publication:
+        """Make a tested version of the newest build the Publication."""
+        newest = meta.last_build(self._writer)
+        assert newest is not None
+        self._tell(f"publishing build {newest.build_id}", 0.0)
+        waiting = meta.pending(self._writer, through=newest.through_landing_no)
+        publication = self._writer.publish(
+            build_id=newest.build_id,
+            data_version=version,
+            fingerprint=newest.fingerprint,
+            full_build=newest.full_build,
+            rows=newest.rows,
+            landing_ids=[included.landing_id for included in waiting],
+            now=clock.now(),
+        )
+        self._tell(f"published build {newest.build_id}", 1.0)
+        upkeep.tend(self._writer, now=clock.now())
+        return publication
+
+    def _warehouse(self) -> Warehouse:
+        if self._child is None:
+            from gpulake.warehouse import Warehouse
+
+            self._child = self._stack.enter_context(
+                Warehouse(self._config.lake, lock_fd=self._writer.lock_fd, let_go=self._writer.let_go)
+            )
+        return self._child
+
+    def _rows(self) -> dict[str, int]:
+        # Views of silver are left out: to count silver_instances is to deduplicate all of bronze.
+        names = self._writer.sql(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
+            "AND (table_name LIKE 'gold%' OR table_name LIKE 'silver%' AND table_type = 'BASE TABLE') "
+            "ORDER BY table_name"
+        )["table_name"].to_pylist()
+        return {
+            name: self._writer.sql(f'SELECT count(*) AS n FROM lake.main."{name}"')["n"][0].as_py() for name in names
+        }
+
+    def _tell(self, what: str, share: float) -> None:
+        if self._progress:
+            self._progress(what, share)
+
+
+def fingerprint(view: meta.Asked) -> str:
+    """One hash over everything but the data that decides what is published."""
+    from gpulake import warehouse
+
+    digest = hashlib.sha256(warehouse.fingerprint().encode())
+    package = Path(__file__).parent
+    for file in sorted([package / "detect.py", *(package / "detectors").glob("*.py")]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return meta.fingerprint(view, digest.hexdigest())
+
+
+def all_tables() -> tuple[LakeTable, ...]:
+    """Every table that Python writes."""
+    return (*META_TABLES, *bronze_tables(all_sources()))
+
+
+def _names(result: BuildResult) -> str:
+    bad = result.failures
+    if not bad:
+        return result.error or "dbt gave no reason"
+    shown = "; ".join(f"{node.name}: {' '.join((node.message or node.status).split())[:300]}" for node in bad[:3])
+    return shown + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")

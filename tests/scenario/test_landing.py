@@ -12,7 +12,7 @@ import pytest
 
 from gpulake import pipeline
 from gpulake.config import ClusterSettings, Config
-from gpulake.lake import open_newest
+from gpulake.lake import Layout, open_newest
 
 
 @pytest.fixture
@@ -60,6 +60,29 @@ def test_nothing_new_is_nothing_done(lake, tmp_path, change):
     assert {"already"} == {landing["status"] for landing in answer["landings"]}
     assert before == version(lake)
     assert pointer == (lake / "publication.json").read_text()
+
+
+@pytest.mark.parametrize("command", [["refresh", "--data"], ["land", "--data"], ["build"], ["publish"]])
+def test_a_command_that_finds_nothing_to_do_writes_nothing(lake, tmp_path, gpulake_json, command):
+    """A version for each look would fill the catalog of a lake that is refreshed every minute, and wake every reader."""
+    catalog = Layout(lake).catalog
+    before = version(lake), catalog.stat().st_mtime_ns, catalog.read_bytes()
+    data = [tmp_path / "trace"] if "--data" in command else []
+    code, answer = gpulake_json(*command, *data, "--lake", lake)
+
+    assert (0, False) == (code, answer["published"])
+    assert before == (version(lake), catalog.stat().st_mtime_ns, catalog.read_bytes())
+
+
+def test_other_settings_are_noted_by_what_builds_with_them(lake, tmp_path):
+    """A look at the lake from a folder with another gpulake.toml must not change what the next build does."""
+    before = version(lake)
+    elsewhere = Config(lake=lake, clusters={"pai2020": ClusterSettings("America/New_York")})
+    published = pipeline.publish(elsewhere)
+    landed = pipeline.land(elsewhere, data=tmp_path / "trace")
+
+    assert ("nothing is new", False) == (landed.why, published.published)
+    assert before == version(lake)
 
 
 def test_a_dry_run_changes_nothing(lake, tmp_path, pai):

@@ -36,14 +36,33 @@ class Target:
     floor: float | None = None
 
 
-def run(command: Sequence[str], *, env: dict[str, str] | None = None, answer: Path | None = None) -> Cost:
-    """Run one command to its end. Its standard output goes to the file `answer`. Raises when it fails."""
+def run(
+    command: Sequence[str],
+    *,
+    env: dict[str, str] | None = None,
+    answer: Path | None = None,
+    told: Callable[[str, int], None] | None = None,
+) -> Cost:
+    """Run one command to its end. Raises when it fails.
+
+    Its standard output goes to the file `answer`; `told` is given each line of its standard error as it comes, and the
+    command's process id.
+    """
     with tempfile.TemporaryFile() as log:
         out = answer.open("wb") if answer else None
         started = time.monotonic()
         child = subprocess.Popen(
-            list(command), stdout=out or log, stderr=log, env={**os.environ, **(env or {})}, cwd=ROOT
+            list(command),
+            stdout=out or log,
+            stderr=subprocess.PIPE if told else log,
+            env={**os.environ, **(env or {})},
+            cwd=ROOT,
         )
+        if told and child.stderr:
+            for line in child.stderr:
+                told(line.decode().strip(), child.pid)
+                log.write(line)
+            child.stderr.close()
         # Of this child and of all that it waited for: dbt's process is the largest and costliest of a refresh.
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.monotonic() - started
@@ -94,11 +113,28 @@ def tell(title: str, a: str, a_costs: Sequence[Cost], b: str, b_costs: Sequence[
     for what in ("wall", "cpu", "rss"):
         one, other = (_total(costs, what) for costs in (a_costs, b_costs))
         if one == one and other == other and other:  # noqa: PLR0124  NaN: not measured
-            print(f"  {what:4} A/B {one / other:6.3f}{_verdict(one / other, targets.get(what))}")
+            print(f"  {what:4} A/B {one / other:6.3f}{verdict(one / other, targets.get(what))}")
     for what, most, unit in ((w, t.most, _UNITS[w[6:]]) for w, t in targets.items() if w.startswith("limit_")):
         value = max(getattr(cost, what[6:]) for cost in a_costs)
-        print(f"  {what[6:]:4} A   {value:6.1f} {unit}{_verdict(value, Target(most))}")
+        print(f"  {what[6:]:4} A   {value:6.1f} {unit}{verdict(value, Target(most))}")
     sys.stdout.flush()
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process that runs, without its children's."""
+    return _times(pid)[0]
+
+
+def cpu_below(pid: int) -> float:
+    """CPU seconds of a process's children: of those that run, and of those that it has waited for."""
+    running = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return _times(pid)[1] + sum(sum(_times(int(child))) for child in running)
+
+
+def _times(pid: int) -> tuple[float, float]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system, below_user, below_system = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15])
+    return user + system, below_user + below_system
 
 
 def _total(costs: Sequence[Cost], what: str) -> float:
@@ -106,7 +142,8 @@ def _total(costs: Sequence[Cost], what: str) -> float:
     return max(values) if what == "rss" else sum(values)
 
 
-def _verdict(value: float, target: Target | None) -> str:
+def verdict(value: float, target: Target | None) -> str:
+    """The target beside a figure, and whether it is met."""
     if target is None:
         return ""
     floor = f", floor {target.floor:g}" if target.floor is not None else ""

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from bench.measure import ROUNDS, Cost, Target, run_script, tell
+from bench.measure import ROUNDS, Cost, Target, cpu_of, run_script, tell
 from bench.traces import SCALE, fresh, split_by_day, trace
 
 DAY = 40
@@ -46,9 +46,9 @@ def _build(settings, *, full: bool) -> dict[str, float]:
         child = dbt._child.pid  # noqa: SLF001  nobody but this bench asks for it
         landed = meta.landed_tables(writer)
         pending = [landing.landing_id for landing in meta.pending(writer)]
-        before = _cpu_of(child)
+        before = cpu_of(child)
         result = dbt.build(full=full, landed=landed, pending=pending)
-        spent = _cpu_of(child) - before
+        spent = cpu_of(child) - before
     if not result.ok:
         raise SystemExit(result.why())
     models = [node for node in result.nodes if node.kind == "model"]
@@ -59,11 +59,6 @@ def _slowest(figures: dict[str, float], build: str) -> str:
     models = {n.removeprefix(f"{build}_"): s for n, s in figures.items() if n.startswith(f"{build}_")}
     named = sorted(((s, n) for n, s in models.items() if n not in {"sql_s", "cpu"}), reverse=True)[:5]
     return ", ".join(f"{name} {seconds:.2f} s" for seconds, name in named)
-
-
-def _cpu_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import shutil
 import tarfile
@@ -132,6 +133,17 @@ def stretched(source: Path, *, factor: int) -> Path:
         rows.write_csv(str(folder / "pai_instance_table.csv"), header=True)
         (folder / "complete").touch()
     return folder
+
+
+def kept(name: str) -> Path:
+    """A place for a lake that this state of the code made, and that the next run of the bench may use again."""
+    digest = hashlib.sha256()
+    for folder in (ROOT / "src", ROOT / "warehouse"):
+        for file in sorted(f for f in folder.rglob("*") if f.suffix in {".py", ".sql", ".yml", ".csv"}):
+            digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    place = HOME / "kept" / f"{name}-{digest.hexdigest()[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def fresh(name: str) -> Path:

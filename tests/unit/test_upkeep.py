@@ -238,7 +238,6 @@ def test_lost_records_are_a_fault_like_any_other(lake):
 def test_what_two_writers_without_the_lock_do_is_found(lake, pai, monkeypatch):
     """Why the lock stands: two that look, see "not landed yet" and land double every row, and nothing fails."""
     file = pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
-from gpulake import clock, landing, upkeep
     assert [["landed"], ["landed"]] == [[landing.status for landing in report.landings] for report in reports]
 
     faults = upkeep.verify(lake, now=NOW).faults

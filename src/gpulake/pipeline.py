@@ -25,7 +25,8 @@ from gpulake.sources import all_sources
 if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
     from gpulake.detect import Detected
-    from gpulake.explain import Difference, Explanation
+    from gpulake.reading.difference import Difference
+    from gpulake.reading.figure import Explanation
 
 
 @dataclass(frozen=True)
@@ -251,27 +252,29 @@ def verify(config: Config) -> upkeep.Verification:
 
 def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_of: int | None = None) -> Explanation:
     """Where one published figure comes from, and what it was in an older build. Raises UsageError where there is none."""
-    from gpulake import explain as explaining
     from gpulake import warehouse
+    from gpulake.reading import figure
+    from gpulake.reading.models import read_models
 
-    models = explaining.read_models(warehouse.project())
+    models = read_models(warehouse.project())
     with lake.open_publication(config.lake, earlier=as_of) as reader:
-        return explaining.figure(
+        return figure.explain(
             reader, models, table=table, column=column, key=key, as_of=as_of, fingerprint=session.fingerprint(reader)
         )
 
 
 def diff(config: Config, *, first: int | None = None, second: int | None = None) -> Difference:
     """Which published figures differ between two kept builds: the last two, or an older one and the Publication."""
-    from gpulake import explain as explaining
     from gpulake import warehouse
+    from gpulake.reading import difference
+    from gpulake.reading.models import read_models
 
     if first is None:
         with lake.open_publication(config.lake) as reader:
-            first, second = explaining.last_two(reader)
-    models = explaining.read_models(warehouse.project())
+            first, second = difference.last_two(reader)
+    models = read_models(warehouse.project())
     with lake.open_publication(config.lake, build_id=second, earlier=first) as reader:
-        return explaining.difference(reader, models, first=first)
+        return difference.between(reader, models, first=first)
 
 
 def compact(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> upkeep.Compacted:

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from gpulake import explain, warehouse
+from gpulake import warehouse
+from gpulake.reading.models import read_models
 
-MODELS = explain.read_models(warehouse.project())
+MODELS = read_models(warehouse.project())
 GOLD = {name: model for name, model in MODELS.items() if name.startswith("gold_")}
 RATES = [
     (name, column)

@@ -8,11 +8,12 @@ from math import ceil
 
 import pytest
 
-from gpulake import definitions, pipeline
+from gpulake import pipeline
 from gpulake.cli.words import text_of
 from gpulake.config import Config
 from gpulake.errors import UsageError
 from gpulake.lake import open_publication
+from gpulake.reading import definitions
 
 pytestmark = pytest.mark.slow  # it refreshes a lake of two sources
 

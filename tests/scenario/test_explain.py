@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from gpulake import clock, explain, pipeline, upkeep, warehouse
+from gpulake import clock, pipeline, upkeep, warehouse
 from gpulake.config import Config
-from gpulake.explain.models import computable
 from gpulake.lake import open_publication, writing
+from gpulake.reading.models import computable, read_models
 
 pytestmark = pytest.mark.slow  # each of its lakes is refreshed twice
 
@@ -134,7 +134,7 @@ def test_every_figure_is_its_numerator_over_its_denominator(moved):
     lake, *_ = moved
     checked = 0
     with open_publication(lake) as reader:
-        for name, model in explain.read_models(warehouse.project()).items():
+        for name, model in read_models(warehouse.project()).items():
             names = reader.sql(f"select * from {name} limit 0").column_names if name.startswith("gold_") else []
             for column in names:
                 over = [

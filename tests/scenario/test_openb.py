@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from gpulake import pictures, pipeline, report
+from gpulake import pipeline
 from gpulake.config import Config
 from gpulake.lake import open_newest, open_publication
+from gpulake.reading import report
 from gpulake.sources import openb2023
+from gpulake.telling import terminal
+from gpulake.telling.page import write_html
+from gpulake.telling.pictures.days import write_png
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "openb2023"
@@ -164,16 +168,16 @@ def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
         "min(capacity_gpu_s) FROM gold_cluster_util_daily_scored",
     )
     found = report.read(openb)
-    text = report.render(found)
-    pictures.write_png(found, tmp_path / "days.png")
-    pictures.write_html(found, tmp_path / "days.html")
+    text = terminal.render(found)
+    write_png(found, tmp_path / "days.png")
+    write_html(found, tmp_path / "days.html")
 
     assert "1,523 machines with 6,212 GPUs" in text
     assert "the publisher's own files, by checksum" in text
     assert "The trace measures no utilisation." in text
     assert "The trace does not say on which node a pod ran." in text
     assert "The trace names no user" in (tmp_path / "days.html").read_text(encoding="utf-8")
-    assert max(map(len, text.splitlines())) <= report.WIDTH
+    assert max(map(len, text.splitlines())) <= terminal.WIDTH
 
 
 # -------------------------------------------------------------------------------------------- oddities
@@ -278,7 +282,7 @@ def test_one_lake_holds_both_clusters(pai_fixtures, tmp_path):
     with open_publication(alone.lake) as first, open_publication(both.lake) as second:
         assert first.sql(query).equals(second.sql(query))
         clusters = second.sql("SELECT cluster_id, time_zone, pools FROM meta.clusters ORDER BY ALL").to_pylist()
-        text = report.render(report.read(second))
+        text = terminal.render(report.read(second))
     assert [("openb2023", "UTC", "all"), ("pai2020", "Asia/Shanghai", "gpu_model")] == [
         tuple(row.values()) for row in clusters
     ]

@@ -8,10 +8,10 @@ from datetime import date
 import duckdb
 import pytest
 
-from gpulake import explain
 from gpulake.errors import UsageError
-from gpulake.explain import GroupChange
-from gpulake.explain.models import Column, Model, computable
+from gpulake.reading import difference, figure
+from gpulake.reading.difference import GroupChange
+from gpulake.reading.models import Column, Model, computable
 
 SQL = """
     attach ':memory:' as ops; attach ':memory:' as earlier; attach ':memory:' as lake;
@@ -71,7 +71,7 @@ def days(builds, catalog, rows, *, name="gold_days"):
 
 
 def compared(builds, *models, first=3):
-    return explain.difference(builds, {each.name: each for each in models}, first=first)
+    return difference.between(builds, {each.name: each for each in models}, first=first)
 
 
 def explained(builds, *key, column="used", table="gold_days", **options):
@@ -80,7 +80,7 @@ def explained(builds, *key, column="used", table="gold_days", **options):
             used={"numerator": "used × held", "denominator": "held \N{MINUS SIGN} 1", "coverage": "said by nobody"}
         )
     }
-    return explain.figure(builds, models, table=table, column=column, key=key, **options)
+    return figure.explain(builds, models, table=table, column=column, key=key, **options)
 
 
 KEY = ("cluster_id=a", "dt=1970-01-11")
@@ -157,10 +157,10 @@ def test_a_table_without_days_is_compared_by_cluster_and_a_null_key_is_a_key(bui
 
 def test_the_last_two_are_of_those_that_are_kept(builds):
     """Build 2's version was forgotten."""
-    assert (3, 4) == explain.last_two(builds)
+    assert (3, 4) == difference.last_two(builds)
     builds.connection.execute("delete from ops.meta.publications where build_id in (1, 3)")
     with pytest.raises(UsageError, match="only build 4 is kept"):
-        explain.last_two(builds)
+        difference.last_two(builds)
 
 
 # ----------------------------------------------------------------------------------------------- explain

@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gpulake import pictures, report
-from gpulake.pictures.days import PALETTE
+from gpulake.reading import report
+from gpulake.telling.page import write_html
+from gpulake.telling.pictures.days import PALETTE, write_png
+from gpulake.telling.pictures.waterfall import write_waterfall
 
 
 class Tags(HTMLParser):
@@ -38,7 +40,7 @@ class Tags(HTMLParser):
 def page_of(publication, tmp_path):
     """The page's text and its tags."""
     file = tmp_path / "out" / "page.html"
-    pictures.write_html(report.read(publication), file)
+    write_html(report.read(publication), file)
     text = file.read_text(encoding="utf-8")
     tags = Tags()
     tags.feed(text)
@@ -56,8 +58,8 @@ def test_the_waterfall_is_drawn_for_every_cluster_and_in_the_page(two_months, tm
     """The first question of whoever pays: where did the GPU-hours go."""
     two_months.add_waste(over=1.0, unbounded=2)
     file = tmp_path / "gpu-hours.png"
-    pictures.write_waterfall(report.read(two_months), file)
-    pictures.write_html(report.read(two_months), tmp_path / "page.html")
+    write_waterfall(report.read(two_months), file)
+    write_html(report.read(two_months), tmp_path / "page.html")
 
     assert file.read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "page.html").read_text()
@@ -68,7 +70,7 @@ def test_the_waterfall_is_drawn_for_every_cluster_and_in_the_page(two_months, tm
 
 def test_a_publication_without_gpu_hours_draws_a_sentence(empty_publication, tmp_path):
     """An empty lake is no error of the picture."""
-    pictures.write_waterfall(report.read(empty_publication), tmp_path / "w.png")
+    write_waterfall(report.read(empty_publication), tmp_path / "w.png")
 
     assert (tmp_path / "w.png").stat().st_size > 0
 
@@ -76,7 +78,7 @@ def test_a_publication_without_gpu_hours_draws_a_sentence(empty_publication, tmp
 def test_the_picture_is_a_png_of_the_promised_shape(two_months, tmp_path):
     """1200 × 700, at twice the points, in a folder that did not exist."""
     file = tmp_path / "out" / "demo.png"
-    pictures.write_png(report.read(two_months), file)
+    write_png(report.read(two_months), file)
 
     assert (2400, 1400) == size_of(file)
 
@@ -150,7 +152,7 @@ def test_text_in_the_drawing_cannot_be_mathematics_or_markup(empty_publication, 
     empty_publication.add_day(date(2026, 11, 23), avg=20.0, cluster_id=name, judgement="anomaly", driver="a_$b$_c")
 
     text, tags = page_of(empty_publication, tmp_path)
-    pictures.write_png(report.read(empty_publication), tmp_path / "page.png")
+    write_png(report.read(empty_publication), tmp_path / "page.png")
 
     assert [] == tags.open
     assert "a_$b$_c" in text[text.index("<svg") : text.index("</svg>")]
@@ -178,7 +180,7 @@ def test_thin_and_long_histories_are_drawn_too(empty_publication, tmp_path, kind
                              judgement="anomaly" if offset % 20 == 0 else "normal")  # fmt: skip
 
     _, tags = page_of(made, tmp_path)
-    pictures.write_png(report.read(made), tmp_path / "page.png")
+    write_png(report.read(made), tmp_path / "page.png")
 
     assert [] == tags.open
     assert 2400 == size_of(tmp_path / "page.png")[0]
@@ -189,7 +191,7 @@ def test_each_cluster_has_a_panel_of_its_own(two_months, tmp_path):
     two_months.add_cluster("ours", time_zone="UTC", time_basis="real")
     two_months.add_day(date(2026, 11, 23), avg=80.0, cluster_id="ours")
 
-    pictures.write_png(report.read(two_months), tmp_path / "page.png")
+    write_png(report.read(two_months), tmp_path / "page.png")
 
     assert (2400, 2800) == size_of(tmp_path / "page.png")
 
@@ -201,7 +203,7 @@ def test_a_cluster_without_measurements_takes_no_panel_beside_one_that_has(two_m
                        judgement="not_judged", cluster_id="silent")  # fmt: skip
 
     text, _ = page_of(two_months, tmp_path)
-    pictures.write_png(report.read(two_months), tmp_path / "page.png")
+    write_png(report.read(two_months), tmp_path / "page.png")
 
     assert (2400, 1400) == size_of(tmp_path / "page.png")
     assert "silent: GPU use was not measured" in text

@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from gpulake import report
+from gpulake.reading import report
+from gpulake.telling import terminal, words
 
 
 def read_one(publication):
@@ -48,7 +49,7 @@ def test_a_day_that_is_not_judged_is_no_extreme(empty_publication):
 
 def test_people_never_see_1970(two_months):
     """A cluster that hides its dates has numbered days; its weekdays are right."""
-    text = report.render(report.read(two_months))
+    text = terminal.render(report.read(two_months))
 
     assert "1970" not in text
     assert "day 12, Tuesday to day 73, Sunday" in text
@@ -60,12 +61,12 @@ def test_a_real_clock_shows_dates(empty_publication):
     empty_publication.add_cluster("ours", time_zone="UTC", time_basis="real")
     empty_publication.add_day(date(2026, 11, 23), avg=20.0, cluster_id="ours")
 
-    assert "2026-11-23, Monday" in report.render(report.read(empty_publication))
+    assert "2026-11-23, Monday" in terminal.render(report.read(empty_publication))
 
 
 def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_months):
     """These are the questions somebody has after a refresh."""
-    text = report.render(report.read(two_months))
+    text = terminal.render(report.read(two_months))
 
     for said in (
         "62 days of GPU use: mean 23 % of measured time, 3 days flagged",
@@ -86,9 +87,9 @@ def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_m
 
 def test_the_report_fits_a_terminal(two_months):
     """100 columns and about 40 lines can be read at a glance."""
-    lines = report.render(report.read(two_months)).splitlines()
+    lines = terminal.render(report.read(two_months)).splitlines()
 
-    assert max(map(len, lines)) <= report.WIDTH
+    assert max(map(len, lines)) <= terminal.WIDTH
     assert len(lines) <= 55
 
 
@@ -100,7 +101,7 @@ def test_what_cannot_be_computed_names_the_missing_table(empty_publication):
         empty_publication.add_gap(column, missing_table="pai_machine_metric")
 
     cluster = read_one(empty_publication)
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert cluster.window is None
     assert "pai2020: GPU use was not measured" in text
@@ -113,7 +114,7 @@ def test_what_no_table_records_is_told_by_its_reason(empty_publication):
     empty_publication.add_cluster()
     empty_publication.add_gap("avg_cpu_util", reason="CPU use is not recorded.")
 
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert "CPU use is not recorded, so these are empty" in text
     assert "was not delivered" not in text
@@ -126,7 +127,7 @@ def test_what_a_source_never_records_is_told_reason_by_reason(empty_publication)
     empty_publication.add_gap("avg_cpu_util", reason="The trace measures nothing.")
     empty_publication.add_gap("user_id", reason="The trace names no user.")
 
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert (
         "The trace measures nothing, so these are empty\n  gold_cluster_util_daily: avg_cpu_util, avg_gpu_util" in text
@@ -140,7 +141,7 @@ def test_many_things_that_a_source_never_records_are_told_in_a_line_each(empty_p
     for number in range(4):
         empty_publication.add_gap(f"column_{number}", reason=f"The trace has no thing {number}.")
 
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert "The trace has no thing 0.\nThe trace has no thing 1." in text
     assert "column_0" not in text
@@ -165,7 +166,7 @@ def test_the_classes_of_the_waterfall_add_up_to_its_first_bar(empty_publication)
     assert [("total", 180.0), ("unallocated", 100.0), ("unknown", 40.0), ("idle_held", 20.0), ("failed", 8.0),
             ("productive", 12.0)] == [(step.kind, step.gpu_h) for step in waste.steps]  # fmt: skip
     assert "unallocated or down" == waste.steps[1].words
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
     assert "pai2020: 80.0 GPU-h held; of the measured part 50.0 % in use" in text  # (8 + 12) / (20 + 8 + 12)
 
 
@@ -174,7 +175,7 @@ def test_a_sample_of_a_clusters_load_starts_at_what_it_holds(empty_publication):
     empty_publication.add_cluster(pools="all")
     empty_publication.add_waste(free=60.0, unknown=20.0, idle=0.0, failed=0.0, productive=0.0, unbounded=3)
 
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert "pai2020: 20.0 GPU-h held, GPU use was not measured" in text
     assert "held by jobs" in text
@@ -188,7 +189,7 @@ def test_unknown_is_a_dash_and_never_zero(empty_publication):
     empty_publication.add_cluster()
     empty_publication.add_day(date(1970, 1, 13), avg=None, p95=None, covered=0.0, unweighted=None)
 
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert "pai2020: GPU use was not measured" in text
     assert "GPU use    mean" not in text
@@ -224,9 +225,9 @@ def test_two_clusters_are_two_reports(two_months):
 
 def test_a_small_share_never_reads_as_none():
     """0.02 % of a fleet is not nothing."""
-    assert "< 0.1 %" == report.ratio_pct(0.0002)
-    assert "0.0 %" == report.ratio_pct(0.0)
-    assert "—" == report.ratio_pct(None)
+    assert "< 0.1 %" == words.ratio_pct(0.0002)
+    assert "0.0 %" == words.ratio_pct(0.0)
+    assert "—" == words.ratio_pct(None)
 
 
 def test_a_long_history_keeps_its_newest_days_in_the_bars(empty_publication):
@@ -235,7 +236,7 @@ def test_a_long_history_keeps_its_newest_days_in_the_bars(empty_publication):
     for offset in range(120):
         empty_publication.add_day(date.fromordinal(date(1970, 2, 1).toordinal() + offset), avg=10.0 + offset % 7)
 
-    text = report.render(report.read(empty_publication))
+    text = terminal.render(report.read(empty_publication))
 
     assert "the last 80 of 120 days" in text
-    assert max(map(len, text.splitlines())) <= report.WIDTH
+    assert max(map(len, text.splitlines())) <= terminal.WIDTH

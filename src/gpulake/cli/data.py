@@ -72,8 +72,9 @@ def simulate(
     from importlib import import_module
     from importlib.util import find_spec
 
-    from gpulake.report import counted, text_table
     from gpulake.sources import all_sources
+    from gpulake.telling.terminal import text_table
+    from gpulake.telling.words import counted
 
     known = [known.name for known in all_sources() if find_spec(f"gpulake.simulate.{known.name}")]
     if source not in known:

@@ -53,22 +53,32 @@ def report(
     """Tell what the publication says: what landed, utilisation, where the GPU-hours went, flagged days; and draw it."""
     from dataclasses import asdict
 
-    from gpulake import report as reports
     from gpulake.lake import open_publication
+    from gpulake.reading import report as reports
+    from gpulake.telling import terminal
 
     config = edge.config_of(lake)
     with open_publication(config.lake) as publication:
         found = reports.read(publication)
-    for file, write in ((png, "write_png"), (waterfall, "write_waterfall"), (html, "write_html")):
-        if file is not None:
-            from gpulake import pictures
+    if png is not None:
+        from gpulake.telling.pictures.days import write_png
 
-            with edge.writing_to(file):
-                getattr(pictures, write)(found, file)
+        with edge.writing_to(png):
+            write_png(found, png)
+    if waterfall is not None:
+        from gpulake.telling.pictures.waterfall import write_waterfall
+
+        with edge.writing_to(waterfall):
+            write_waterfall(found, waterfall)
+    if html is not None:
+        from gpulake.telling.page import write_html
+
+        with edge.writing_to(html):
+            write_html(found, html)
     if as_json:
         edge.put_json({**asdict(found), "error": None})
     else:
-        edge.put(reports.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
+        edge.put(terminal.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
 
 
 def explain(
@@ -111,8 +121,8 @@ def diff_definitions(
     as_json: edge.JsonOption = False,
 ) -> None:
     """Show utilisation as other tools define it, beside ours, and what each definition hides."""
-    from gpulake import definitions
     from gpulake.lake import open_publication
+    from gpulake.reading import definitions
 
     with open_publication(edge.config_of(lake).lake) as publication:
         found = definitions.read(publication, cluster=cluster, job=job)
@@ -187,7 +197,7 @@ def export(
     as_json: edge.JsonOption = False,
 ) -> None:
     """Write the publication into one DuckDB file, for the DuckDB shell and BI tools."""
-    from gpulake import export as exporting
+    from gpulake.reading import export as exporting
 
     with edge.writing_to(duckdb):
         exported = exporting.to_duckdb(edge.config_of(lake).lake, duckdb, with_bronze=bronze)
@@ -196,7 +206,7 @@ def export(
 
 def shell(lake: edge.LakeOption = None) -> None:
     """Open the publication in the DuckDB shell, read-only; without that program, say how to get it and run it."""
-    from gpulake.export import shell_setup
+    from gpulake.reading.export import shell_setup
 
     setup = shell_setup(edge.config_of(lake).lake)
     program = _duckdb_program()

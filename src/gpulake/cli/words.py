@@ -11,12 +11,15 @@ from itertools import groupby
 from textwrap import wrap
 from typing import cast
 
-from gpulake.definitions import Compared, DefinitionDiff
-from gpulake.explain import Difference, Explanation, FedBy, Figure, GroupChange, Move
-from gpulake.export import Exported
 from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
-from gpulake.report import WIDTH, counted, day_name, pct, text_table
+from gpulake.reading.definitions import Compared, DefinitionDiff
+from gpulake.reading.difference import Difference, GroupChange
+from gpulake.reading.export import Exported
+from gpulake.reading.figure import Explanation, FedBy, Figure, Move
+from gpulake.reading.report import day_name
+from gpulake.telling.terminal import WIDTH, text_table
+from gpulake.telling.words import counted, pct
 from gpulake.upkeep import Compacted, Status, Verification
 
 

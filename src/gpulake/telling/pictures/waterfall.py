@@ -6,8 +6,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpulake.pictures.days import DPI, PALETTE, SIZE_IN, look
-from gpulake.report import ClusterReport, Report, counted, gpu_hours, share_pct, waste_headline
+from gpulake.reading.report import ClusterReport, Report
+from gpulake.telling.pictures.days import DPI, PALETTE, SIZE_IN, look
+from gpulake.telling.words import counted, gpu_hours, share_pct, waste_headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 
 from gpulake.errors import UsageError
-from gpulake.explain import published
-from gpulake.explain.models import Model
 from gpulake.lake import Reader
+from gpulake.reading import published
+from gpulake.reading.models import Model
 
 _SAME = 1e-12
 """Doubles that differ by less than this share of themselves are one figure: a sum's last digit depends on its order."""
@@ -86,7 +86,7 @@ def last_two(reader: Reader) -> tuple[int, int]:
     return kept[-2], kept[-1]
 
 
-def difference(reader: Reader, models: Mapping[str, Model], *, first: int) -> Difference:
+def between(reader: Reader, models: Mapping[str, Model], *, first: int) -> Difference:
     """What differs from build `first`, which the reader holds as `earlier`, to the build that it reads."""
     publications = published.publications(reader)
     builds = [Build(build_id, publications[build_id]["published_at"]) for build_id in (first, reader.build_id)]

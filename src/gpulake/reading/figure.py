@@ -12,9 +12,9 @@ from shlex import quote
 from typing import Any
 
 from gpulake.errors import UsageError
-from gpulake.explain import published
-from gpulake.explain.models import PARTS, Column, Model, column_of, computable
 from gpulake.lake import Reader
+from gpulake.reading import published
+from gpulake.reading.models import PARTS, Column, Model, column_of, computable
 
 _DAY_NUMBER = re.compile(r"(?:day )?(\d{1,6})")
 
@@ -141,7 +141,7 @@ class _Place:
         return [value for value in self.key.values() if value]
 
 
-def figure(
+def explain(
     reader: Reader,
     models: Mapping[str, Model],
     *,

@@ -11,7 +11,8 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpulake.report import ClusterReport, Day, Report, day_number, driver_words, headline, pct, ratio_pct
+from gpulake.reading.report import ClusterReport, Day, Report, day_number
+from gpulake.telling.words import driver_words, headline, pct, ratio_pct
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpulake.report.figures import ClusterReport, Day
+from gpulake.reading.report import ClusterReport, Day
 
 FOREST_NOTE = "The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm."
 

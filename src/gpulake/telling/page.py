@@ -9,13 +9,11 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from gpulake.pictures.days import PALETTE, day_sentence, days_svg, unweighted_svg
-from gpulake.pictures.waterfall import waterfall_svg
-from gpulake.report import (
+from gpulake.reading.report import ClusterReport, Day, Report
+from gpulake.telling.pictures.days import PALETTE, day_sentence, days_svg, unweighted_svg
+from gpulake.telling.pictures.waterfall import waterfall_svg
+from gpulake.telling.words import (
     FOREST_NOTE,
-    ClusterReport,
-    Day,
-    Report,
     counted,
     driver_words,
     forest_flag,
@@ -40,7 +38,7 @@ def write_html(report: Report, file: Path) -> None:
 
 def page(report: Report) -> str:
     """The whole page as text."""
-    style = files("gpulake.pictures").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("gpulake.telling").joinpath("page.css").read_text(encoding="utf-8")
     titles = "; ".join(headline(cluster) for cluster in report.clusters) or "nothing landed yet"
     return "\n".join(
         [

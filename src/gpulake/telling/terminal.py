@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from gpulake.report.figures import ClusterReport, Day, Report
-from gpulake.report.words import (
+from gpulake.reading.report import ClusterReport, Day, Report
+from gpulake.telling.words import (
     FOREST_NOTE,
     counted,
     driver_words,

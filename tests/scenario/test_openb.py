@@ -20,6 +20,7 @@ from gpulake.sources import openb2023
 from gpulake.telling import terminal
 from gpulake.telling.page import write_html
 from gpulake.telling.pictures.days import write_png
+from gpulake.telling.text import WIDTH
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "openb2023"
@@ -177,7 +178,7 @@ def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
     assert "The trace measures no utilisation." in text
     assert "The trace does not say on which node a pod ran." in text
     assert "The trace names no user" in (tmp_path / "days.html").read_text(encoding="utf-8")
-    assert max(map(len, text.splitlines())) <= terminal.WIDTH
+    assert max(map(len, text.splitlines())) <= WIDTH
 
 
 # -------------------------------------------------------------------------------------------- oddities

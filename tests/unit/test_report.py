@@ -6,6 +6,7 @@ import pytest
 
 from gpulake.reading import report
 from gpulake.telling import terminal, words
+from gpulake.telling.text import WIDTH
 
 
 def read_one(publication):
@@ -89,7 +90,7 @@ def test_the_report_fits_a_terminal(two_months):
     """100 columns and about 40 lines can be read at a glance."""
     lines = terminal.render(report.read(two_months)).splitlines()
 
-    assert max(map(len, lines)) <= terminal.WIDTH
+    assert max(map(len, lines)) <= WIDTH
     assert len(lines) <= 55
 
 
@@ -239,4 +240,4 @@ def test_a_long_history_keeps_its_newest_days_in_the_bars(empty_publication):
     text = terminal.render(report.read(empty_publication))
 
     assert "the last 80 of 120 days" in text
-    assert max(map(len, text.splitlines())) <= terminal.WIDTH
+    assert max(map(len, text.splitlines())) <= WIDTH

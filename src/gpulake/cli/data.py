@@ -73,7 +73,7 @@ def simulate(
     from importlib.util import find_spec
 
     from gpulake.sources import all_sources
-    from gpulake.telling.terminal import text_table
+    from gpulake.telling.text import text_table
     from gpulake.telling.words import counted
 
     known = [known.name for known in all_sources() if find_spec(f"gpulake.simulate.{known.name}")]

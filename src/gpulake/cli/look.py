@@ -56,10 +56,11 @@ def report(
     from gpulake.lake import open_publication
     from gpulake.reading import report as reports
     from gpulake.telling import terminal
+    from gpulake.telling.sections import further_reads
 
     config = edge.config_of(lake)
     with open_publication(config.lake) as publication:
-        found = reports.read(publication)
+        found = reports.read(publication, further=further_reads())
     if png is not None:
         from gpulake.telling.pictures.days import write_png
 

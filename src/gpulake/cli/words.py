@@ -18,7 +18,7 @@ from gpulake.reading.difference import Difference, GroupChange
 from gpulake.reading.export import Exported
 from gpulake.reading.figure import Explanation, FedBy, Figure, Move
 from gpulake.reading.report import day_name
-from gpulake.telling.terminal import WIDTH, text_table
+from gpulake.telling.text import WIDTH, text_table
 from gpulake.telling.words import counted, pct
 from gpulake.upkeep import Compacted, Status, Verification
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from gpulake.errors import GpulakeError, UsageError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-class Readable(Protocol):
-    """As much of a Publication as is needed here."""
-
-    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
-        """The rows of a query."""
-        ...
+from gpulake.reading.rows import Sql
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,7 @@ FIGURES = """
 HELD = "select count(*) as clusters from meta.clusters where cluster_id = ?"
 
 
-def read(publication: Readable, *, cluster: str | None = None, job: str | None = None) -> DefinitionDiff:
+def read(publication: Sql, *, cluster: str | None = None, job: str | None = None) -> DefinitionDiff:
     """Every cluster, one, or one job. Raises UsageError for a cluster that is not here and a job that held no GPUs."""
     if cluster is not None and publication.sql(HELD, [cluster]).to_pylist() == [{"clusters": 0}]:
         raise UsageError(f"there is no cluster {cluster!r} here.", where="--cluster", do="gpulake status lists them")

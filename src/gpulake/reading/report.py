@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from gpulake.reading.rows import Rows, Sql
 
 
-class Readable(Protocol):
+class Readable(Sql, Protocol):
     """As much of a Publication as a report needs."""
 
     @property
@@ -22,10 +21,6 @@ class Readable(Protocol):
     @property
     def published_at(self) -> datetime:
         """When it was published, UTC."""
-        ...
-
-    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
-        """The rows of a query."""
         ...
 
 
@@ -178,6 +173,7 @@ class ClusterReport:
     days: tuple[Day, ...]
     unavailable: tuple[Unavailable, ...]
     waste: Waste | None
+    further: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # rows that a section reads, of its own kind
 
     @property
     def has_gpu_use(self) -> bool:
@@ -387,9 +383,12 @@ UNAVAILABLE = """
 """
 
 
-def read(publication: Readable) -> Report:
-    """Read every figure of the publication that a report shows; clusters with a measured GPU use come first."""
-    clusters = [_read_cluster(publication, cluster) for cluster in publication.sql(CLUSTERS).to_pylist()]
+def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = None) -> Report:
+    """Read every figure of the publication that a report shows, and what `further` asks for, by name.
+
+    Clusters with a measured GPU use come first.
+    """
+    clusters = [_read_cluster(publication, cluster, further or {}) for cluster in publication.sql(CLUSTERS).to_pylist()]
     return Report(
         build_id=publication.build_id,
         published_at=publication.published_at,
@@ -397,7 +396,7 @@ def read(publication: Readable) -> Report:
     )
 
 
-def _read_cluster(publication: Readable, cluster: Mapping[str, Any]) -> ClusterReport:
+def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Mapping[str, Rows[Any]]) -> ClusterReport:
     def rows(query: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = publication.sql(query, [cluster["cluster_id"]]).to_pylist()
         return found
@@ -422,4 +421,5 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any]) -> ClusterR
             for row in rows(UNAVAILABLE)
         ),
         waste=Waste(**waste[0], starts_at_allocated=cluster["pools"] == "all") if waste else None,
+        further={name: asked.of(publication, cluster["cluster_id"]) for name, asked in further.items()},
     )

@@ -1,0 +1,59 @@
+"""What landed, table by table, and what was refused."""
+
+from __future__ import annotations
+
+from html import escape
+
+from gpulake.reading.report import ClusterReport
+from gpulake.telling.markup import NUMBER, table
+from gpulake.telling.sections import Section
+from gpulake.telling.text import text_table
+
+
+def _lines(cluster: ClusterReport) -> list[str]:
+    lines = text_table(
+        ["what landed", "files", "rows", "kept", "refused", "layout"],
+        [
+            [
+                landed.table_name,
+                f"{landed.files:,}",
+                f"{landed.rows_in:,}",
+                f"{landed.rows_kept:,}",
+                f"{landed.rows_refused:,}",
+                landed.layouts,
+            ]
+            for landed in cluster.landed
+        ],
+        right={1, 2, 3, 4},
+    )
+    shown = cluster.refused[:5]
+    lines += [f"  refused: {refused.rows:,} × {refused.reason} ({refused.table_name})" for refused in shown]
+    hidden_rows = sum(refused.rows for refused in cluster.refused[len(shown) :])
+    if hidden_rows:
+        lines.append(f"  refused: {hidden_rows:,} more for other reasons (select * from meta.quarantine)")
+    return lines
+
+
+def _html(cluster: ClusterReport) -> str:
+    rows = [
+        [
+            landed.table_name,
+            f"{landed.files:,}",
+            f"{landed.rows_in:,}",
+            f"{landed.rows_kept:,}",
+            f"{landed.rows_refused:,}",
+            landed.layouts,
+            {landed.files: "yes", 0: "no"}.get(landed.publishers_files, f"{landed.publishers_files} of {landed.files}"),
+        ]
+        for landed in cluster.landed
+    ]
+    header = [("table", ""), *((name, NUMBER) for name in ("files", "rows", "kept", "refused")), ("layout", ""),
+              ("publisher's checksum", "")]  # fmt: skip
+    refused = "".join(
+        f"<li>{refused.rows:,} × {escape(refused.reason)} ({escape(refused.table_name)})</li>"
+        for refused in cluster.refused
+    )
+    return "<h2>What landed</h2>\n" + table(header, rows) + (f"\n<p>Refused:</p><ul>{refused}</ul>" if refused else "")
+
+
+SECTION = Section(name="landed", place=10, lines=_lines, html=_html, page_place=70)

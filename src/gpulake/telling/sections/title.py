@@ -1,0 +1,38 @@
+"""Whose report it is: the finding, the cluster and its days, whose bytes these are."""
+
+from __future__ import annotations
+
+from html import escape
+
+from gpulake.reading.report import ClusterReport
+from gpulake.telling.sections import Section
+from gpulake.telling.text import WIDTH
+from gpulake.telling.words import counted, headline
+
+
+def _lines(cluster: ClusterReport) -> list[str]:
+    title = headline(cluster)
+    lines = [title, "═" * min(len(title), WIDTH)]
+    window = cluster.window
+    if window is not None:
+        lines.append(
+            f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to "
+            f"{cluster.day_name(window.last_day)}, {cluster.time_zone} time"
+        )
+    if cluster.machines:
+        lines.append(f"{counted(cluster.machines, 'machine')} with {counted(cluster.gpus, 'GPU')}")
+    lines.append(cluster.provenance)
+    return lines
+
+
+def _html(cluster: ClusterReport) -> str:
+    window = cluster.window
+    span = f"{cluster.day_name(window.first_day)} to {cluster.day_name(window.last_day)}, " if window else ""
+    return (
+        f"<h1>{escape(headline(cluster))}</h1>\n"
+        f'<p class="soft">Cluster {escape(cluster.cluster_id)}, {escape(span)}{escape(cluster.time_zone)} time.</p>\n'
+        f'<span class="note">{escape(cluster.provenance)}</span>'
+    )
+
+
+SECTION = Section(name="title", place=0, lines=_lines, html=_html)

@@ -1,0 +1,116 @@
+"""How the cluster was used: means, extremes, coverage, and each day as a bar or a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from gpulake.reading.report import ClusterReport, Day
+from gpulake.telling.markup import themed
+from gpulake.telling.pictures.days import day_sentence, days_svg
+from gpulake.telling.sections import Section
+from gpulake.telling.text import WIDTH
+from gpulake.telling.words import counted, headline, pct, ratio_pct
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def _lines(cluster: ClusterReport) -> list[str]:
+    window = cluster.window
+    if window is None:
+        return []
+    lines: list[str] = []
+    if cluster.has_gpu_use:
+        extremes = [
+            f"{word} {pct(value)} on {cluster.day_name(dt)}"
+            for word, dt, value in (
+                ("lowest", window.lowest_day, window.lowest_gpu_util),
+                ("highest", window.highest_day, window.highest_gpu_util),
+            )
+            if dt is not None
+        ]
+        low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
+        lines += [
+            f"GPU use    mean {pct(window.mean_gpu_util)}   {', '.join(extremes)}".rstrip(),
+            f"           95th percentile of machine-hours between {low} and {high} from day to day",
+        ]
+    coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time was measured"
+    if window.lowest_coverage_day is not None and cluster.has_gpu_use:
+        least = ratio_pct(window.lowest_coverage_ratio)
+        coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
+    if window.mean_cpu_util is not None:
+        lines.append(f"CPU use    mean {pct(window.mean_cpu_util)}")
+    lines += [f"coverage   {coverage}", *_spark_lines(cluster.days)]
+    if window.mean_gpu_util_unweighted is not None:
+        lines.append(
+            f"unweighted {window.mean_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
+            "of a machine"
+        )
+    if window.over_capacity_windows:
+        lines.append(
+            f"above 100  {counted(window.over_capacity_windows, 'measurement')} above what the machine's GPUs can do, "
+            "kept and counted"
+        )
+    if cluster.jobs:
+        statuses = ", ".join(f"{jobs:,} {status}" for status, jobs in cluster.jobs.items())
+        lines.append(f"jobs       {sum(cluster.jobs.values()):,}: {statuses}")
+    return lines
+
+
+def _spark_lines(days: Sequence[Day]) -> list[str]:
+    """Daily GPU use as one line of bars from zero, with marks below; the newest days when there are too many."""
+    shown = days[-(WIDTH - 20) :]
+    top = max((day.avg_gpu_util for day in shown if day.avg_gpu_util is not None), default=0.0)
+    if top <= 0:
+        return []
+    bars = "".join(
+        " " if day.avg_gpu_util is None else SPARKS[round(max(day.avg_gpu_util, 0.0) / top * (len(SPARKS) - 1))]
+        for day in shown
+    )
+    marks = "".join({"anomaly": "▲", "not_judged": "·"}.get(day.judgement or "", " ") for day in shown)
+    lines = [f"by day     {bars}  0–{top:.0f} %"]
+    if marks.strip():
+        words = [word for mark, word in (("▲", "▲ flagged"), ("·", "· not judged")) if mark in marks]
+        lines.append(f"           {marks}  {'  '.join(words)}"[:WIDTH])
+    if len(shown) < len(days):
+        lines.append(f"           the last {len(shown)} of {len(days)} days")
+    return lines
+
+
+def _html(cluster: ClusterReport) -> str:
+    return "\n".join(part for part in (_tiles(cluster), _picture(cluster)) if part)
+
+
+def _tiles(cluster: ClusterReport) -> str:
+    window = cluster.window
+    if window is None or not cluster.has_gpu_use:
+        return ""
+    tiles = [
+        ("", pct(window.mean_gpu_util), "mean GPU use of measured time"),
+        ("", pct(window.mean_cpu_util), "mean CPU use of measured time"),
+        ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured"),
+        ("", f"{cluster.gpus:,}", f"GPUs in {counted(cluster.machines, 'machine')}"),
+        ("odd" if window.flagged_days else "", f"{window.flagged_days}", f"of {counted(window.days, 'day')} flagged"),
+        ("", f"{window.not_judged_days}", "days not judged"),
+    ]
+    items = "\n".join(
+        f'<li class="{kind}"><b>{escape(value)}</b><span>{escape(label)}</span></li>' for kind, value, label in tiles
+    )
+    return f'<ul class="tiles">\n{items}\n</ul>'
+
+
+def _picture(cluster: ClusterReport) -> str:
+    if not cluster.has_gpu_use:
+        return ""
+    svg = themed(days_svg(cluster), label=headline(cluster))
+    for day in cluster.days:
+        svg = svg.replace(
+            f'<g id="day-{day.dt.isoformat()}">', f'<g class="day"><title>{escape(day_sentence(cluster, day))}</title>'
+        )
+    return (
+        f"<figure>\n{svg}\n<figcaption>Point at a day for its figures. Shaded columns are weekends, hatched "
+        "days are not judged.</figcaption>\n</figure>"
+    )
+
+
+SECTION = Section(name="use", place=20, lines=_lines, html=_html)

@@ -1,13 +1,17 @@
 """A small publication made of plain tables, for tests of what reads one."""
 
 import math
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from gpulake.warehouse import project
+
 GOLD_COLUMNS = """
     cluster_id varchar, dt date, avg_gpu_util double, p95_gpu_util double, avg_cpu_util double, coverage_ratio double,
-    covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, covered_machines bigint,
+    covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, gpu_pct_s double,
+    core_pct_s double, covered_machines bigint,
     machine_hours bigint, avg_gpu_util_unweighted double, p95_gpu_util_unweighted double,
     avg_cpu_util_unweighted double, windows bigint, over_capacity_windows bigint, anomaly_flag integer,
     anomaly_score double, expected_gpu_util double, expected_low double, expected_high double, anomaly_p_value double,
@@ -41,6 +45,17 @@ TABLES = f"""
 """
 
 
+WINDOW_MODELS = ("gold_cluster_util_window", "gold_waste_window", "gold_fleet", "gold_job_status")
+
+
+def as_dbt_does(model):
+    """The SQL of a model that needs nothing of dbt but its references."""
+    sql = next((project() / "models").rglob(f"{model}.sql")).read_text(encoding="utf-8")
+    sql = re.sub(r"\{\{ config\(.*?\) \}\}", "", sql, flags=re.DOTALL)
+    sql = re.sub(r"\{\{ ref\('(\w+)'\) \}\}", r"\1", sql)
+    return re.sub(r"\{\{ source\('(\w+)', '(\w+)'\) \}\}", r"\1.\2", sql)
+
+
 class MadePublication:
     """Answers SQL over plain tables, as a Publication does over a lake."""
 
@@ -52,6 +67,8 @@ class MadePublication:
 
         self.connection = duckdb.connect()
         self.connection.execute(TABLES)
+        for model in WINDOW_MODELS:
+            self.connection.execute(f"create view {model} as {as_dbt_does(model)}")
 
     def sql(self, query, params=()):
         return self.connection.execute(query, list(params)).to_arrow_table()
@@ -92,6 +109,7 @@ class MadePublication:
             "?::double as avg_cpu_util, ?::double as covered_gpu_s, ?::double as capacity_gpu_s, "
             "?::double as covered_core_s, ?::double as avg_gpu_util_unweighted, ? as windows, ? as judgement, "
             "? as anomaly_driver, ? as anomaly_reason, covered_gpu_s / capacity_gpu_s as coverage_ratio, "
+            "avg_gpu_util * covered_gpu_s as gpu_pct_s, avg_cpu_util * covered_core_s as core_pct_s, "
             "? as over_capacity_windows, ? as anomaly_flag)",
             [cluster_id, dt, avg, p95, cpu, covered, capacity, covered, unweighted, windows, judgement, driver, reason,
              over, None if judgement == "not_judged" else int(judgement == "anomaly")],

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from gpulake.errors import UsageError
 from gpulake.reading import report
 from gpulake.telling import terminal, words
 from gpulake.telling.text import WIDTH
@@ -23,17 +24,17 @@ def test_the_mean_of_a_window_weighs_days_by_what_was_measured(empty_publication
 
     window = read_one(empty_publication).window
 
-    assert pytest.approx(14.0) == window.mean_gpu_util  # (10 · 90 + 50 · 10) / 100
+    assert pytest.approx(14.0) == window.avg_gpu_util  # (10 · 90 + 50 · 10) / 100
     assert pytest.approx(0.5) == window.coverage_ratio  # 100 of 200
 
 
 def test_the_unweighted_mean_is_the_plain_mean_of_the_rows(empty_publication):
-    """The mission's figure is shown as the mission computes it: each row of the raw column once."""
+    """Who computed the plain mean over rows elsewhere finds it again: each row of the raw column once."""
     empty_publication.add_cluster()
     empty_publication.add_day(date(1970, 1, 13), avg=10.0, unweighted=100.0, windows=1)
     empty_publication.add_day(date(1970, 1, 14), avg=10.0, unweighted=200.0, windows=3)
 
-    assert pytest.approx(175.0) == read_one(empty_publication).window.mean_gpu_util_unweighted
+    assert pytest.approx(175.0) == read_one(empty_publication).window.avg_gpu_util_unweighted
 
 
 def test_a_day_that_is_not_judged_is_no_extreme(empty_publication):
@@ -136,6 +137,15 @@ def test_what_a_source_never_records_is_told_reason_by_reason(empty_publication)
     assert "The trace names no user, so these are empty\n  gold_cluster_util_daily: user_id" in text
 
 
+def test_a_publication_of_an_earlier_version_is_told_what_to_do(empty_publication):
+    """Between an upgrade and the next refresh "table does not exist" would look like a bug."""
+    empty_publication.connection.execute("drop view gold_fleet")
+
+    with pytest.raises(UsageError, match="has no gold_fleet: an earlier version") as told:
+        report.read(empty_publication)
+    assert "gpulake refresh" in told.value.do
+
+
 def test_many_things_that_a_source_never_records_are_told_in_a_line_each(empty_publication):
     """Sixty columns of a trace that has no users nor queues would push the figures off the screen."""
     empty_publication.add_cluster()
@@ -162,11 +172,12 @@ def test_the_classes_of_the_waterfall_add_up_to_its_first_bar(empty_publication)
     empty_publication.add_waste(free=60.0, unknown=20.0, idle=10.0, failed=4.0, productive=6.0)
     empty_publication.add_waste(free=40.0, unknown=20.0, idle=10.0, failed=4.0, productive=6.0, dt=date(1970, 1, 14))
 
-    waste = read_one(empty_publication).waste
+    steps = words.waste_steps(read_one(empty_publication).waste)
 
     assert [("total", 180.0), ("unallocated", 100.0), ("unknown", 40.0), ("idle_held", 20.0), ("failed", 8.0),
-            ("productive", 12.0)] == [(step.kind, step.gpu_h) for step in waste.steps]  # fmt: skip
-    assert "unallocated or down" == waste.steps[1].words
+            ("productive", 12.0)] == [(step.kind, step.gpu_h) for step in steps]  # fmt: skip
+    assert [1, 100 / 180, 40 / 180, 20 / 180, 8 / 180, 12 / 180] == [step.ratio for step in steps]
+    assert "unallocated or down" == steps[1].words
     text = terminal.render(report.read(empty_publication))
     assert "pai2020: 80.0 GPU-h held; of the measured part 50.0 % in use" in text  # (8 + 12) / (20 + 8 + 12)
 
@@ -197,20 +208,20 @@ def test_unknown_is_a_dash_and_never_zero(empty_publication):
 
 
 @pytest.mark.parametrize(
-    ("published", "words"),
+    ("published", "told"),
     [
         ((True, True), "the publisher's own files, by checksum"),
         ((False, False), "simulated or altered data: no file carries the publisher's checksum"),
         ((True, False), "1 of 2 files carry the publisher's checksum"),
     ],
 )
-def test_the_report_says_whose_bytes_these_are(empty_publication, published, words):
+def test_the_report_says_whose_bytes_these_are(empty_publication, published, told):
     """A simulated trace must not be taken for the real one."""
     empty_publication.add_cluster()
     for i, is_published in enumerate(published):
         empty_publication.add_landing(f"table_{i}", kept=1, published=is_published)
 
-    assert words == read_one(empty_publication).provenance
+    assert told == read_one(empty_publication).provenance
 
 
 def test_two_clusters_are_two_reports(two_months):
@@ -220,8 +231,8 @@ def test_two_clusters_are_two_reports(two_months):
 
     ours, pai = report.read(two_months).clusters
 
-    assert (1, 62) == (ours.window.days, pai.window.days)
-    assert pytest.approx(80.0) == ours.window.mean_gpu_util
+    assert (1, 62) == (ours.window.window_days, pai.window.window_days)
+    assert pytest.approx(80.0) == ours.window.avg_gpu_util
 
 
 def test_a_small_share_never_reads_as_none():

@@ -1,12 +1,13 @@
-"""The figures of a report, read once: every one was computed by SQL over gold, none afterwards."""
+"""The figures of a report, read once: every one is a column of a gold table, none is computed here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol
 
+from gpulake.errors import UsageError
 from gpulake.reading.rows import Rows, Sql
 
 
@@ -68,74 +69,70 @@ class Day:
 
 @dataclass(frozen=True)
 class Window:
-    """All days of a cluster in one row; means come from sums, extremes from the days that could be judged."""
+    """One row of `gold_cluster_util_window`: all days of a cluster."""
 
-    days: int
+    window_days: int
     first_day: date
     last_day: date
-    mean_gpu_util: float | None
-    mean_cpu_util: float | None
+    avg_gpu_util: float | None
+    avg_cpu_util: float | None
     coverage_ratio: float | None
     lowest_day: date | None
-    lowest_gpu_util: float | None
+    lowest_avg_gpu_util: float | None
     highest_day: date | None
-    highest_gpu_util: float | None
+    highest_avg_gpu_util: float | None
     lowest_p95_gpu_util: float | None
     highest_p95_gpu_util: float | None
     lowest_coverage_day: date | None
     lowest_coverage_ratio: float | None
-    mean_gpu_util_unweighted: float | None
+    avg_gpu_util_unweighted: float | None
     flagged_days: int
     not_judged_days: int
     over_capacity_windows: int
 
 
 @dataclass(frozen=True)
-class Step:
-    """One class of the waterfall: GPU-hours that went one way."""
-
-    kind: str
-    words: str
-    gpu_h: float
-
-
-@dataclass(frozen=True)
 class Waste:
-    """Sums of `gold_waste_daily` over a cluster's window, whose classes add up to the total; null = not recorded."""
+    """One row of `gold_waste_window`: where a cluster's GPU-hours went; null = not recorded."""
 
+    starts_at_capacity: bool
+    starts_at_gpu_h: float
     total_gpu_h: float
     allocated_gpu_h: float
     over_allocated_gpu_h: float | None
     down_gpu_h: float | None
+    down_ratio: float | None
     unallocated_gpu_h: float | None
+    unallocated_ratio: float | None
     unknown_gpu_h: float
+    unknown_ratio: float | None
     idle_held_gpu_h: float | None
+    idle_held_ratio: float | None
     failed_active_gpu_h: float | None
+    failed_active_ratio: float | None
     productive_gpu_h: float | None
+    productive_ratio: float | None
     active_gpu_h: float | None
     measured_gpu_h: float
+    efficiency_ratio: float | None
     unbounded_spans: int
-    starts_at_allocated: bool
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The total, then the classes in order; a trace that is a sample of the load starts at what it holds."""
-        free = "unallocated" if self.down_gpu_h is not None else "unallocated or down"
-        steps = [
-            Step("total", "capacity and over-held" if self.over_allocated_gpu_h else "capacity", self.total_gpu_h),
-            Step("down", "down", self.down_gpu_h or 0.0),
-            Step("unallocated", free, self.unallocated_gpu_h or 0.0),
-        ]
-        if self.starts_at_allocated or self.unallocated_gpu_h is None:
-            steps = [Step("total", "held by jobs", self.allocated_gpu_h)]
-        steps += [
-            Step("unknown", "held, use not measured", self.unknown_gpu_h),
-            Step("idle_held", "held, measured, idle", self.idle_held_gpu_h or 0.0),
-            Step("failed", "in use by jobs that failed", self.failed_active_gpu_h or 0.0),
-            Step("productive", "in use otherwise", self.productive_gpu_h or 0.0),
-        ]
-        shown = {"total", "unknown", *(["productive"] if self.measured_gpu_h else [])}
-        return tuple(step for step in steps if step.gpu_h or step.kind in shown)
+
+@dataclass(frozen=True)
+class Fleet:
+    """One row of `gold_fleet`: the machines that a cluster has now."""
+
+    machines: int
+    gpus: int
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One row of `gold_job_status`: how many of a cluster's jobs ended so."""
+
+    job_status: str
+    jobs: int
+    all_jobs: int
 
 
 @dataclass(frozen=True)
@@ -164,9 +161,8 @@ class ClusterReport:
     time_zone: str
     time_basis: str
     detectors: tuple[str, ...]
-    machines: int
-    gpus: int
-    jobs: Mapping[str, int]
+    fleet: Fleet | None
+    jobs: tuple[JobStatus, ...]
     landed: tuple[Landed, ...]
     refused: tuple[Refused, ...]
     window: Window | None
@@ -234,13 +230,18 @@ def day_name(dt: date, time_basis: str) -> str:
     return f"{day_label(dt, time_basis)}, {dt:%A}"
 
 
+WINDOW = Rows(Window, "gold_cluster_util_window")
+DAYS = Rows(Day, "gold_cluster_util_daily_scored", order_by=("dt",))
+WASTE = Rows(Waste, "gold_waste_window")
+FLEET = Rows(Fleet, "gold_fleet")
+JOBS = Rows(JobStatus, "gold_job_status", order_by=("jobs desc", "job_status"))
+
 CLUSTERS = """
     select
         cluster_id,
         source,
         time_zone,
         time_basis,
-        pools,
     from meta.clusters
     order by cluster_id
 """
@@ -272,97 +273,6 @@ REFUSED = """
     order by count(*) desc, table_name, reason
 """
 
-DAYS = """
-    select
-        dt,
-        avg_gpu_util,
-        p95_gpu_util,
-        avg_cpu_util,
-        coverage_ratio,
-        avg_gpu_util_unweighted,
-        expected_gpu_util,
-        expected_low,
-        expected_high,
-        anomaly_flag,
-        anomaly_score,
-        anomaly_driver,
-        anomaly_reason,
-        judgement,
-    from gold_cluster_util_daily_scored
-    where cluster_id = ?
-    order by dt
-"""
-
-# Ratios come from sums: a day's mean times its weight gives back the day's numerator.
-WINDOW = """
-    with days as (
-        select
-            *,
-            judgement is distinct from 'not_judged' as is_judged,
-        from gold_cluster_util_daily_scored
-        where cluster_id = ?
-    )
-    select
-        count(*) as days,
-        min(dt) as first_day,
-        max(dt) as last_day,
-        sum(avg_gpu_util * covered_gpu_s) / nullif(sum(covered_gpu_s), 0) as mean_gpu_util,
-        sum(avg_cpu_util * covered_core_s) / nullif(sum(covered_core_s), 0) as mean_cpu_util,
-        sum(covered_gpu_s) / nullif(sum(capacity_gpu_s), 0) as coverage_ratio,
-        arg_min(dt, avg_gpu_util) filter (where is_judged) as lowest_day,
-        min(avg_gpu_util) filter (where is_judged) as lowest_gpu_util,
-        arg_max(dt, avg_gpu_util) filter (where is_judged) as highest_day,
-        max(avg_gpu_util) filter (where is_judged) as highest_gpu_util,
-        min(p95_gpu_util) filter (where is_judged) as lowest_p95_gpu_util,
-        max(p95_gpu_util) filter (where is_judged) as highest_p95_gpu_util,
-        arg_min(dt, coverage_ratio) as lowest_coverage_day,
-        min(coverage_ratio) as lowest_coverage_ratio,
-        sum(avg_gpu_util_unweighted * windows) / nullif(sum(windows), 0) as mean_gpu_util_unweighted,
-        count(*) filter (where judgement = 'anomaly') as flagged_days,
-        count(*) filter (where judgement = 'not_judged') as not_judged_days,
-        coalesce(sum(over_capacity_windows), 0)::bigint as over_capacity_windows,
-    from days
-    having count(*) > 0
-"""
-
-WASTE = """
-    select
-        sum(waste.total_gpu_h) as total_gpu_h,
-        sum(capacity.allocated_gpu_h) as allocated_gpu_h,
-        sum(waste.over_allocated_gpu_h) as over_allocated_gpu_h,
-        sum(waste.down_gpu_h) as down_gpu_h,
-        sum(waste.unallocated_gpu_h) as unallocated_gpu_h,
-        sum(waste.unknown_gpu_h) as unknown_gpu_h,
-        sum(waste.idle_held_gpu_h) as idle_held_gpu_h,
-        sum(waste.failed_active_gpu_h) as failed_active_gpu_h,
-        sum(waste.productive_gpu_h) as productive_gpu_h,
-        sum(capacity.active_gpu_h) as active_gpu_h,
-        sum(capacity.allocated_gpu_h - capacity.unknown_gpu_h) as measured_gpu_h,
-        sum(capacity.unbounded_spans)::bigint as unbounded_spans,
-    from gold_waste_daily as waste
-    inner join gold_capacity_daily as capacity using (cluster_id, dt, pool)
-    where waste.cluster_id = ?
-    having sum(capacity.allocated_gpu_h) is not null
-"""
-
-FLEET = """
-    select
-        count(distinct machine_id) as machines,
-        coalesce(sum(gpu_count), 0)::bigint as gpus,
-    from silver_machines
-    where cluster_id = ? and valid_to is null
-"""
-
-JOBS = """
-    select
-        job_status,
-        count(*) as jobs,
-    from silver_jobs
-    where cluster_id = ?
-    group by job_status
-    order by count(*) desc, job_status
-"""
-
 DETECTORS = """
     select distinct detector
     from meta.scores
@@ -386,8 +296,11 @@ UNAVAILABLE = """
 def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = None) -> Report:
     """Read every figure of the publication that a report shows, and what `further` asks for, by name.
 
-    Clusters with a measured GPU use come first.
+    Clusters with a measured GPU use come first. Raises UsageError where an earlier gpulake published without such tables.
     """
+    further = further or {}
+    asked: list[Rows[Any]] = [WINDOW, DAYS, WASTE, FLEET, JOBS, *further.values()]  # of five kinds of rows and more
+    _check_tables(publication, [each.table for each in asked])
     clusters = [_read_cluster(publication, cluster, further or {}) for cluster in publication.sql(CLUSTERS).to_pylist()]
     return Report(
         build_id=publication.build_id,
@@ -396,30 +309,42 @@ def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = Non
     )
 
 
+def _check_tables(publication: Readable, needed: Sequence[str]) -> None:
+    found = publication.sql(
+        "select table_name from information_schema.tables "
+        "where table_catalog = current_database() and table_schema = 'main'"
+    )["table_name"].to_pylist()
+    missing = [table for table in needed if table not in found]
+    if missing:
+        raise UsageError(
+            f"build {publication.build_id} has no {missing[0]}: an earlier version of gpulake published it.",
+            do="run gpulake refresh: it builds everything again and publishes it",
+        )
+
+
 def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Mapping[str, Rows[Any]]) -> ClusterReport:
+    name = cluster["cluster_id"]
+
     def rows(query: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = publication.sql(query, [cluster["cluster_id"]]).to_pylist()
+        found: list[dict[str, Any]] = publication.sql(query, [name]).to_pylist()
         return found
 
-    window, waste = rows(WINDOW), rows(WASTE)
-    (fleet,) = rows(FLEET)
     return ClusterReport(
-        cluster_id=cluster["cluster_id"],
+        cluster_id=name,
         source=cluster["source"],
         time_zone=cluster["time_zone"],
         time_basis=cluster["time_basis"],
         detectors=tuple(row["detector"] for row in rows(DETECTORS)),
-        machines=fleet["machines"],
-        gpus=fleet["gpus"],
-        jobs={row["job_status"]: row["jobs"] for row in rows(JOBS)},
+        fleet=next(iter(FLEET.of(publication, name)), None),
+        jobs=JOBS.of(publication, name),
         landed=tuple(Landed(**row) for row in rows(LANDED)),
         refused=tuple(Refused(**row) for row in rows(REFUSED)),
-        window=Window(**window[0]) if window else None,
-        days=tuple(Day(**row) for row in rows(DAYS)),
+        window=next(iter(WINDOW.of(publication, name)), None),
+        days=DAYS.of(publication, name),
         unavailable=tuple(
             Unavailable(row["missing_table"], row["table_name"], tuple(row["columns"]), tuple(row["reasons"] or ()))
             for row in rows(UNAVAILABLE)
         ),
-        waste=Waste(**waste[0], starts_at_allocated=cluster["pools"] == "all") if waste else None,
-        further={name: asked.of(publication, cluster["cluster_id"]) for name, asked in further.items()},
+        waste=next(iter(WASTE.of(publication, name)), None),
+        further={asking: asked.of(publication, name) for asking, asked in further.items()},
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from gpulake.reading.report import ClusterReport, Day
+from gpulake.reading.report import ClusterReport, Day, Waste
 
 FOREST_NOTE = "The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm."
 
@@ -15,7 +16,7 @@ def headline(cluster: ClusterReport) -> str:
     if window is None or not cluster.has_gpu_use:
         return f"{cluster.cluster_id}: GPU use was not measured" if cluster.waste is None else waste_headline(cluster)
     return (
-        f"{counted(window.days, 'day')} of GPU use: mean {pct(window.mean_gpu_util, digits=0)} of measured time, "
+        f"{counted(window.window_days, 'day')} of GPU use: mean {pct(window.avg_gpu_util, digits=0)} of measured time, "
         + (f"{counted(window.flagged_days, 'day')} flagged" if window.flagged_days else "no day flagged")
     )
 
@@ -28,18 +29,50 @@ def waste_headline(cluster: ClusterReport) -> str:
     held = gpu_hours(waste.allocated_gpu_h)
     if not waste.measured_gpu_h:
         return f"{cluster.cluster_id}: {held} held, GPU use was not measured"
-    used = share_pct(waste.active_gpu_h or 0.0, waste.measured_gpu_h)
-    return f"{cluster.cluster_id}: {held} held; of the measured part {used} in use"
+    return f"{cluster.cluster_id}: {held} held; of the measured part {ratio_pct(waste.efficiency_ratio)} in use"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One bar of the waterfall: GPU-hours that went one way, and their share of the first bar."""
+
+    kind: str
+    words: str
+    gpu_h: float
+    ratio: float | None
+
+
+def waste_steps(waste: Waste) -> tuple[Step, ...]:
+    """The first bar, then the classes in order; one that is empty is left out, unless it is what the picture is about."""
+    first = "capacity and over-held" if waste.over_allocated_gpu_h else "capacity"
+    free = "unallocated" if waste.down_gpu_h is not None else "unallocated or down"
+    classes = [
+        Step("unknown", "held, use not measured", waste.unknown_gpu_h, waste.unknown_ratio),
+        Step("idle_held", "held, measured, idle", waste.idle_held_gpu_h or 0.0, waste.idle_held_ratio),
+        Step("failed", "in use by jobs that failed", waste.failed_active_gpu_h or 0.0, waste.failed_active_ratio),
+        Step("productive", "in use otherwise", waste.productive_gpu_h or 0.0, waste.productive_ratio),
+    ]
+    if waste.starts_at_capacity:
+        classes = [
+            Step("down", "down", waste.down_gpu_h or 0.0, waste.down_ratio),
+            Step("unallocated", free, waste.unallocated_gpu_h or 0.0, waste.unallocated_ratio),
+            *classes,
+        ]
+    shown = {"unknown", *(["productive"] if waste.measured_gpu_h else [])}
+    return (
+        Step(
+            "total",
+            first if waste.starts_at_capacity else "held by jobs",
+            waste.starts_at_gpu_h,
+            1.0 if waste.starts_at_gpu_h else None,
+        ),
+        *(step for step in classes if step.gpu_h or step.kind in shown),
+    )
 
 
 def gpu_hours(value: float) -> str:
     """GPU-hours, whole where there are many."""
     return f"{value:,.0f} GPU-h" if value >= 100 else f"{value:,.1f} GPU-h"
-
-
-def share_pct(part: float, whole: float) -> str:
-    """A share in percent, with a dash where there is no whole."""
-    return ratio_pct(part / whole if whole else None)
 
 
 def counted(number: int, noun: str) -> str:

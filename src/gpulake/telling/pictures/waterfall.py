@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpulake.reading.report import ClusterReport, Report
 from gpulake.telling.pictures.days import DPI, PALETTE, SIZE_IN, look
-from gpulake.telling.words import counted, gpu_hours, share_pct, waste_headline
+from gpulake.telling.words import counted, gpu_hours, ratio_pct, waste_headline, waste_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def waterfall_svg(cluster: ClusterReport) -> str:
 
     text = StringIO()
     with look():
-        figure = Figure(figsize=(SIZE_IN[0], ROW_IN * len(cluster.waste.steps)), facecolor="none")
+        figure = Figure(figsize=(SIZE_IN[0], ROW_IN * len(waste_steps(cluster.waste))), facecolor="none")
         FigureCanvasSVG(figure)
         _draw(figure, cluster, top=0.98, bottom=0.02)
         figure.savefig(text, format="svg", metadata={"Date": None})
@@ -70,7 +70,7 @@ def waterfall_svg(cluster: ClusterReport) -> str:
 
 def _height_in(cluster: ClusterReport) -> float:
     assert cluster.waste is not None
-    return 1.6 + ROW_IN * len(cluster.waste.steps)
+    return 1.6 + ROW_IN * len(waste_steps(cluster.waste))
 
 
 def _subtitle(cluster: ClusterReport) -> str:
@@ -90,20 +90,21 @@ def _footnote(report: Report, cluster: ClusterReport) -> str:
 def _draw(part: Figure, cluster: ClusterReport, *, top: float, bottom: float) -> None:
     assert cluster.waste is not None
     axes = part.add_axes((LEFT, bottom, WIDTH, top - bottom))
-    total = cluster.waste.steps[0].gpu_h or 1.0
+    steps = waste_steps(cluster.waste)
+    total = steps[0].gpu_h or 1.0
     left_over = total
-    for row, step in enumerate(cluster.waste.steps):
+    for row, step in enumerate(steps):
         start = 0.0 if step.kind == "total" else left_over - step.gpu_h
         axes.barh(row, step.gpu_h, left=start, height=0.66, color=COLOURS[step.kind], linewidth=0, zorder=2)
-        _write_beside(axes, row, start + step.gpu_h, total, f"{gpu_hours(step.gpu_h)} · {share_pct(step.gpu_h, total)}")
+        _write_beside(axes, row, start + step.gpu_h, total, f"{gpu_hours(step.gpu_h)} · {ratio_pct(step.ratio)}")
         if step.kind != "total":
             left_over = start
-        if row + 1 < len(cluster.waste.steps):
+        if row + 1 < len(steps):
             axes.plot([left_over, left_over], [row - 0.33, row + 1.33], color=PALETTE.soft, linewidth=0.7, zorder=3)
     axes.set_xlim(0, total)
-    axes.set_ylim(len(cluster.waste.steps) - 0.5, -0.5)
+    axes.set_ylim(len(steps) - 0.5, -0.5)
     axes.set_xticks([])
-    axes.set_yticks(range(len(cluster.waste.steps)), [step.words for step in cluster.waste.steps])
+    axes.set_yticks(range(len(steps)), [step.words for step in steps])
     axes.tick_params(axis="y", labelcolor=PALETTE.ink, pad=LEFT_PAD_PT)
     for label in axes.get_yticklabels():
         label.set_horizontalalignment("left")

@@ -19,8 +19,8 @@ def _lines(cluster: ClusterReport) -> list[str]:
             f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to "
             f"{cluster.day_name(window.last_day)}, {cluster.time_zone} time"
         )
-    if cluster.machines:
-        lines.append(f"{counted(cluster.machines, 'machine')} with {counted(cluster.gpus, 'GPU')}")
+    if cluster.fleet is not None:
+        lines.append(f"{counted(cluster.fleet.machines, 'machine')} with {counted(cluster.fleet.gpus, 'GPU')}")
     lines.append(cluster.provenance)
     return lines
 

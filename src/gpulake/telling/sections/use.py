@@ -24,26 +24,26 @@ def _lines(cluster: ClusterReport) -> list[str]:
         extremes = [
             f"{word} {pct(value)} on {cluster.day_name(dt)}"
             for word, dt, value in (
-                ("lowest", window.lowest_day, window.lowest_gpu_util),
-                ("highest", window.highest_day, window.highest_gpu_util),
+                ("lowest", window.lowest_day, window.lowest_avg_gpu_util),
+                ("highest", window.highest_day, window.highest_avg_gpu_util),
             )
             if dt is not None
         ]
         low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
         lines += [
-            f"GPU use    mean {pct(window.mean_gpu_util)}   {', '.join(extremes)}".rstrip(),
+            f"GPU use    mean {pct(window.avg_gpu_util)}   {', '.join(extremes)}".rstrip(),
             f"           95th percentile of machine-hours between {low} and {high} from day to day",
         ]
     coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time was measured"
     if window.lowest_coverage_day is not None and cluster.has_gpu_use:
         least = ratio_pct(window.lowest_coverage_ratio)
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
-    if window.mean_cpu_util is not None:
-        lines.append(f"CPU use    mean {pct(window.mean_cpu_util)}")
+    if window.avg_cpu_util is not None:
+        lines.append(f"CPU use    mean {pct(window.avg_cpu_util)}")
     lines += [f"coverage   {coverage}", *_spark_lines(cluster.days)]
-    if window.mean_gpu_util_unweighted is not None:
+    if window.avg_gpu_util_unweighted is not None:
         lines.append(
-            f"unweighted {window.mean_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
+            f"unweighted {window.avg_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
             "of a machine"
         )
     if window.over_capacity_windows:
@@ -52,8 +52,8 @@ def _lines(cluster: ClusterReport) -> list[str]:
             "kept and counted"
         )
     if cluster.jobs:
-        statuses = ", ".join(f"{jobs:,} {status}" for status, jobs in cluster.jobs.items())
-        lines.append(f"jobs       {sum(cluster.jobs.values()):,}: {statuses}")
+        statuses = ", ".join(f"{each.jobs:,} {each.job_status}" for each in cluster.jobs)
+        lines.append(f"jobs       {cluster.jobs[0].all_jobs:,}: {statuses}")
     return lines
 
 
@@ -86,11 +86,19 @@ def _tiles(cluster: ClusterReport) -> str:
     if window is None or not cluster.has_gpu_use:
         return ""
     tiles = [
-        ("", pct(window.mean_gpu_util), "mean GPU use of measured time"),
-        ("", pct(window.mean_cpu_util), "mean CPU use of measured time"),
+        ("", pct(window.avg_gpu_util), "mean GPU use of measured time"),
+        ("", pct(window.avg_cpu_util), "mean CPU use of measured time"),
         ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured"),
-        ("", f"{cluster.gpus:,}", f"GPUs in {counted(cluster.machines, 'machine')}"),
-        ("odd" if window.flagged_days else "", f"{window.flagged_days}", f"of {counted(window.days, 'day')} flagged"),
+        *(
+            [("", f"{cluster.fleet.gpus:,}", f"GPUs in {counted(cluster.fleet.machines, 'machine')}")]
+            if cluster.fleet
+            else []
+        ),
+        (
+            "odd" if window.flagged_days else "",
+            f"{window.flagged_days}",
+            f"of {counted(window.window_days, 'day')} flagged",
+        ),
         ("", f"{window.not_judged_days}", "days not judged"),
     ]
     items = "\n".join(

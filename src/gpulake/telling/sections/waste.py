@@ -9,7 +9,10 @@ from gpulake.telling.markup import themed
 from gpulake.telling.pictures.waterfall import waterfall_svg
 from gpulake.telling.sections import Section
 from gpulake.telling.text import text_table
-from gpulake.telling.words import counted, gpu_hours, share_pct, waste_headline
+from gpulake.telling.words import counted, gpu_hours, ratio_pct, waste_headline, waste_steps
+
+BAR = 40
+"""Columns of the first bar."""
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
@@ -17,10 +20,9 @@ def _lines(cluster: ClusterReport) -> list[str]:
     if waste is None:
         return []
     rows = [
-        [step.words, gpu_hours(step.gpu_h), share_pct(step.gpu_h, waste.steps[0].gpu_h),
-         "█" * round(step.gpu_h / (waste.steps[0].gpu_h or 1) * 40)]
-        for step in waste.steps
-    ]  # fmt: skip
+        [step.words, gpu_hours(step.gpu_h), ratio_pct(step.ratio), "█" * round((step.ratio or 0.0) * BAR)]
+        for step in waste_steps(waste)
+    ]
     lines = text_table(["where the GPU-hours went", "", "", ""], rows, right={1, 2})
     if waste.unbounded_spans:
         lines.append(

@@ -1,38 +1,55 @@
-"""Detection: every detector over every cluster's days, its scores landed, its models kept with what made them."""
+"""Detection: every detector over every cluster's days, its scores landed, its models kept with what made them.
+
+Days that are as they were when they were last scored are not scored again: the scores of then stand.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpulake import detectors as shipped
 from gpulake.detectors import Detector, Matrix, Verdicts
 from gpulake.errors import LakeError
 from gpulake.lake import Writer
-from gpulake.tables import SCORES
+from gpulake.tables import SCORES, SCORINGS
 
 LOW_COVERAGE = 0.5
 """A day is not judged when less than this share of the cluster's median coverage was observed."""
 
+_LIBRARIES = ("scikit-learn", "numpy", "joblib")
+"""What a score may depend on beside the days and the detector."""
+
 
 @dataclass(frozen=True)
-class Detected:
-    """What one run found. `flagged_days` are anomalies that were judged; `not_judged` the days that were not."""
+class Judged:
+    """One detector's verdicts over all clusters. `is_as_before`: no day of any had changed."""
 
-    build_id: int
-    detectors: tuple[str, ...]
+    detector: str
     days: int
     flagged_days: tuple[str, ...]
     not_judged: int
+    is_as_before: bool
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What one run found, by detector. A flagged day was judged, and found to be an anomaly."""
+
+    build_id: int
+    judged: tuple[Judged, ...]
     landed: bool
 
     def as_json(self) -> dict[str, object]:
@@ -40,30 +57,119 @@ class Detected:
         return asdict(self)
 
 
+class Sql(Protocol):
+    """As much of a Writer as reading needs."""
+
+    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
+        """The rows of a query."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Which scores of one detector and cluster were the last, and what they were made of."""
+
+    scored_build_id: int
+    digest: str
+
+
+def load_ahead(writer: Sql) -> None:
+    """Start to import what detectors need while the caller waits for dbt, if the last build had days to score.
+
+    Most often this one has too, and the import takes a second; where it has not, it would be a second of work for nothing.
+    """
+    last = _newest_scorings(writer)
+    if not last or any(row["scored_build_id"] == row["build_id"] for row in last):
+        shipped.load_ahead()
+
+
 def run(
     writer: Writer, detectors: Sequence[Detector], *, build_id: int, now: datetime, dry_run: bool = False
 ) -> Detected:
-    """Score the newest build and land the scores in one commit, replacing those of a cut-off run of the same build."""
-    gold = writer.sql("SELECT * FROM lake.main.gold_cluster_util_daily ORDER BY cluster_id, dt")
-    parts = []
+    """Score what changed of the newest build and land it in one commit, replacing what a cut-off run of the same left."""
+    standing = {
+        (row["detector"], row["cluster_id"]): _Standing(row["scored_build_id"], row["digest"])
+        for row in _newest_scorings(writer, before=build_id)
+    }
+    names = dict.fromkeys(name for detector in detectors for name in detector.features)
+    gold = writer.sql(
+        f"SELECT cluster_id, dt, coverage_ratio, {', '.join(names)} FROM lake.main.gold_cluster_util_daily "
+        "ORDER BY cluster_id, dt"
+        if names
+        else "SELECT cluster_id, dt, coverage_ratio FROM lake.main.gold_cluster_util_daily LIMIT 0"
+    )
+    scorings, fresh, judged = [], [], []
     for detector in detectors:
-        for cluster_id in gold["cluster_id"].unique().to_pylist():
-            days = gold.filter(pc.equal(gold["cluster_id"], cluster_id))
-            folder = None if dry_run else writer.layout.artefacts / str(build_id) / detector.name / cluster_id
-            parts.append(_score(detector, days, build_id=build_id, folder=folder, now=now))
-    scores = pa.concat_tables(parts) if parts else _scores_schema().empty_table()
+        verdicts, is_as_before = [], True
+        for cluster_id, days in _by_cluster(gold):
+            digest, last = _digest(detector, days), standing.get((detector.name, cluster_id))
+            if last is not None and last.digest == digest:
+                scored_build_id = last.scored_build_id
+                scores = _kept_scores(writer, detector.name, cluster_id, scored_build_id)
+            else:
+                scored_build_id, is_as_before = build_id, False
+                folder = None if dry_run else writer.layout.artefacts / str(build_id) / detector.name / cluster_id
+                scores = _score(detector, days, build_id=build_id, folder=folder, now=now)
+                fresh.append(scores)
+            verdicts.append(scores)
+            scorings.append((build_id, detector.name, cluster_id, scored_build_id, digest, detector.note))
+        judged.append(_judged(detector, verdicts, is_as_before=is_as_before))
     if not dry_run:
         with writer.transaction("detect", build_id=build_id):
             writer.delete(SCORES, "build_id = ?", [build_id])
-            writer.insert(SCORES, scores)
-    anomalies = scores.filter(pc.equal(scores["judgement"], "anomaly"))
-    return Detected(
-        build_id=build_id,
-        detectors=tuple(detector.name for detector in detectors),
-        days=scores.num_rows,
-        flagged_days=tuple(str(day) for day in anomalies["dt"].to_pylist()),
-        not_judged=int(pc.sum(pc.equal(scores["judgement"], "not_judged")).as_py() or 0),
-        landed=not dry_run,
+            writer.delete(SCORINGS, "build_id = ?", [build_id])
+            writer.insert(SCORES, pa.concat_tables(fresh) if fresh else _scores_schema().empty_table())
+            writer.insert(SCORINGS, scorings)
+    return Detected(build_id, tuple(judged), landed=not dry_run)
+
+
+def _newest_scorings(writer: Sql, *, before: int | None = None) -> list[dict[str, Any]]:
+    """The rows of the newest build that was scored, or of the newest before one."""
+    earlier = "" if before is None else f"WHERE build_id < {int(before)}"
+    rows: list[dict[str, Any]] = writer.sql(
+        f"SELECT * FROM {SCORINGS.qualified} WHERE build_id = (SELECT max(build_id) FROM {SCORINGS.qualified} {earlier})"
+    ).to_pylist()
+    return rows
+
+
+def _by_cluster(gold: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """The days of each cluster, which lie together."""
+    first = 0
+    for cluster_id, days in groupby(gold["cluster_id"].to_pylist()):
+        count = len(list(days))
+        yield cluster_id, gold.slice(first, count)
+        first += count
+
+
+def _digest(detector: Detector, days: pa.Table) -> str:
+    """Of all that the scores depend on: the days as the detector sees them, its code and ours, the libraries."""
+    digest = hashlib.sha256(repr([version(name) for name in _LIBRARIES]).encode())
+    for module in (__name__, detector.fit.__module__, detector.score.__module__):
+        digest.update(Path(sys.modules[module].__file__ or "").read_bytes())
+    shown = days.select(["dt", "coverage_ratio", *detector.features])
+    digest.update(repr((detector.name, detector.needs_days, shown.to_pydict())).encode())
+    return digest.hexdigest()
+
+
+def _kept_scores(writer: Sql, detector: str, cluster_id: str, build_id: int) -> pa.Table:
+    return writer.sql(
+        f"SELECT dt, judgement FROM {SCORES.qualified} WHERE build_id = ? AND detector = ? AND cluster_id = ? ORDER BY dt",
+        [build_id, detector, cluster_id],
+    )
+
+
+def _judged(detector: Detector, verdicts: Sequence[pa.Table], *, is_as_before: bool) -> Judged:
+    found = [
+        (str(dt), judgement)
+        for scores in verdicts
+        for dt, judgement in zip(scores["dt"].to_pylist(), scores["judgement"].to_pylist(), strict=True)
+    ]
+    return Judged(
+        detector=detector.name,
+        days=len(found),
+        flagged_days=tuple(dt for dt, judgement in found if judgement == "anomaly"),
+        not_judged=sum(judgement == "not_judged" for _, judgement in found),
+        is_as_before=is_as_before,
     )
 
 
@@ -218,7 +324,7 @@ def _keep(
         "features": list(detector.features),
         "training_snapshot": build_id,
         "training_days": [str(days[day]) for day in scored.tolist()],
-        "libraries": {name: version(name) for name in ("scikit-learn", "numpy", "joblib")},
+        "libraries": {name: version(name) for name in _LIBRARIES},
         "sha256": hashes,
         "made_at": now.isoformat(),
     }

@@ -7,7 +7,7 @@ or faulty lake is tried again; bad data is not, since a second look finds the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # Quiet and at home: no telemetry, and time enough for the first start of Prefect's temporary server, which lays out
@@ -166,14 +166,20 @@ def built_rows(result: StepResult) -> Rows:
 
 
 def judged_rows(result: StepResult) -> Rows:
-    """How many days were judged, and which were flagged."""
-    if result.detect is None:
-        return []
-    flagged: Sequence[str] = result.detect.flagged_days
+    """How many days each detector judged, and which it flagged."""
     return [
-        {"days": "judged", "count": result.detect.days - result.detect.not_judged, "which": ""},
-        {"days": "flagged", "count": len(flagged), "which": ", ".join(flagged)},
-        {"days": "not judged", "count": result.detect.not_judged, "which": ""},
+        row
+        for judged in (result.detect.judged if result.detect else ())
+        for row in (
+            {"detector": judged.detector, "days": "judged", "count": judged.days - judged.not_judged, "which": ""},
+            {
+                "detector": judged.detector,
+                "days": "flagged",
+                "count": len(judged.flagged_days),
+                "which": ", ".join(judged.flagged_days),
+            },
+            {"detector": judged.detector, "days": "not judged", "count": judged.not_judged, "which": ""},
+        )
     ]
 
 

@@ -125,9 +125,9 @@ class Session:
     def build(self, *, full: bool) -> Built:
         """Build what pending landings touch, or everything. Raises DataTestError when a model fails."""
         if self._whole:
-            from gpulake.detectors import load_ahead
+            from gpulake import detect as detection
 
-            load_ahead()
+            detection.load_ahead(self._writer)
         started = time.monotonic()
         made_by = fingerprint(self._writer)
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}

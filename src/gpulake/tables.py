@@ -117,7 +117,18 @@ SCORES = _meta(
     anomaly_reason="varchar",
     judgement="varchar",
 )
-"""One row per build, detector, cluster and day."""
+"""One row per scoring and day: `build_id` is the build whose days were scored."""
+
+SCORINGS = _meta(
+    "scorings",
+    build_id="bigint",
+    detector="varchar",
+    cluster_id="varchar",
+    scored_build_id="bigint",
+    digest="varchar",
+    note="varchar",
+)
+"""One row per build, detector and cluster: which scores stand for it; those of an earlier build where no day changed since."""
 
 META_TABLES = (
     LANDINGS,
@@ -128,6 +139,7 @@ META_TABLES = (
     PUBLICATIONS,
     PUBLISHED_LANDINGS,
     SCORES,
+    SCORINGS,
 )
 
 

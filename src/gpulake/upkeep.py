@@ -189,17 +189,24 @@ def _forget(writer: Writer, *, now: datetime) -> Compacted:
     writer.renew_copy(anyway=True)
     writer.delete_forgotten_files(older_than=now - _LONGEST_QUERY)
     writer.drop_retired()
-    _drop_artefacts(writer.layout.artefacts, kept)
+    # Scores of days that did not change stand for later builds too, and so do the models that gave them.
+    scored = writer.sql(
+        "SELECT DISTINCT scored_build_id AS id FROM lake.meta.scorings WHERE list_contains(?, build_id)", [list(kept)]
+    )["id"].to_pylist()
+    _drop_artefacts(writer.layout.artefacts, kept, scored=scored)
     _note(writer.layout.tended, now=now)
     return Compacted(kept, len(expired))
 
 
-def _drop_artefacts(artefacts: Path, kept: Sequence[int]) -> None:
-    """Drop the models of builds that are forgotten or were never published; a newer build may be published yet."""
+def _drop_artefacts(artefacts: Path, kept: Sequence[int], *, scored: Sequence[int]) -> None:
+    """Drop the models of builds that are forgotten or were never published, unless their scores stand for a kept one.
+
+    A newer build may be published yet.
+    """
     newest = max(kept, default=-1)
     try:
         for folder in artefacts.iterdir():
-            if folder.name.isdecimal() and int(folder.name) <= newest and int(folder.name) not in kept:
+            if folder.name.isdecimal() and int(folder.name) <= newest and int(folder.name) not in {*kept, *scored}:
                 shutil.rmtree(folder)
     except OSError as error:
         raise LakeError(

@@ -75,7 +75,7 @@ def run(detector, folder, order, *, build_id=7):
             writer.insert(gold, table)
         found = detect.run(writer, [detector], build_id=build_id, now=NOW)
         scores = writer.sql("FROM lake.meta.scores ORDER BY dt").to_pylist()
-    assert (detector.name,) == found.detectors
+    assert [detector.name] == [judged.detector for judged in found.judged]
     return scores, folder / "artefacts" / str(build_id) / detector.name / "c"
 
 
@@ -99,6 +99,7 @@ def test_it_says_what_it_needs(detector):
     for feature in detector.features:
         assert f"name: {feature}" in tables
     assert detector.needs_days > 0
+    assert detector.note.endswith(".")
 
 
 @EACH

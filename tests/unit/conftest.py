@@ -25,7 +25,15 @@ TABLES = f"""
         rows_refused bigint, published_bytes boolean
     );
     create table meta.quarantine (landing_id varchar, source_row bigint, reason varchar, raw_text varchar);
-    create table meta.scores (build_id bigint, detector varchar, cluster_id varchar, dt date);
+    create table gold_detector_days (
+        detector varchar, cluster_id varchar, dt date, anomaly_flag integer, anomaly_score double, expected_gpu_util double,
+        expected_low double, expected_high double, anomaly_driver varchar, anomaly_reason varchar, judgement varchar
+    );
+    create view gold_detectors as select
+        detector, cluster_id, detector = 'forest' as is_first, detector || ' flags what it flags.' as note,
+        41 as scored_build_id, count(*) as scored_days, count(*) filter (where judgement = 'anomaly') as flagged_days,
+        count(*) filter (where judgement = 'not_judged') as not_judged_days
+    from gold_detector_days group by all;
     create table silver_machines (cluster_id varchar, machine_id varchar, gpu_count bigint, valid_to timestamp);
     create table silver_jobs (cluster_id varchar, job_id varchar, job_status varchar);
     create table gold_cluster_util_daily_scored ({GOLD_COLUMNS});
@@ -114,7 +122,16 @@ class MadePublication:
             [cluster_id, dt, avg, p95, cpu, covered, capacity, covered, unweighted, windows, judgement, driver, reason,
              over, None if judgement == "not_judged" else int(judgement == "anomaly")],
         )  # fmt: skip
-        self.connection.execute("insert into meta.scores values (41, 'iforest', ?, ?)", [cluster_id, dt])
+        self.judge(dt, "forest", judgement, driver=driver, reason=reason, cluster_id=cluster_id)
+
+    def judge(self, dt, detector, judgement, *, driver=None, reason=None, cluster_id="pai2020"):
+        """What a detector says of a day; the forest's words stand beside the day's figures too."""
+        self.connection.execute(
+            "insert into gold_detector_days by name select ? as detector, ? as cluster_id, ?::date as dt, "
+            "? as anomaly_flag, ? as anomaly_driver, ? as anomaly_reason, ? as judgement",
+            [detector, cluster_id, dt, None if judgement == "not_judged" else int(judgement == "anomaly"), driver,
+             reason, judgement],
+        )  # fmt: skip
 
     def add_gap(self, column_name, *, missing_table=None, reason=None, cluster_id="pai2020"):
         self.connection.execute(

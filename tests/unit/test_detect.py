@@ -1,4 +1,4 @@
-"""Detection: the mission's forest against scikit-learn by hand, and what every detector may see and say."""
+"""Detection: the forest against scikit-learn by hand, what every detector may see and say, and when it scores at all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpulake import detect
+from gpulake import detect, detectors
 from gpulake.detectors import Detector, Verdicts, all_detectors
 from gpulake.detectors.iforest import DETECTOR
 from gpulake.errors import LakeError
+from gpulake.lake import writing
+from gpulake.tables import META_TABLES, LakeTable
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
 FIRST = date(1970, 1, 5)
@@ -46,7 +48,7 @@ def score(table, *, detector=DETECTOR, folder=None):
     return detect._score(detector, table, build_id=7, folder=folder, now=NOW).to_pylist()
 
 
-def test_the_forest_is_the_missions_computed_by_hand():
+def test_the_forest_is_scikit_learns_computed_by_hand():
     """StandardScaler, 100 trees, contamination 0.05, seed 42: the same flags and scores as a notebook gives."""
     from sklearn.ensemble import IsolationForest
     from sklearn.preprocessing import StandardScaler
@@ -87,7 +89,7 @@ def test_an_unknown_feature_gives_an_unknown_flag():
 
 
 def test_a_day_of_low_coverage_is_marked_and_not_sold_as_an_anomaly():
-    """Half blind is not strange: the flag stays the mission's, the judgement is ours."""
+    """Half blind is not strange: the flag stays the forest's, the judgement is ours."""
     values = [*random_days(29), (99.0, 99.0, 99.0)]
     (*others, odd) = score(gold(values, coverage=[0.5] * 29 + [0.24]))
 
@@ -137,7 +139,13 @@ def recorder(seen, *, needs_days=3):
         )
 
     return Detector(
-        name="toy", features=("avg_gpu_util",), needs_days=needs_days, fit=fit, score=judge, artefacts=lambda model: {}
+        name="toy",
+        note="A toy.",
+        features=("avg_gpu_util",),
+        needs_days=needs_days,
+        fit=fit,
+        score=judge,
+        artefacts=lambda model: {},
     )
 
 
@@ -169,7 +177,7 @@ def test_a_first_day_is_told_that_it_has_too_little_past():
 
 
 def test_a_later_day_changes_no_verdict_of_the_past():
-    """Except for the mission's forest, and that is said."""
+    """Except for the isolation forest, and that is said."""
     values = [(float(n), 0.0, 0.0) for n in range(9)]
     short, long = (score(gold(values[:n]), detector=recorder([])) for n in (7, 9))
 
@@ -202,7 +210,119 @@ def test_a_model_that_cannot_be_kept_is_an_error_of_the_lake(tmp_path):
 
 def test_no_days_at_all_is_no_failure():
     """The first landing may be a machine spec alone."""
-    fake = SimpleNamespace(sql=lambda query: gold([]))
+    fake = SimpleNamespace(sql=lambda query, params=(): gold([]))
     found = detect.run(fake, all_detectors(), build_id=1, now=NOW, dry_run=True)
 
-    assert (0, (), 0) == (found.days, found.flagged_days, found.not_judged)
+    assert [(0, (), 0)] * len(all_detectors()) == [
+        (judged.days, judged.flagged_days, judged.not_judged) for judged in found.judged
+    ]
+
+
+# ------------------------------------------------------------------------------------------ scored once
+
+GOLD = LakeTable(
+    "main",
+    "gold_cluster_util_daily",
+    (("cluster_id", "varchar"), ("dt", "date"), *((name, "double") for name in (*DETECTOR.features, "coverage_ratio"))),
+)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """A lake with a gold table that each call fills anew and scores, with a detector that notes how often it is asked."""
+    with writing(tmp_path / "lake", purpose="test", tables=(*META_TABLES, GOLD)) as writer:
+
+        def scored(build_id, *clusters, needs_days=3, dry_run=False):
+            with writer.transaction("gold"):
+                writer.delete(GOLD, "true", [])
+                for table in clusters:
+                    writer.insert(GOLD, table)
+            seen = []
+            toy = recorder(seen, needs_days=needs_days)
+            found = detect.run(writer, [toy], build_id=build_id, now=NOW, dry_run=dry_run)
+            standing = writer.sql(
+                "SELECT cluster_id, scored_build_id FROM lake.meta.scorings WHERE build_id = ? ORDER BY ALL", [build_id]
+            )
+            return found.judged[0], len(seen), [tuple(row.values()) for row in standing.to_pylist()]
+
+        scored.writer = writer
+        yield scored
+
+
+def test_days_that_did_not_change_are_not_scored_again(lake):
+    """A corrected job must not cost what scoring a year of days costs; the scores of before stand, and are told."""
+    a, b = gold(random_days(20), cluster_id="a"), gold(random_days(20, seed=2), cluster_id="b")
+    first, calls, _ = lake(7, a, b)
+    again, calls_again, standing = lake(9, b, a)
+
+    assert (2 * 17, 0) == (calls, calls_again)
+    assert (False, True) == (first.is_as_before, again.is_as_before)
+    assert (40, first.flagged_days, 6) == (again.days, again.flagged_days, again.not_judged)
+    assert [("a", 7), ("b", 7)] == standing
+    assert 40 == lake.writer.sql("SELECT count(*) AS n FROM lake.meta.scores")["n"][0].as_py()
+
+
+def test_a_changed_day_is_scored_with_its_whole_cluster_and_no_other(lake):
+    """A late file moves one day: a forest judges all days by it, but another cluster's days are as they were."""
+    a, b = gold(random_days(20), cluster_id="a"), gold(random_days(20, seed=2), cluster_id="b")
+    lake(7, a, b)
+    changed = gold([*random_days(20)[:19], (99.0, 99.0, 99.0)], cluster_id="a")
+    _, calls, standing = lake(9, changed, b)
+
+    assert 17 == calls
+    assert [("a", 9), ("b", 7)] == standing
+
+
+def test_scores_stand_over_several_builds_and_are_made_anew_when_days_go_back(lake):
+    """Only the last scoring is compared with: the models of one before may be gone."""
+    old, new = gold(random_days(20)), gold(random_days(21))
+
+    assert [[("c", 7)], [("c", 7)], [("c", 11)], [("c", 13)]] == [
+        lake(build_id, days)[2] for build_id, days in ((7, old), (9, old), (11, new), (13, old))
+    ]
+
+
+def test_a_build_that_is_scored_twice_is_scored_anew(lake):
+    """`gpulake detect` twice on one build: the second replaces what the first landed, and refers to no deleted row."""
+    days = gold(random_days(20))
+    lake(7, days)
+    _, calls, standing = lake(7, days)
+
+    assert 17 == calls
+    assert [("c", 7)] == standing
+    assert 20 == lake.writer.sql("SELECT count(*) AS n FROM lake.meta.scores")["n"][0].as_py()
+
+
+def test_coverage_and_the_detector_itself_count_as_changes(lake):
+    """A day may become one that is not judged though no feature moved; a mended detector judges every day anew."""
+    lake(7, gold(random_days(20)))
+    thinner = gold(random_days(20), coverage=[0.5] * 19 + [0.1])
+    _, calls, _ = lake(9, thinner)
+    _, calls_of_another, standing = lake(11, thinner, needs_days=4)
+
+    assert (17, 16) == (calls, calls_of_another)
+    assert [("c", 11)] == standing
+
+
+def test_a_dry_run_lands_nothing_and_tells_the_same(lake):
+    """What it says would happen is what would happen."""
+    days = gold(random_days(20))
+    lake(7, days)
+    dry, calls, standing = lake(9, days, dry_run=True)
+
+    assert (True, 0, []) == (dry.is_as_before, calls, standing)
+
+
+def test_libraries_are_loaded_ahead_only_where_days_were_scored(lake, monkeypatch):
+    """Their import is a second of work: a lake whose days stand still must not pay it at each delivery."""
+    loaded = []
+    monkeypatch.setattr(detectors, "load_ahead", lambda: loaded.append("now"))
+    days = gold(random_days(20))
+
+    detect.load_ahead(lake.writer)
+    lake(7, days)
+    detect.load_ahead(lake.writer)
+    lake(9, days)
+    detect.load_ahead(lake.writer)
+
+    assert ["now", "now"] == loaded

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("prefect")
 
 from gpulake import flows, pipeline
-from gpulake.detect import Detected
+from gpulake.detect import Detected, Judged
 from gpulake.errors import ContractError, DataTestError, LakeError, LockError, SourceError, UsageError
 from gpulake.lake import Publication
 from gpulake.landing import Landing, LandReport, Refused
@@ -25,7 +25,8 @@ PUBLICATION = Publication(31, 33, 34, "published/catalog-34.duckdb", "2026-11-25
 LANDED = StepResult(why="1 landings wait for the next build", land=LandReport((LANDING,), (), ()))
 BUILT = StepResult(why="built; next: gpulake detect", build=Built(31, True, {"gold_cluster_util_daily": 10}, 25, 4.2))
 DETECTED = StepResult(
-    why="scored; next: gpulake publish", detect=Detected(31, ("iforest",), 10, ("1970-01-29",), 2, landed=True)
+    why="scored; next: gpulake publish",
+    detect=Detected(31, (Judged("iforest", 10, ("1970-01-29",), 2, is_as_before=False),), landed=True),
 )
 PUBLISHED = StepResult(
     why="every data test passed", published=True, tests=pipeline.Tested(33, 14, (), ()), publication=PUBLICATION

@@ -58,6 +58,31 @@ def test_people_never_see_1970(two_months):
     assert "day 56, Thursday" in text
 
 
+def test_every_detectors_flags_are_told_with_its_name_and_its_note(two_months):
+    """A second detector whose scores nobody shows might as well not be there."""
+    for offset in range(62):
+        dt = date.fromordinal(date(1970, 1, 13).toordinal() + offset)
+        two_months.judge(dt, "toy", "anomaly" if offset == 20 else "not_judged" if offset < 7 else "normal",
+                         driver="avg_cpu_util", reason="more than the week before" if offset == 20 else "no week before")  # fmt: skip
+
+    text = terminal.render(report.read(two_months))
+
+    for said in (
+        "3 days flagged by forest",
+        "▲ toy  · not judged",
+        "flagged days by forest",
+        "forest flags what it flags.",
+        "flagged days by toy",
+        "day 32, Monday   GPU",
+        "    more than the week before\ntoy flags what it flags.",
+        "not judged by forest: 3 days",
+        "not judged by toy: 7 days",
+        "all of them: no week before",
+    ):
+        assert said in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
 def test_a_real_clock_shows_dates(empty_publication):
     """Days of a cluster that tells the time are dates."""
     empty_publication.add_cluster("ours", time_zone="UTC", time_basis="real")
@@ -82,7 +107,7 @@ def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_m
         "not judged: 3 days",
         "less than half of the usual",
         "52.4 % of all GPU time was measured",
-        "about 5 % of the days whatever happens",
+        "forest flags what it flags.",
     ):
         assert said in text
 

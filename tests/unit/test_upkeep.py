@@ -13,7 +13,7 @@ from gpulake.config import Config
 from gpulake.errors import LakeError, UsageError
 from gpulake.lake import files, open_newest, open_publication, writing
 from gpulake.sources import pai2020
-from gpulake.tables import META_TABLES, bronze_tables
+from gpulake.tables import META_TABLES, SCORINGS, bronze_tables
 
 TABLES = (*META_TABLES, *bronze_tables([pai2020.SOURCE]))
 NOW = datetime(2026, 3, 20, 12)  # noqa: DTZ001  # as the lake keeps it
@@ -122,7 +122,7 @@ def test_compaction_keeps_every_kept_publication_as_it_was(history, lake, pai):
 
 
 def test_compaction_forgets_what_is_not_kept(history, lake):
-    """A lake that keeps everything grows without end; models go with their build, also if it failed its tests."""
+    """A lake that keeps everything grows without end; models go with their build, unless their scores stand for a later one."""
     _, seen = history
     first, second, *_ = seen
     newer, mine = str(max(seen) + 1), "notes"
@@ -130,7 +130,10 @@ def test_compaction_forgets_what_is_not_kept(history, lake):
     for name in [*map(str, seen), *never_published, newer, mine]:
         (lake / "artefacts" / name / "iforest").mkdir(parents=True)
     later = NOW + timedelta(days=3)
+    standing, newest = never_published[0], max(seen)
     with writing(lake, purpose="compact", tables=TABLES) as writer:
+        with writer.transaction("detect"):
+            writer.insert(SCORINGS, [(newest, "toy", "c", int(standing), "digest", "note")])
         writer._execute(
             "UPDATE lake.meta.publications SET published_at = published_at + interval 20 day WHERE build_id = ?",
             [first],
@@ -140,7 +143,7 @@ def test_compaction_forgets_what_is_not_kept(history, lake):
 
     assert set(compacted.kept_builds) < set(seen)
     assert set(never_published).isdisjoint(map(str, seen))
-    assert {str(build) for build in compacted.kept_builds} | {newer, mine} == {
+    assert {str(build) for build in compacted.kept_builds} | {newer, mine, standing} == {
         folder.name for folder in (lake / "artefacts").iterdir()
     }
     assert second in seen

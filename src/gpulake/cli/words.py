@@ -38,10 +38,13 @@ def _(result: StepResult) -> str:
         days = "every day" if result.build.full_build else "the touched days"
         lines.append(f"built {days}: {counted(result.build.models, 'model')} in {result.build.seconds:.1f} s")
     if result.detect:
-        lines.append(
-            f"judged {counted(result.detect.days, 'day')}: {len(result.detect.flagged_days)} flagged, "
-            f"{result.detect.not_judged} not judged"
-        )
+        lines += [
+            f"judged {counted(judged.days, 'day')}"
+            + (f" by {judged.detector}" if len(result.detect.judged) > 1 else "")
+            + f": {len(judged.flagged_days)} flagged, {judged.not_judged} not judged"
+            + (", as before: no day had changed" if judged.is_as_before else "")
+            for judged in result.detect.judged
+        ]
     if result.tests:
         lines.append(f"tested: {result.tests.passed} passed, {len(result.tests.warned)} warned")
         lines += [f"  warned: {name}" for name in result.tests.warned]

@@ -39,11 +39,13 @@ class Verdicts:
 class Detector:
     """Turns the days of one cluster into verdicts. `features` are columns of gold_cluster_util_daily.
 
-    `artefacts` names the parts of a fitted model that are worth keeping; each is saved with its hash. `libraries` are
-    the heavy modules that it imports only when it is used: a refresh loads them while the build runs.
+    `note` is what people must know who read its flags: reports print it beneath them. `artefacts` names the parts of a
+    fitted model that are worth keeping; each is saved with its hash. `libraries` are the heavy modules that it imports only
+    when it is used: a refresh may load them while the build runs.
     """
 
     name: str
+    note: str
     features: tuple[str, ...]
     needs_days: int
     fit: Callable[[Matrix], Model]

@@ -1,4 +1,4 @@
-"""The mission's detector: StandardScaler and an IsolationForest over the whole history.
+"""An isolation forest that flags 5 % of the days: StandardScaler and IsolationForest over the whole history.
 
 It is refitted and rescored whole at each build, so it sees the future of every day but the last: no rule reads it.
 `contamination = 0.05` is a quota, not a finding: it flags 3 of any 49 days, and 4 of any 62, however ordinary they are.
@@ -56,6 +56,7 @@ def _artefacts(forest: _Forest) -> Mapping[str, object]:
 
 DETECTOR = Detector(
     name="iforest",
+    note="The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm.",
     features=FEATURES,
     needs_days=7,
     fit=_fit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -65,6 +65,58 @@ class Day:
     anomaly_driver: str | None
     anomaly_reason: str | None
     judgement: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of `gold_detector_days`: what one detector says of one day."""
+
+    detector: str
+    dt: date
+    anomaly_flag: int | None
+    anomaly_score: float | None
+    expected_gpu_util: float | None
+    expected_low: float | None
+    expected_high: float | None
+    anomaly_driver: str | None
+    anomaly_reason: str | None
+    judgement: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One row of `gold_detectors`: a detector, and how many days of a cluster it flags."""
+
+    detector: str
+    is_first: bool
+    note: str
+    scored_build_id: int
+    scored_days: int
+    flagged_days: int
+    not_judged_days: int
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One detector, and each day of a cluster as it judges it."""
+
+    counted: Counted
+    days: tuple[Day, ...]
+
+    @property
+    def name(self) -> str:
+        """How it is called."""
+        return self.counted.detector
+
+    @property
+    def flagged(self) -> tuple[Day, ...]:
+        """The days that it calls unusual."""
+        return tuple(day for day in self.days if day.judgement == "anomaly")
+
+    @property
+    def not_judged(self) -> tuple[Day, ...]:
+        """The days that it may not judge, because too little was measured."""
+        return tuple(day for day in self.days if day.judgement == "not_judged")
 
 
 @dataclass(frozen=True)
@@ -154,13 +206,16 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class ClusterReport:
-    """One cluster of the publication. `window` is None when no daily figure could be published."""
+    """One cluster of the publication. `window` is None when no daily figure could be published.
+
+    `days` are as the first of the `judges` sees them: the one whose flags stand in `gold_cluster_util_daily_scored`.
+    """
 
     cluster_id: str
     source: str
     time_zone: str
     time_basis: str
-    detectors: tuple[str, ...]
+    judges: tuple[Judge, ...]
     fleet: Fleet | None
     jobs: tuple[JobStatus, ...]
     landed: tuple[Landed, ...]
@@ -175,16 +230,6 @@ class ClusterReport:
     def has_gpu_use(self) -> bool:
         """Whether any day has a GPU utilisation to show."""
         return any(day.avg_gpu_util is not None for day in self.days)
-
-    @property
-    def flagged(self) -> tuple[Day, ...]:
-        """The days a detector calls unusual."""
-        return tuple(day for day in self.days if day.judgement == "anomaly")
-
-    @property
-    def not_judged(self) -> tuple[Day, ...]:
-        """The days no detector may judge, because too little was measured."""
-        return tuple(day for day in self.days if day.judgement == "not_judged")
 
     def day_name(self, dt: date) -> str:
         """How people see a day of this cluster: "day 12, Tuesday", or "2026-11-24, Tuesday"."""
@@ -232,9 +277,13 @@ def day_name(dt: date, time_basis: str) -> str:
 
 WINDOW = Rows(Window, "gold_cluster_util_window")
 DAYS = Rows(Day, "gold_cluster_util_daily_scored", order_by=("dt",))
+DETECTORS = Rows(Counted, "gold_detectors", order_by=("is_first desc", "detector"))
+VERDICTS = Rows(Verdict, "gold_detector_days", order_by=("dt",))
 WASTE = Rows(Waste, "gold_waste_window")
 FLEET = Rows(Fleet, "gold_fleet")
 JOBS = Rows(JobStatus, "gold_job_status", order_by=("jobs desc", "job_status"))
+
+VERDICT_FIELDS = tuple(each.name for each in fields(Verdict) if each.name not in {"detector", "dt"})
 
 CLUSTERS = """
     select
@@ -273,13 +322,6 @@ REFUSED = """
     order by count(*) desc, table_name, reason
 """
 
-DETECTORS = """
-    select distinct detector
-    from meta.scores
-    where cluster_id = ?
-    order by detector
-"""
-
 UNAVAILABLE = """
     select
         missing_table,
@@ -299,7 +341,7 @@ def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = Non
     Clusters with a measured GPU use come first. Raises UsageError where an earlier gpulake published without such tables.
     """
     further = further or {}
-    asked: list[Rows[Any]] = [WINDOW, DAYS, WASTE, FLEET, JOBS, *further.values()]  # of five kinds of rows and more
+    asked: list[Rows[Any]] = [WINDOW, DAYS, DETECTORS, VERDICTS, WASTE, FLEET, JOBS, *further.values()]  # of many kinds
     _check_tables(publication, [each.table for each in asked])
     clusters = [_read_cluster(publication, cluster, further or {}) for cluster in publication.sql(CLUSTERS).to_pylist()]
     return Report(
@@ -324,6 +366,7 @@ def _check_tables(publication: Readable, needed: Sequence[str]) -> None:
 
 def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Mapping[str, Rows[Any]]) -> ClusterReport:
     name = cluster["cluster_id"]
+    days = DAYS.of(publication, name)
 
     def rows(query: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = publication.sql(query, [name]).to_pylist()
@@ -334,13 +377,13 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Ma
         source=cluster["source"],
         time_zone=cluster["time_zone"],
         time_basis=cluster["time_basis"],
-        detectors=tuple(row["detector"] for row in rows(DETECTORS)),
+        judges=_judges(publication, name, days),
         fleet=next(iter(FLEET.of(publication, name)), None),
         jobs=JOBS.of(publication, name),
         landed=tuple(Landed(**row) for row in rows(LANDED)),
         refused=tuple(Refused(**row) for row in rows(REFUSED)),
         window=next(iter(WINDOW.of(publication, name)), None),
-        days=DAYS.of(publication, name),
+        days=days,
         unavailable=tuple(
             Unavailable(row["missing_table"], row["table_name"], tuple(row["columns"]), tuple(row["reasons"] or ()))
             for row in rows(UNAVAILABLE)
@@ -348,3 +391,16 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Ma
         waste=next(iter(WASTE.of(publication, name)), None),
         further={asking: asked.of(publication, name) for asking, asked in further.items()},
     )
+
+
+def _judges(publication: Readable, cluster_id: str, days: Sequence[Day]) -> tuple[Judge, ...]:
+    verdicts = {(verdict.detector, verdict.dt): verdict for verdict in VERDICTS.of(publication, cluster_id)}
+    return tuple(
+        Judge(counted, tuple(_as_judged(day, verdicts.get((counted.detector, day.dt))) for day in days))
+        for counted in DETECTORS.of(publication, cluster_id)
+    )
+
+
+def _as_judged(day: Day, verdict: Verdict | None) -> Day:
+    said: dict[str, Any] = {name: getattr(verdict, name, None) for name in VERDICT_FIELDS}  # of many kinds
+    return replace(day, **{**said, "judgement": verdict.judgement if verdict else "not_judged"})

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpulake.reading.report import ClusterReport, Day, Waste
-
-FOREST_NOTE = "The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm."
+from gpulake.reading.report import ClusterReport, Day, Judge, Waste
 
 
 def headline(cluster: ClusterReport) -> str:
@@ -17,8 +15,16 @@ def headline(cluster: ClusterReport) -> str:
         return f"{cluster.cluster_id}: GPU use was not measured" if cluster.waste is None else waste_headline(cluster)
     return (
         f"{counted(window.window_days, 'day')} of GPU use: mean {pct(window.avg_gpu_util, digits=0)} of measured time, "
-        + (f"{counted(window.flagged_days, 'day')} flagged" if window.flagged_days else "no day flagged")
+        + flagged_words(cluster)
     )
+
+
+def flagged_words(cluster: ClusterReport) -> str:
+    """How many days the first detector flags; a headline has no room for the others."""
+    first = next(iter(cluster.judges), None)
+    if first is None or not first.counted.flagged_days:
+        return "no day flagged"
+    return f"{counted(first.counted.flagged_days, 'day')} flagged{by_whom(cluster, first)}"
 
 
 def waste_headline(cluster: ClusterReport) -> str:
@@ -108,12 +114,17 @@ def driver_words(day: Day) -> str:
     return name if value is None else f"{name} {pct(value)}"
 
 
+def by_whom(cluster: ClusterReport, judge: Judge) -> str:
+    """Whose flags these are, where a cluster has those of several detectors."""
+    return f" by {judge.name}" if len(cluster.judges) > 1 else ""
+
+
 def shared_reason(days: Sequence[Day]) -> str | None:
     """The reason that all these days share, if they do."""
     reasons = {day.anomaly_reason for day in days}
     return reasons.pop() if len(reasons) == 1 else None
 
 
-def forest_flag(day: Day) -> str:
-    """A day that is not judged may still carry the mission's flag: say so, beside its name."""
+def kept_flag(day: Day) -> str:
+    """A day that is not judged may still carry a detector's flag: say so, beside its name."""
     return " (flagged all the same)" if day.anomaly_flag else ""

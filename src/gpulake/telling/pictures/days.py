@@ -11,8 +11,8 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpulake.reading.report import ClusterReport, Day, Report, day_number
-from gpulake.telling.words import driver_words, headline, pct, ratio_pct
+from gpulake.reading.report import ClusterReport, Day, Judge, Report, day_number
+from gpulake.telling.words import by_whom, driver_words, headline, pct, ratio_pct
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,12 @@ CHARACTER_SHARE = 0.0074
 
 MOST_NAMES = 8
 """Flagged days that get a name; more would be a wall of text."""
+
+FOOT, NOTE = 0.02, 0.024
+"""Where the last line stands, and the height of one above it, as shares of the picture's height."""
+
+MARKS = (("o", "●"), ("D", "◆"), ("s", "■"), ("^", "▲"), ("v", "▼"))
+"""How the days that each detector flags are marked, and the same as text; the first detector's also get names."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +148,18 @@ def _figure(report: Report) -> Figure:
         part.set_facecolor(PALETTE.paper)
         _write_around(part, report, cluster)
         if cluster.has_gpu_use:
-            _draw_days(part, cluster, top=0.805, bottom=0.125)
+            notes = [judge.counted.note for judge in cluster.judges if judge.flagged]
+            _draw_days(part, cluster, top=0.805, bottom=FOOT + 0.1 + NOTE * len(notes))
     return figure
 
 
 def _write_around(part: Figure, report: Report, cluster: ClusterReport) -> None:
     part.text(0.055, 0.955, headline(cluster), size=17, weight="bold", va="top")
     part.text(0.055, 0.905, _subtitle(cluster), size=10.5, color=PALETTE.soft, va="top", linespacing=1.4)
-    part.text(0.055, 0.025, f"gpulake build {report.build_id}, published {report.published_at:%Y-%m-%d %H:%M} UTC · source {cluster.source}",
+    notes = [judge.counted.note for judge in cluster.judges if judge.flagged]
+    for line, note in enumerate(reversed(notes)):
+        part.text(0.055, FOOT + NOTE * (line + 1), note, size=8.5, color=PALETTE.soft)
+    part.text(0.055, FOOT, f"gpulake build {report.build_id}, published {report.published_at:%Y-%m-%d %H:%M} UTC · source {cluster.source}",
               size=8.5, color=PALETTE.soft)  # fmt: skip
 
 
@@ -199,7 +209,15 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= highest * 1.05])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
     axes.set_title("GPU use", loc="left", size=10, color=PALETTE.soft, pad=6)
+    for place, judge in enumerate(cluster.judges[1:], start=1):
+        _mark_others(axes, judge, MARKS[place % len(MARKS)][0])
     _mark_flagged(axes, cluster, days, highest=highest)
+    legend = [
+        f"{MARKS[place % len(MARKS)][1]} flagged by {judge.name}"
+        for place, judge in enumerate(cluster.judges)
+        if judge.flagged
+    ]
+    axes.set_title("   ".join(legend), loc="right", size=9, color=PALETTE.odd, pad=6)
 
 
 def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
@@ -227,6 +245,13 @@ def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, hi
         axes.annotate(text, (number, height), xytext=(-4 if is_left else 4, 0), textcoords="offset points",
                       ha="right" if is_left else "left", va="center", size=8.5, color=PALETTE.odd, zorder=6,
                       bbox={"facecolor": PALETTE.paper, "edgecolor": "none", "pad": 1.0})  # fmt: skip
+
+
+def _mark_others(axes: Axes, judge: Judge, mark: str) -> None:
+    """An open mark on each day that a further detector flags: around the ring where the first one does so too."""
+    days = [day for day in judge.flagged if day.avg_gpu_util is not None]
+    axes.plot([day_number(day.dt) for day in days], [_or_nan(day.avg_gpu_util) for day in days], mark, color="none",
+              markersize=11, markeredgecolor=PALETTE.odd, markeredgewidth=1.4, zorder=5)  # fmt: skip
 
 
 def _draw_coverage(axes: Axes, days: Sequence[Day]) -> None:
@@ -295,7 +320,8 @@ def _draw_touch_bands(axes: Axes, days: Sequence[Day]) -> None:
 
 def day_sentence(cluster: ClusterReport, day: Day) -> str:
     """The figures of one day in a line."""
-    judgement = {"anomaly": ", flagged", "not_judged": ", not judged"}.get(day.judgement or "", "")
+    whose = [by_whom(cluster, judge) for judge in cluster.judges if day.dt in {each.dt for each in judge.flagged}]
+    judgement = f", flagged{' and'.join(whose)}" if whose else ", not judged" if day.judgement == "not_judged" else ""
     return (
         f"{cluster.day_name(day.dt)}: mean {pct(day.avg_gpu_util)}, 95th percentile {pct(day.p95_gpu_util)}, "
         f"CPU {pct(day.avg_cpu_util)}, {ratio_pct(day.coverage_ratio, digits=0)} measured{judgement}"

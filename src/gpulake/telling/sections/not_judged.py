@@ -1,29 +1,32 @@
-"""The days that no detector may judge, and why."""
+"""The days that a detector may not judge, and why."""
 
 from __future__ import annotations
 
 from html import escape
 from textwrap import wrap
 
-from gpulake.reading.report import ClusterReport
+from gpulake.reading.report import ClusterReport, Judge
 from gpulake.telling.markup import WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
-from gpulake.telling.words import counted, forest_flag, shared_reason
+from gpulake.telling.words import by_whom, counted, kept_flag, shared_reason
 
 MOST_DAYS = 6
 """Days listed one by one in a terminal; a page lists them all."""
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
-    days = cluster.not_judged
-    if not days:
-        return []
-    lines = [f"not judged: {counted(len(days), 'day')}", RULE]
+    parts = [_judge_lines(cluster, judge) for judge in cluster.judges if judge.not_judged]
+    return [line for i, part in enumerate(parts) for line in (["", *part] if i else part)]
+
+
+def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
+    days = judge.not_judged
+    lines = [f"not judged{by_whom(cluster, judge)}: {counted(len(days), 'day')}", RULE]
     shared = shared_reason(days)
     if shared is not None:
-        return [*lines, f"all of them: {shared}"]
-    names = [f"{cluster.day_name(day.dt)}{forest_flag(day)}" for day in days[:MOST_DAYS]]
+        return [*lines, *wrap(f"all of them: {shared}", WIDTH, subsequent_indent="    ", break_on_hyphens=False)]
+    names = [f"{cluster.day_name(day.dt)}{kept_flag(day)}" for day in days[:MOST_DAYS]]
     for name, day in zip(names, days, strict=False):
         lines += wrap(f"{name.ljust(max(map(len, names)))}   {day.anomaly_reason or 'no reason was given'}", WIDTH,
                       subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip
@@ -33,14 +36,16 @@ def _lines(cluster: ClusterReport) -> list[str]:
 
 
 def _html(cluster: ClusterReport) -> str:
-    days = cluster.not_judged
-    if not days:
-        return ""
-    shared = shared_reason(days)
+    return "\n".join(_judge_html(cluster, judge) for judge in cluster.judges if judge.not_judged)
+
+
+def _judge_html(cluster: ClusterReport, judge: Judge) -> str:
+    title = f"<h2>Not judged{escape(by_whom(cluster, judge))}</h2>\n"
+    shared = shared_reason(judge.not_judged)
     if shared is not None:
-        return f"<h2>Not judged</h2>\n<p>{counted(len(days), 'day')}: {escape(shared)}.</p>"
-    rows = [[cluster.day_name(day.dt) + forest_flag(day), day.anomaly_reason or ""] for day in days]
-    return "<h2>Not judged</h2>\n" + table([("day", ""), ("why", WORDS)], rows)
+        return f"{title}<p>{counted(len(judge.not_judged), 'day')}: {escape(shared)}.</p>"
+    rows = [[cluster.day_name(day.dt) + kept_flag(day), day.anomaly_reason or ""] for day in judge.not_judged]
+    return title + table([("day", ""), ("why", WORDS)], rows)
 
 
 SECTION = Section(name="not judged", place=50, lines=_lines, html=_html)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
-from gpulake.reading.report import ClusterReport, Day
+from gpulake.reading.report import ClusterReport, Judge
 from gpulake.telling.markup import themed
 from gpulake.telling.pictures.days import day_sentence, days_svg
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH
-from gpulake.telling.words import counted, headline, pct, ratio_pct
+from gpulake.telling.words import by_whom, counted, headline, pct, ratio_pct
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -40,7 +39,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
     if window.avg_cpu_util is not None:
         lines.append(f"CPU use    mean {pct(window.avg_cpu_util)}")
-    lines += [f"coverage   {coverage}", *_spark_lines(cluster.days)]
+    lines += [f"coverage   {coverage}", *_spark_lines(cluster)]
     if window.avg_gpu_util_unweighted is not None:
         lines.append(
             f"unweighted {window.avg_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
@@ -57,8 +56,9 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return lines
 
 
-def _spark_lines(days: Sequence[Day]) -> list[str]:
-    """Daily GPU use as one line of bars from zero, with marks below; the newest days when there are too many."""
+def _spark_lines(cluster: ClusterReport) -> list[str]:
+    """Daily GPU use as one line of bars from zero, each detector's marks below; the newest days when there are too many."""
+    days = cluster.days
     shown = days[-(WIDTH - 20) :]
     top = max((day.avg_gpu_util for day in shown if day.avg_gpu_util is not None), default=0.0)
     if top <= 0:
@@ -67,11 +67,14 @@ def _spark_lines(days: Sequence[Day]) -> list[str]:
         " " if day.avg_gpu_util is None else SPARKS[round(max(day.avg_gpu_util, 0.0) / top * (len(SPARKS) - 1))]
         for day in shown
     )
-    marks = "".join({"anomaly": "▲", "not_judged": "·"}.get(day.judgement or "", " ") for day in shown)
     lines = [f"by day     {bars}  0–{top:.0f} %"]
-    if marks.strip():
-        words = [word for mark, word in (("▲", "▲ flagged"), ("·", "· not judged")) if mark in marks]
-        lines.append(f"           {marks}  {'  '.join(words)}"[:WIDTH])
+    for judge in cluster.judges:
+        judged = judge.days[-(WIDTH - 20) :]
+        marks = "".join({"anomaly": "▲", "not_judged": "·"}.get(day.judgement or "", " ") for day in judged)
+        if marks.strip():
+            told = (("▲", f"▲ {judge.name if len(cluster.judges) > 1 else 'flagged'}"), ("·", "· not judged"))
+            words = [word for mark, word in told if mark in marks]
+            lines.append(f"           {marks}  {'  '.join(words)}"[:WIDTH])
     if len(shown) < len(days):
         lines.append(f"           the last {len(shown)} of {len(days)} days")
     return lines
@@ -94,17 +97,24 @@ def _tiles(cluster: ClusterReport) -> str:
             if cluster.fleet
             else []
         ),
-        (
-            "odd" if window.flagged_days else "",
-            f"{window.flagged_days}",
-            f"of {counted(window.window_days, 'day')} flagged",
-        ),
-        ("", f"{window.not_judged_days}", "days not judged"),
+        *(tile for judge in cluster.judges for tile in _judge_tiles(cluster, judge)),
     ]
     items = "\n".join(
         f'<li class="{kind}"><b>{escape(value)}</b><span>{escape(label)}</span></li>' for kind, value, label in tiles
     )
     return f'<ul class="tiles">\n{items}\n</ul>'
+
+
+def _judge_tiles(cluster: ClusterReport, judge: Judge) -> list[tuple[str, str, str]]:
+    whom, numbers = by_whom(cluster, judge), judge.counted
+    return [
+        (
+            "odd" if numbers.flagged_days else "",
+            f"{numbers.flagged_days}",
+            f"of {counted(numbers.scored_days, 'day')} flagged{whom}",
+        ),
+        ("", f"{numbers.not_judged_days}", f"days not judged{whom}"),
+    ]
 
 
 def _picture(cluster: ClusterReport) -> str:

@@ -7,23 +7,30 @@ daily as (
 ),
 
 scores as (
-    select * from {{ source('meta', 'scores') }}
+    select * from {{ ref('gold_detector_days') }}
     where detector = '{{ var("scored_by") }}'
-),
-
-newest as (
-    select max(build_id) as build_id
-    from scores
 )
 
 select
-    {% for column in [
-        'cluster_id', 'dt', 'avg_gpu_util', 'p95_gpu_util', 'avg_cpu_util', 'coverage_ratio', 'covered_gpu_s',
-        'capacity_gpu_s', 'covered_core_s', 'capacity_core_s', 'gpu_pct_s', 'core_pct_s', 'covered_machines', 'machine_hours',
-        'avg_gpu_util_unweighted', 'p95_gpu_util_unweighted', 'avg_cpu_util_unweighted', 'windows', 'over_capacity_windows',
-    ] -%}
-    daily.{{ column }},
-    {% endfor -%}
+    daily.cluster_id,
+    daily.dt,
+    daily.avg_gpu_util,
+    daily.p95_gpu_util,
+    daily.avg_cpu_util,
+    daily.coverage_ratio,
+    daily.covered_gpu_s,
+    daily.capacity_gpu_s,
+    daily.covered_core_s,
+    daily.capacity_core_s,
+    daily.gpu_pct_s,
+    daily.core_pct_s,
+    daily.covered_machines,
+    daily.machine_hours,
+    daily.avg_gpu_util_unweighted,
+    daily.p95_gpu_util_unweighted,
+    daily.avg_cpu_util_unweighted,
+    daily.windows,
+    daily.over_capacity_windows,
     scores.anomaly_flag,
     scores.anomaly_score,
     scores.expected_gpu_util,
@@ -34,8 +41,6 @@ select
     scores.anomaly_reason,
     coalesce(scores.judgement, 'not_judged') as judgement
 from daily
-cross join newest
 left join scores
     on daily.cluster_id = scores.cluster_id
         and daily.dt = scores.dt
-        and newest.build_id = scores.build_id

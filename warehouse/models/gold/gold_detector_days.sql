@@ -1,0 +1,42 @@
+{{ config(materialized='view') }}
+
+with
+
+scorings as (
+    select * from {{ source('meta', 'scorings') }}
+),
+
+newest as (
+    select max(build_id) as build_id
+    from scorings
+),
+
+scores as (
+    select * from {{ source('meta', 'scores') }}
+),
+
+standing as (
+    select scorings.*
+    from scorings
+    inner join newest
+        on scorings.build_id = newest.build_id
+)
+
+select
+    scores.detector,
+    scores.cluster_id,
+    scores.dt,
+    scores.anomaly_flag,
+    scores.anomaly_score,
+    scores.expected_gpu_util,
+    scores.expected_low,
+    scores.expected_high,
+    scores.anomaly_p_value,
+    scores.anomaly_driver,
+    scores.anomaly_reason,
+    scores.judgement
+from standing
+inner join scores
+    on standing.scored_build_id = scores.build_id
+        and standing.detector = scores.detector
+        and standing.cluster_id = scores.cluster_id

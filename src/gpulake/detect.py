@@ -65,21 +65,13 @@ class Sql(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Standing:
-    """Which scores of one detector and cluster were the last, and what they were made of."""
-
-    scored_build_id: int
-    digest: str
-
-
 def load_ahead(writer: Sql) -> None:
     """Start to import what detectors need while the caller waits for dbt, if the last build had days to score.
 
     Most often this one has too, and the import takes a second; where it has not, it would be a second of work for nothing.
     """
     last = _newest_scorings(writer)
-    if not last or any(row["scored_build_id"] == row["build_id"] for row in last):
+    if not last or any(row["scored_build_id"] == row["build_id"] for row in last.values()):
         shipped.load_ahead()
 
 
@@ -87,49 +79,51 @@ def run(
     writer: Writer, detectors: Sequence[Detector], *, build_id: int, now: datetime, dry_run: bool = False
 ) -> Detected:
     """Score what changed of the newest build and land it in one commit, replacing what a cut-off run of the same left."""
-    standing = {
-        (row["detector"], row["cluster_id"]): _Standing(row["scored_build_id"], row["digest"])
-        for row in _newest_scorings(writer, before=build_id)
-    }
-    names = dict.fromkeys(name for detector in detectors for name in detector.features)
+    standing = _newest_scorings(writer, before=build_id)
+    features = dict.fromkeys(name for detector in detectors for name in detector.features)
     gold = writer.sql(
-        f"SELECT cluster_id, dt, coverage_ratio, {', '.join(names)} FROM lake.main.gold_cluster_util_daily "
-        "ORDER BY cluster_id, dt"
-        if names
-        else "SELECT cluster_id, dt, coverage_ratio FROM lake.main.gold_cluster_util_daily LIMIT 0"
+        f"SELECT {', '.join(['cluster_id', 'dt', 'coverage_ratio', *features])} "
+        "FROM lake.main.gold_cluster_util_daily ORDER BY cluster_id, dt"
     )
-    scorings, fresh, judged = [], [], []
+    scorings: list[tuple[object, ...]] = []
+    fresh: list[pa.Table] = []
     for detector in detectors:
-        verdicts, is_as_before = [], True
         for cluster_id, days in _by_cluster(gold):
             digest, last = _digest(detector, days), standing.get((detector.name, cluster_id))
-            if last is not None and last.digest == digest:
-                scored_build_id = last.scored_build_id
-                scores = _kept_scores(writer, detector.name, cluster_id, scored_build_id)
-            else:
-                scored_build_id, is_as_before = build_id, False
+            is_as_before = last is not None and last["digest"] == digest
+            if not is_as_before:
                 folder = None if dry_run else writer.layout.artefacts / str(build_id) / detector.name / cluster_id
-                scores = _score(detector, days, build_id=build_id, folder=folder, now=now)
-                fresh.append(scores)
-            verdicts.append(scores)
+                fresh.append(_score(detector, days, build_id=build_id, folder=folder, now=now))
+            scored_build_id = last["scored_build_id"] if last and is_as_before else build_id
             scorings.append((build_id, detector.name, cluster_id, scored_build_id, digest, detector.note))
-        judged.append(_judged(detector, verdicts, is_as_before=is_as_before))
+    verdicts = [*fresh, *_kept_scores(writer, scorings, build_id)]
     if not dry_run:
-        with writer.transaction("detect", build_id=build_id):
+        _land(writer, fresh, scorings, build_id=build_id)
+    return Detected(
+        build_id,
+        tuple(_judged(detector, verdicts, is_as_before=not _has(fresh, detector)) for detector in detectors),
+        landed=not dry_run,
+    )
+
+
+def _land(writer: Writer, fresh: Sequence[pa.Table], scorings: Sequence[Sequence[object]], *, build_id: int) -> None:
+    is_again = writer.sql(f"SELECT 1 FROM {SCORINGS.qualified} WHERE build_id = ? LIMIT 1", [build_id]).num_rows
+    with writer.transaction("detect", build_id=build_id):
+        if is_again:
             writer.delete(SCORES, "build_id = ?", [build_id])
             writer.delete(SCORINGS, "build_id = ?", [build_id])
-            writer.insert(SCORES, pa.concat_tables(fresh) if fresh else _scores_schema().empty_table())
-            writer.insert(SCORINGS, scorings)
-    return Detected(build_id, tuple(judged), landed=not dry_run)
+        if fresh or not scorings:  # without a row there would be no commit, and without it nothing to test
+            writer.insert(SCORES, pa.concat_tables([_scores_schema().empty_table(), *fresh]))
+        writer.insert(SCORINGS, scorings)
 
 
-def _newest_scorings(writer: Sql, *, before: int | None = None) -> list[dict[str, Any]]:
-    """The rows of the newest build that was scored, or of the newest before one."""
+def _newest_scorings(writer: Sql, *, before: int | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+    """The scorings of the newest build that was scored, or of the newest before one, by detector and cluster."""
     earlier = "" if before is None else f"WHERE build_id < {int(before)}"
     rows: list[dict[str, Any]] = writer.sql(
         f"SELECT * FROM {SCORINGS.qualified} WHERE build_id = (SELECT max(build_id) FROM {SCORINGS.qualified} {earlier})"
     ).to_pylist()
-    return rows
+    return {(row["detector"], row["cluster_id"]): row for row in rows}
 
 
 def _by_cluster(gold: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -151,26 +145,37 @@ def _digest(detector: Detector, days: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def _kept_scores(writer: Sql, detector: str, cluster_id: str, build_id: int) -> pa.Table:
-    return writer.sql(
-        f"SELECT dt, judgement FROM {SCORES.qualified} WHERE build_id = ? AND detector = ? AND cluster_id = ? ORDER BY dt",
-        [build_id, detector, cluster_id],
-    )
+def _kept_scores(writer: Sql, scorings: Sequence[Sequence[object]], build_id: int) -> Iterator[pa.Table]:
+    """The scores of earlier builds that stand for this one."""
+    kept = {(scored, detector, cluster) for _, detector, cluster, scored, *_ in scorings if scored != build_id}
+    for scored in sorted({scored for scored, _, _ in kept}, key=str):
+        scores = writer.sql(
+            f"SELECT * FROM {SCORES.qualified} WHERE build_id = ? ORDER BY detector, cluster_id, dt", [scored]
+        )
+        pairs = zip(scores["detector"].to_pylist(), scores["cluster_id"].to_pylist(), strict=True)
+        yield scores.filter(pa.array([(scored, *pair) in kept for pair in pairs], pa.bool_()))
 
 
 def _judged(detector: Detector, verdicts: Sequence[pa.Table], *, is_as_before: bool) -> Judged:
     found = [
-        (str(dt), judgement)
+        (cluster_id, dt, judgement)
         for scores in verdicts
-        for dt, judgement in zip(scores["dt"].to_pylist(), scores["judgement"].to_pylist(), strict=True)
+        for name, cluster_id, dt, judgement in zip(
+            *(scores[column].to_pylist() for column in ("detector", "cluster_id", "dt", "judgement")), strict=True
+        )
+        if name == detector.name
     ]
     return Judged(
         detector=detector.name,
         days=len(found),
-        flagged_days=tuple(dt for dt, judgement in found if judgement == "anomaly"),
-        not_judged=sum(judgement == "not_judged" for _, judgement in found),
+        flagged_days=tuple(str(dt) for _, dt, judgement in sorted(found) if judgement == "anomaly"),
+        not_judged=sum(judgement == "not_judged" for *_, judgement in found),
         is_as_before=is_as_before,
     )
+
+
+def _has(fresh: Sequence[pa.Table], detector: Detector) -> bool:
+    return any(detector.name in scores["detector"].to_pylist() for scores in fresh)
 
 
 def _score(detector: Detector, days: pa.Table, *, build_id: int, folder: Path | None, now: datetime) -> pa.Table:

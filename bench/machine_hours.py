@@ -1,4 +1,4 @@
-"""The right machine-hours, beside silver and gold by the mission's formulas: the same bronze rows, in one process each."""
+"""The right machine-hours, beside silver and gold by plain means over rows: the same bronze rows, in one process each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def right(lake: str) -> dict[str, float]:
 
 
 def naive(lake: str) -> dict[str, float]:
-    """silver_jobs, silver_gpu_timeseries and gold_cluster_util_daily as the mission describes them."""
+    """silver_jobs, silver_gpu_timeseries and gold_cluster_util_daily by plain means over rows."""
     statements = []
     for name in ("silver/silver_jobs", "silver/silver_gpu_timeseries", "gold/gold_cluster_util_daily"):
         sql = (NAIVE / f"{name}.sql").read_text()
@@ -64,7 +64,7 @@ def main() -> None:
             whole, figures = run_script(script, lake)
             costs[script.__name__].append(Cost(figures["wall"], figures["cpu"], whole.rss))
     tell(
-        f"Right machine-hours / silver and gold by the mission's formulas (scale {SCALE:g})",
+        f"Right machine-hours / silver and gold by plain means over rows (scale {SCALE:g})",
         "machine-hours by sweep",
         costs["right"],
         "plain means",

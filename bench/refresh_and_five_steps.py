@@ -1,4 +1,4 @@
-"""The whole refresh of the mission's five tables, beside the mission's own five steps on the same files."""
+"""The whole refresh of five tables, beside the same in five separate steps on the same files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> None:
         return run([PYTHON, str(RUN), str(data), str(fresh("five-steps"))])
 
     compare(
-        f"Refresh of five tables / the mission's five steps (scale {SCALE:g})",
+        f"Refresh of five tables / the five separate steps (scale {SCALE:g})",
         ("gpulake refresh", ours),
         ("pandas, dbt run, dbt test, train, score", theirs),
         wall=Target(1.0, 0.6),

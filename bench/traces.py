@@ -49,7 +49,7 @@ def columns(table: str) -> list[str]:
 
 
 def mission_trace() -> Path:
-    """The five files that the mission reads."""
+    """The five files that the five separate steps read."""
     folder = HOME / f"mission-{SCALE:g}"
     folder.mkdir(parents=True, exist_ok=True)
     for name in MISSION_TABLES:

@@ -208,7 +208,7 @@ def test_a_wrong_name_is_answered_with_the_near_one(refreshed, cli):
 
 
 def test_the_export_is_one_duckdb_file_with_the_tables_names(refreshed, cli, tmp_path):
-    """What the mission's README types into the DuckDB shell works on it."""
+    """The queries that people type into the DuckDB shell work on it."""
     import duckdb
 
     folder, answer, _ = refreshed

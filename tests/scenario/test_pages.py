@@ -114,7 +114,7 @@ def test_the_tutorials_second_refresh_does_nothing(tutorial, workplace):
 def test_the_figures_against_the_truth_are_those_of_the_page(tutorial, workplace):
     """The tables of "The plain mean" are the case for this project: they must be what the command gives."""
     (told,) = printed(tutorial, ".venv/bin/python docs/tutorial/compare_with_truth.py")
-    page = (DOCS / "explanation" / "mission-formula.md").read_text(encoding="utf-8")
+    page = (DOCS / "explanation" / "plain-mean-over-rows.md").read_text(encoding="utf-8")
     off = [re.findall(r"\d+\.\d", line) for line in told.splitlines()[2:6]]
     shown = [re.findall(r"\d+\.\d", line) for line in page.splitlines() if re.match(r"\| (mean of|ours)", line)]
 

@@ -149,7 +149,7 @@ def test_a_small_fleets_days_close(small):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_fresh_fleet_is_published_as_it_was(tmp_path, capsys, number):
-    """On any fleet by itself: counts, run times and coverage exact; the day's mean within the bound; the mission's far outside."""
+    """On any fleet by itself: counts, run times and coverage exact; the day's mean within the bound; the plain mean far outside."""
     seed = random.SystemRandom().randrange(2**31)
     compared = Compared(tmp_path, scale=0.05, days=62, seed=seed)
     check_row_counts(compared)
@@ -157,10 +157,10 @@ def test_a_fresh_fleet_is_published_as_it_was(tmp_path, capsys, number):
     check_coverage(compared)
     check_days(compared)
     found = days(compared)
-    ours, missions = (
+    ours, plain = (
         rmse_ratio(found, mean, "avg_gpu_util_covered") for mean in ("avg_gpu_util_gold", "avg_gpu_util_unweighted")
     )
     with capsys.disabled():
-        print(f"\nfleet {number}, seed {seed}: RMSE {ours:.4f} (the mission's mean: {missions:.4f})")
+        print(f"\nfleet {number}, seed {seed}: RMSE {ours:.4f} (the plain mean: {plain:.4f})")
     assert ours <= RMSE_BOUND, seed
-    assert missions > 5 * RMSE_BOUND, seed
+    assert plain > 5 * RMSE_BOUND, seed

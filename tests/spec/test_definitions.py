@@ -103,7 +103,7 @@ CASES = [
         zone="Asia/Shanghai",
         rows={
             "machines": ONE_MACHINE,
-            # 22:00-02:00 local: two hours on each day; the mission books the whole row on the day it ends
+            # 22:00-02:00 local: two hours on each day; a plain mean over rows books the whole row on the day it ends
             "windows": """
                 worker | machine | start            | end              | gpu | cpu
                 w1     | m1      | 1970-01-05 22:00 | 1970-01-06 02:00 | 60  | 5

@@ -76,8 +76,8 @@ def test_every_step_is_a_task_with_retries():
         assert (name, 3, flows.may_pass) == (step.name, step.retries, step.retry_condition_fn)
 
 
-def test_the_flow_is_named_as_the_mission_names_it():
-    """Whoever looks for the mission's flow finds it."""
+def test_the_flow_keeps_the_name_that_schedules_know():
+    """A deployment made for gpu_telemetry_full_refresh finds it."""
     assert "gpu_telemetry_full_refresh" == flows.gpu_telemetry_full_refresh.name
 
 

@@ -1,4 +1,4 @@
-"""GPU models: our own cited table, shipped beside this file, and the mission's scrape `tpu_gpus.csv`.
+"""GPU models: our own cited table, shipped beside this file, and a scraped list, `tpu_gpus.csv`.
 
 Both land in `bronze_gpu_specs`. Text of the scrape stays text: its "8 GB, GDDR6, 128 bit" is read in silver.
 """

@@ -83,7 +83,7 @@ def days_svg(cluster: ClusterReport) -> str:
 
 
 def unweighted_svg(cluster: ClusterReport) -> str:
-    """The mission's formula beside ours, on one axis, as an SVG element."""
+    """The plain mean over rows beside the day's mean, on one axis, as an SVG element."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import datetime, timedelta
 
@@ -11,7 +10,7 @@ import pytest
 from gpulake import clock, landing, upkeep
 from gpulake.config import Config
 from gpulake.errors import LakeError, UsageError
-from gpulake.lake import files, open_newest, open_publication, writing
+from gpulake.lake import open_newest, open_publication, writing
 from gpulake.sources import pai2020
 from gpulake.tables import META_TABLES, SCORINGS, bronze_tables
 
@@ -240,7 +239,7 @@ def test_lost_records_are_a_fault_like_any_other(lake):
 
 def test_what_two_writers_without_the_lock_do_is_found(lake, pai, monkeypatch):
     """Why the lock stands: two that look, see "not landed yet" and land double every row, and nothing fails."""
-    file = pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
+    pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
     assert [["landed"], ["landed"]] == [[landing.status for landing in report.landings] for report in reports]
 
     faults = upkeep.verify(lake, now=NOW).faults

@@ -110,12 +110,13 @@ class Runner:
                 return self.invoke([*chosen, "--fail-fast", *_QUIET], shared=True)
             case "build":
                 # Views and seeds change only with the project, and a changed project is built in full.
-                return self.invoke(
-                    ["run", "--exclude", "config.materialized:view", "--fail-fast", *_QUIET], shared=True
-                )
+                skipped = ["config.materialized:view", "tag:full_builds_only"]
+                return self.invoke(["run", "--exclude", *skipped, "--fail-fast", *_QUIET], shared=True)
             case "test":
+                skipped = ["tag:by_hand"] if request["everything"] else ["tag:by_hand", "tag:everything"]
+                os.environ["GPULAKE_TESTED"] = "everything" if request["everything"] else "touched"
                 return self.invoke(
-                    ["test", "--select", "test_type:data", "--exclude", "tag:by_hand", *_QUIET],
+                    ["test", "--select", "test_type:data", "--exclude", *skipped, *_QUIET],
                     pinned_at=request["version"],
                     shared=True,
                 )

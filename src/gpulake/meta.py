@@ -205,6 +205,14 @@ def publications(view: Asked, *, catalog: str = "lake") -> tuple[Published, ...]
     return tuple(Published(**row) for row in found.to_pylist())
 
 
+def everything_tested_at(view: Asked) -> datetime | None:
+    """When a version was published last of which every row had been tested, or None."""
+    found: datetime | None = view.sql(
+        f"SELECT max(published_at) AS at FROM {PUBLICATIONS.qualified} WHERE coalesce(tested_everything, true)"
+    )["at"][0].as_py()
+    return found
+
+
 def is_stale(view: Asked, fingerprint: str) -> bool:
     """Whether the publication lacks a landing, was made by other definitions, or is not of the last build begun."""
     if pending(view):

@@ -128,7 +128,7 @@ def _publish(opened: Session, asked: Asked) -> StepResult:
         return StepResult(why=f"build {newest} is published already", publication=current)
     tested = opened.test(newest)
     passed = StepResult(why="every data test passed", tests=tested, publication=current, dry_run=asked.dry_run)
-    return passed if asked.dry_run else replace(passed, published=True, publication=opened.publish(tested.version))
+    return passed if asked.dry_run else replace(passed, published=True, publication=opened.publish(tested))
 
 
 LAND = Step("land", _land, makes_lake=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
     from gpulake.detect import Detected
     from gpulake.warehouse import BuildResult, Warehouse
+
+_BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
 
 Progress = Callable[[str, float], None]
 """Told what is being done and how far it is, 0 to 1."""
@@ -44,6 +47,7 @@ class Tested:
     """What the data tests said of one pinned version."""
 
     version: int
+    everything: bool
     passed: int
     warned: tuple[str, ...]
     failed: tuple[str, ...]
@@ -167,9 +171,11 @@ class Session:
         if found is None:
             raise UsageError(f"build {build_id} has no scores yet.", do="run: gpulake detect")
         self._tell(f"testing version {found}", 0.0)
-        result = self._warehouse().test(version=found)
+        everything = self._must_test_everything()
+        result = self._warehouse().test(version=found, everything=everything)
         tested = Tested(
             version=found,
+            everything=everything,
             passed=sum(node.status == "pass" for node in result.nodes),
             warned=tuple(node.name for node in result.nodes if node.status == "warn"),
             failed=tuple(node.name for node in result.failures),
@@ -188,7 +194,7 @@ class Session:
             )
         return tested
 
-    def publish(self, version: int) -> Publication:
+    def publish(self, tested: Tested) -> Publication:
         """Make a tested version of the newest build the Publication."""
         newest = meta.last_build(self._writer)
         assert newest is not None
@@ -196,16 +202,23 @@ class Session:
         waiting = meta.pending(self._writer, through=newest.through_landing_no)
         publication = self._writer.publish(
             build_id=newest.build_id,
-            data_version=version,
+            data_version=tested.version,
             fingerprint=newest.fingerprint,
             full_build=newest.full_build,
             rows=newest.rows,
             landing_ids=[included.landing_id for included in waiting],
             now=clock.now(),
+            tested_everything=tested.everything,
         )
         self._tell(f"published build {newest.build_id}", 1.0)
         upkeep.tend(self._writer, now=clock.now())
         return publication
+
+    def _must_test_everything(self) -> bool:
+        """After a full build, and once a week: else the rows that were not built again have been tested and published."""
+        build, tested_at = meta.last_build(self._writer), meta.everything_tested_at(self._writer)
+        assert build is not None
+        return build.full_build or tested_at is None or clock.now() - tested_at >= _BETWEEN_TESTS_OF_EVERYTHING
 
     def _warehouse(self) -> Warehouse:
         if self._child is None:

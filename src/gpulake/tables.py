@@ -95,8 +95,9 @@ PUBLICATIONS = _meta(
     fingerprint="varchar",
     full_build="boolean",
     rows_json="varchar",
+    tested_everything="boolean",
 )
-"""One row per publication, append-only: the record that the pointer file follows."""
+"""One row per publication, append-only: the record that the pointer file follows. Null: of a version that always tested all."""
 
 PUBLISHED_LANDINGS = _meta("published_landings", build_id="bigint", landing_id="varchar")
 """Which build first published a landing; a landing that is not here is pending."""

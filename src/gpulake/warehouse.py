@@ -100,9 +100,12 @@ class Warehouse:
         """
         return self._ask({"do": "build", "full": full, "landed": list(landed), "pending": list(pending)})
 
-    def test(self, *, version: int) -> BuildResult:
-        """Test the lake as it was at one version, read-only: what is tested is exactly what would be published."""
-        return self._ask({"do": "test", "version": version})
+    def test(self, *, version: int, everything: bool = True) -> BuildResult:
+        """Test the lake as it was at one version, read-only: what is tested is exactly what would be published.
+
+        Not `everything`: only the rows that the last build made again, where all others have been tested before.
+        """
+        return self._ask({"do": "test", "version": version, "everything": everything})
 
     def dbt(self, arguments: Sequence[str], *, version: int | None = None) -> BuildResult:
         """Run any dbt command by hand, on the newest version or, read-only, on the one that is given."""

@@ -125,10 +125,12 @@ class Writer:
         rows: Mapping[str, int],
         landing_ids: Sequence[str],
         now: datetime,
+        tested_everything: bool = True,
     ) -> Publication:
         """Make a tested version the Publication: the record first, then the catalog copy, then the pointer."""
+        record = (build_id, data_version, now, fingerprint, full_build, json.dumps(dict(rows)), tested_everything)
         with self.transaction("publish", build_id=build_id):
-            self.insert(PUBLICATIONS, [(build_id, data_version, now, fingerprint, full_build, json.dumps(dict(rows)))])
+            self.insert(PUBLICATIONS, [record])
             ids = pa.table(
                 {
                     "build_id": pa.array([build_id] * len(landing_ids), pa.int64()),

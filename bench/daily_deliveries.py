@@ -26,7 +26,7 @@ SHOWN = sorted({day for day in (10, 30, 60, 300) if day < DAYS} | {DAYS})
 YOUNG, OLD = 30, FLEET_DAYS
 DAY_TO_FLOOR, OLD_TO_YOUNG, NOTHING_TO_FLOOR, PEAK_MIB = Target(2.5), Target(1.3), Target(0.5), Target(400)
 ROUNDS = 3
-WAKE_DBT = "from gpulake.dbt_child import Runner; Runner()"
+WAKE_DBT = "from gpulake.dbt.child import Runner; Runner()"
 """A process that has imported dbt and read the parsed project, as the last refresh kept it."""
 
 
@@ -125,7 +125,7 @@ def _refresh(folder: Path, lake: Path) -> list[str]:
 
 def look(folder: Path, lake: Path, *, day: int) -> Look:
     """Measure the floor, and the same delivery once more, on the lake as it is; nothing is changed."""
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
     from gpulake.lake import Layout
 
     environment = warehouse.environment(Layout(lake.resolve()))

@@ -18,8 +18,8 @@ TEST = ("test", "--select", "test_type:data", "--exclude", "tag:by_hand")
 
 def build_in_child(lake: str, *, test: bool) -> None:
     """As a refresh does it: start the child, build everything, test that version."""
+    from gpulake.dbt.warehouse import Warehouse
     from gpulake.lake import writing
-    from gpulake.warehouse import Warehouse
 
     with (
         writing(Path(lake), purpose="bench") as writer,
@@ -54,7 +54,7 @@ def build_and_test_by_command(lake: str) -> None:
 
 
 def _command(lake: str, arguments: tuple[str, ...]) -> None:
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
 
     descriptor = os.open("/dev/null", os.O_RDONLY)
     code = warehouse.run_by_hand(Path(lake), [*arguments, "--quiet", "--target", "write"], lock_fd=descriptor)

@@ -35,7 +35,7 @@ def build_twice(rest: str, late: str, lake: str) -> dict[str, float]:
 
 def _build(settings, *, full: bool) -> dict[str, float]:
     from gpulake import lake, meta
-    from gpulake.warehouse import Warehouse
+    from gpulake.dbt.warehouse import Warehouse
 
     with (
         lake.writing(settings.lake, purpose="bench") as writer,

@@ -252,7 +252,7 @@ def verify(config: Config) -> upkeep.Verification:
 
 def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_of: int | None = None) -> Explanation:
     """Where one published figure comes from, and what it was in an older build. Raises UsageError where there is none."""
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
     from gpulake.reading import figure
     from gpulake.reading.models import read_models
 
@@ -265,7 +265,7 @@ def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_o
 
 def diff(config: Config, *, first: int | None = None, second: int | None = None) -> Difference:
     """Which published figures differ between two kept builds: the last two, or an older one and the Publication."""
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
     from gpulake.reading import difference
     from gpulake.reading.models import read_models
 
@@ -285,7 +285,7 @@ def compact(config: Config, *, wait_s: float = 0.0, progress: Progress | None = 
 
 def run_dbt(config: Config, args: Sequence[str], *, wait_s: float = 0.0, progress: Progress | None = None) -> int:
     """Run dbt by hand under the lake's lock; its exit code."""
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
 
     with lake.writing(config.lake, purpose="dbt", wait_s=wait_s, tables=session.all_tables(), make=False) as writer:
         if progress:

@@ -22,8 +22,8 @@ from gpulake.tables import BUILDS, FULL_BUILD_STARTS, META_TABLES, LakeTable, br
 
 if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
+    from gpulake.dbt.warehouse import BuildResult, Warehouse
     from gpulake.detect import Detected
-    from gpulake.warehouse import BuildResult, Warehouse
 
 _BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
 
@@ -222,7 +222,7 @@ class Session:
 
     def _warehouse(self) -> Warehouse:
         if self._child is None:
-            from gpulake.warehouse import Warehouse
+            from gpulake.dbt.warehouse import Warehouse
 
             self._child = self._stack.enter_context(
                 Warehouse(self._config.lake, lock_fd=self._writer.lock_fd, let_go=self._writer.let_go)
@@ -247,7 +247,7 @@ class Session:
 
 def fingerprint(view: meta.Asked) -> str:
     """One hash over everything but the data that decides what is published."""
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
 
     digest = hashlib.sha256(warehouse.fingerprint().encode())
     package = Path(__file__).parent

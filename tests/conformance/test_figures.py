@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gpulake import warehouse
+from gpulake.dbt import warehouse
 from gpulake.reading.models import read_models
 
 MODELS = read_models(warehouse.project())

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from gpulake import warehouse
 from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
+from gpulake.dbt import warehouse
 from gpulake.landing import recognition
 from gpulake.landing import rows as reading
 from gpulake.landing.recognition import Recognised, Unrecognised

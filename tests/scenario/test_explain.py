@@ -7,8 +7,9 @@ from datetime import date
 
 import pytest
 
-from gpulake import clock, pipeline, upkeep, warehouse
+from gpulake import clock, pipeline, upkeep
 from gpulake.config import Config
+from gpulake.dbt import warehouse
 from gpulake.lake import open_publication, writing
 from gpulake.reading.models import computable, read_models
 

@@ -36,7 +36,7 @@ def after(owner, name):
     setattr(owner, name, then_die)
 def before(owner, name):
     setattr(owner, name, die)
-from gpulake import warehouse
+from gpulake.dbt import warehouse
 {border}
 from gpulake.cli import main
 sys.exit(main())

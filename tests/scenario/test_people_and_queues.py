@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "spec"))
 
 from tiny_lake import Case, TinyLake
 
-from gpulake import pipeline, warehouse
+from gpulake import pipeline
 from gpulake.config import Config
+from gpulake.dbt import warehouse
 from gpulake.lake import open_publication
 from gpulake.simulate import pai2020
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "spec"))
 
 from tiny_lake import Case, TinyLake
 
-from gpulake import warehouse
+from gpulake.dbt import warehouse
 from gpulake.errors import LakeError
 
 DAY_S = 86_400

@@ -12,7 +12,7 @@ from accounting_fleets import TRIALS, days_of, drawn, expected, expected_unbound
 from test_definitions import agrees
 from tiny_lake import TinyLake, table
 
-from gpulake import warehouse
+from gpulake.dbt import warehouse
 
 FLEETS = drawn(fleets(), n=15, start=1) + drawn(sampled_fleets(), n=5, start=1)
 AMOUNTS = ("allocated", "active", "idle_held", "unknown", "over_use", "zero_util")

@@ -8,7 +8,7 @@ import pytest
 from accounting_fleets import delivered, drawn, fleets, sampled_fleets, thinned
 from tiny_lake import TinyLake
 
-from gpulake.warehouse import Warehouse
+from gpulake.dbt.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 UNSEEN = {"landing_no", "source_row", "landing_id"}

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from gpulake import lake
+from gpulake.dbt.warehouse import Warehouse
 from gpulake.sources import all_sources
 from gpulake.tables import CLUSTERS, LANDINGS, META_TABLES, PUBLISHED_LANDINGS, bronze_tables
-from gpulake.warehouse import Warehouse
 
 BRONZE = {table.name: table for table in bronze_tables(all_sources())}
 TABLES = {table.name: table for source in all_sources() for table in source.tables}

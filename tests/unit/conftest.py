@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from gpulake.warehouse import project
+from gpulake.dbt.warehouse import project
 
 GOLD_COLUMNS = """
     cluster_id varchar, dt date, avg_gpu_util double, p95_gpu_util double, avg_cpu_util double, coverage_ratio double,

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
-from gpulake.dbt_connection import SharedConnection
+from gpulake.dbt.connection import SharedConnection
 
 _LARGE = 100_001
 

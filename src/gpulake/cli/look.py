@@ -231,7 +231,7 @@ def docs(
     as_json: edge.JsonOption = False,
 ) -> None:
     """Write the tables' documentation as a static site that opens without a server."""
-    from gpulake import warehouse
+    from gpulake.dbt import warehouse
 
     with edge.writing_to(out):
         index = warehouse.docs(out)

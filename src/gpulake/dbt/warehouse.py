@@ -22,7 +22,7 @@ _SHAPING = ("models", "macros", "seeds")
 _MEMORY = "800MB"
 """What DuckDB may hold at once; beyond it sorts and joins spill into the lake's folder."""
 _ROWS_HELD = "100000"
-"""Rows that a build writes, or deletes, before it commits: see `dbt_connection`."""
+"""Rows that a build writes, or deletes, before it commits: see `connection`."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Warehouse:
         try:
             with (self.log.parent / "console.log").open("wb") as console:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "gpulake.dbt_child", str(child_end)],
+                    [sys.executable, "-P", "-m", "gpulake.dbt.child", str(child_end)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=console,
@@ -151,7 +151,7 @@ def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:
     """Run one dbt command on the newest version, talking on this process's own stdout; its exit code."""
     layout = Layout(lake_dir.resolve())
     child = subprocess.run(
-        [sys.executable, "-P", "-m", "gpulake.dbt_child", "--", *args],
+        [sys.executable, "-P", "-m", "gpulake.dbt.child", "--", *args],
         pass_fds=(lock_fd,),
         env={**os.environ, **environment(layout)},
         check=False,
@@ -161,9 +161,9 @@ def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:
 
 def project() -> Path:
     """Where the dbt project lies: in the wheel, or beside `src` in a checkout."""
-    here = Path(__file__).resolve().parent
-    shipped = here / "_warehouse"
-    return shipped if shipped.is_dir() else here.parents[1] / "warehouse"
+    package = Path(__file__).resolve().parents[1]
+    shipped = package / "_warehouse"
+    return shipped if shipped.is_dir() else package.parents[1] / "warehouse"
 
 
 def fingerprint() -> str:

@@ -1,4 +1,4 @@
-"""The process that runs dbt: started by `gpulake.warehouse`, one JSON request per line in, one reply per line out.
+"""The process that runs dbt: started by `gpulake.dbt.warehouse`, one JSON request per line in, one reply per line out.
 
 dbt keeps its database open and talks on stdout, so it lives apart. It ends when its stdin closes, also in the middle of
 a build: a commit is whole or absent, and the next build redoes what this one left. It holds the lake's write lock by
@@ -27,7 +27,7 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_decoder
 
-from gpulake import dbt_connection
+from gpulake.dbt import connection
 
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _FAILING_ROWS_SHOWN = 5
@@ -83,7 +83,7 @@ class Runner:
             dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
         forget_compiled(self._manifest)
-        dbt_connection.share(shared=shared)
+        connection.share(shared=shared)
         os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         ok, nodes, error = False, [], ""
         try:
@@ -94,7 +94,7 @@ class Runner:
             ok, error = bool(outcome.success), str(outcome.exception or "")
         finally:
             try:
-                dbt_connection.close(keep=ok)
+                connection.close(keep=ok)
             except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
                 ok, error = False, f"the last commit failed: {failure}"
         return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}

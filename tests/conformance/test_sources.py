@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hypothesis import find, settings
+from hypothesis import strategies as st
 
 from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
 from gpulake.dbt import warehouse
@@ -25,12 +27,16 @@ from gpulake.sources import all_sources
 SOURCES = all_sources()
 TABLES = [(source, table) for source in SOURCES for table in source.tables]
 
-# Texts that a pattern may ask for; a source with another pattern adds one here.
-SAMPLES = ("ab", "0123456789ab", "0123456789abcdef01234567", "0123456789abcdef" * 3 + "0123456789ab", "T4")
-
 
 def ids(value):
     return getattr(value, "name", None)
+
+
+@cache
+def text_like(pattern: str) -> str:
+    """The simplest text that matches a pattern and needs no quotes in any format."""
+    plain = settings(database=None, derandomize=True)
+    return find(st.from_regex(pattern, fullmatch=True), lambda text: text.isprintable() and text != "", settings=plain)
 
 
 TIMES = {"iso8601": "2026-07-01T00:00:0{}", "epoch_s": "178286400{}", "epoch_ms": "178286400{}000"}
@@ -43,7 +49,7 @@ def value_of(column: Column, row: int) -> str:
         return f"{1000 + row}.5" if "time" not in column.name else f"{1000 + row}.0"
     if not column.pattern:
         return f"text {row}"
-    return next(sample for sample in SAMPLES if re.fullmatch(column.pattern, sample))
+    return text_like(column.pattern)
 
 
 def rows_of(table: Table, count: int = 6) -> list[dict[str, str]]:

@@ -44,8 +44,10 @@ class Copy:
     def __init__(self, folder):
         self.folder = folder
         litter = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages")
-        for part in ("src/gpulake", "warehouse"):
+        for part in ("src/gpulake", "warehouse", "tests/conformance"):
             shutil.copytree(ROOT / part, folder / part, ignore=litter)
+        for file in ("pyproject.toml", "tests/conftest.py"):
+            shutil.copy(ROOT / file, folder / file)
 
     def add(self, kind):
         """Add a thing by new files alone; what the page delivers stands under `data`."""
@@ -59,14 +61,18 @@ class Copy:
 
     def gpulake(self, *arguments):
         """Run the copy's own command; the object that it prints."""
+        return json.loads(self.python("-m", "gpulake", *arguments, "--lake", "lake", "--json"))
+
+    def python(self, *arguments):
+        """Run this interpreter on the copy; what it printed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GPULAKE_")}
         environment |= {"PYTHONPATH": str(self.folder / "src"), "XDG_CACHE_HOME": str(self.folder / "cache")}
         done = subprocess.run(
-            [sys.executable, "-m", "gpulake", *map(str, arguments), "--lake", "lake", "--json"],
+            [sys.executable, *map(str, arguments)],
             cwd=self.folder, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert 0 == done.returncode, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        return done.stdout
 
     def rows(self, query):
         return [list(row.values()) for row in self.gpulake("sql", query)]
@@ -107,3 +113,10 @@ def test_a_new_sources_jobs_are_published(published):
         ["toy", "1002", "bob", "FAILED", None],
         ["toy", "1003", "ada", "PENDING", None],
     ] == copy.rows("select cluster_id, job_id, user_id, status_source, wait_s from silver_jobs order by job_id")
+
+
+def test_a_new_source_keeps_the_promises_of_all(published):
+    """The conformance suite finds it by its file, and no list of ours has to name it."""
+    copy, _ = published
+
+    assert " passed" in copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/conformance", "-k", "toy")

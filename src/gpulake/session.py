@@ -18,9 +18,11 @@ from gpulake.errors import DataTestError, UsageError
 from gpulake.lake import Publication, Writer
 from gpulake.landing import LandReport, Survey
 from gpulake.sources import all_sources
-from gpulake.tables import BUILDS, FULL_BUILD_STARTS, META_TABLES, LakeTable, bronze_tables
+from gpulake.tables import BUILDS, FULL_BUILD_STARTS, META_TABLES, MODELS, LakeTable, bronze_tables
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
     from gpulake.dbt.warehouse import BuildResult, Warehouse
     from gpulake.detect import Detected
@@ -155,6 +157,9 @@ class Session:
         build_id, rows = self._writer.version(), self._rows()
         with self._writer.transaction("build", build_id=build_id):
             self._writer.insert(BUILDS, [[build_id, clock.now(), made_by, full, through, json.dumps(rows)]])
+            if result.compiled:
+                self._writer.delete(MODELS, "fingerprint = ?", [made_by])
+                self._writer.insert(MODELS, _model_rows(result, made_by))
         return Built(build_id, full, rows, len(result.nodes), round(time.monotonic() - started, 3))
 
     def detect(self, build_id: int, *, dry_run: bool = False) -> Detected:
@@ -259,6 +264,24 @@ def fingerprint(view: meta.Asked) -> str:
 def all_tables() -> tuple[LakeTable, ...]:
     """Every table that Python writes."""
     return (*META_TABLES, *bronze_tables(all_sources()))
+
+
+def _model_rows(result: BuildResult, made_by: str) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(
+        [
+            {
+                "fingerprint": made_by,
+                "model": each.model,
+                "file": each.file,
+                "depends_on": "\n".join(each.depends_on),
+                "depends_on_files": "\n".join(each.depends_on_files),
+                "compiled_sql": each.compiled_sql,
+            }
+            for each in result.compiled
+        ]
+    )
 
 
 def _names(result: BuildResult) -> str:

@@ -131,6 +131,17 @@ SCORINGS = _meta(
 )
 """One row per build, detector and cluster: which scores stand for it; those of an earlier build where no day changed since."""
 
+MODELS = _meta(
+    "models",
+    fingerprint="varchar",
+    model="varchar",
+    file="varchar",
+    depends_on="varchar",
+    depends_on_files="varchar",
+    compiled_sql="varchar",
+)
+"""One row per model of a full build's definitions: the SQL that ran, and what it stands on, a name and its file a line."""
+
 META_TABLES = (
     LANDINGS,
     QUARANTINE,
@@ -141,6 +152,7 @@ META_TABLES = (
     PUBLISHED_LANDINGS,
     SCORES,
     SCORINGS,
+    MODELS,
 )
 
 

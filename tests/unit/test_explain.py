@@ -8,8 +8,10 @@ from datetime import date
 import duckdb
 import pytest
 
+from gpulake.cli.words import text_of
 from gpulake.errors import UsageError
 from gpulake.reading import difference, figure
+from gpulake.reading.compiled import readable
 from gpulake.reading.difference import GroupChange
 from gpulake.reading.models import Column, Model, computable
 
@@ -29,6 +31,10 @@ SQL = """
     create table earlier.meta.clusters as
         select 'a' as cluster_id, 'Asia/Shanghai' as time_zone, 'offset' as time_basis, 'all' as pools;
     create table lake.meta.clusters as from earlier.meta.clusters;
+    create table lake.meta.models (
+        fingerprint varchar, model varchar, file varchar, depends_on varchar, depends_on_files varchar, compiled_sql varchar
+    );
+    create table earlier.meta.models as from lake.meta.models;
 """
 
 
@@ -336,3 +342,84 @@ def test_the_text_tells_unknown_from_no_row(builds):
     assert "value        unknown\n" in text
     assert "dt = day 10, Sunday" in text
     assert ["value", "no row", "unknown"] == re.split(r"  +", next(x for x in text.splitlines() if "no row" in x))
+
+
+# -------------------------------------------------------------------------------------------- compiled SQL
+
+
+def kept_sql(builds, catalog, sql, *, fingerprint="g"):
+    builds.connection.execute(
+        f"insert into {catalog}.meta.models values (?, 'gold_days', 'models/gold/gold_days.sql', ?, ?, ?)",
+        [fingerprint, "silver_days\nmeta.scores", "models/silver/silver_days.sql\n", sql],
+    )
+
+
+def test_the_sql_is_what_ran_with_each_table_it_stands_on_and_its_file(builds):
+    """Who checks a figure must see the arithmetic, not a template, and where to read on."""
+    days(builds, "lake", [("1970-01-11", 0.5, 3, "x")])
+    kept_sql(builds, "lake", 'select *\nfrom "lake"."main"."silver_days"')
+    found = explained(builds, *KEY)
+
+    assert ("warehouse/models/gold/gold_days.sql", "select *\nfrom silver_days\n", True) == (
+        found.sql_file, found.sql, found.sql_is_compiled,
+    )  # fmt: skip
+    told = text_of(found)
+    assert "  silver_days  warehouse/models/silver/silver_days.sql\n  meta.scores  written by gpulake" in told
+    assert "  from silver_days" in told
+
+
+def test_a_build_that_kept_no_sql_shows_the_models_template(builds):
+    """A lake of an earlier version is explained as far as it can be, until its next refresh."""
+    days(builds, "lake", [("1970-01-11", 0.5, 3, "x")])
+    builds.connection.execute("drop table lake.meta.models")
+    found = explained(builds, *KEY)
+
+    assert ("warehouse/models/x.sql", "select 1", False, ()) == (
+        found.sql_file, found.sql, found.sql_is_compiled, found.stands_on,
+    )  # fmt: skip
+
+
+def test_an_older_build_is_explained_by_the_sql_of_then(builds):
+    """A figure that moved because its definition did is not explained by today's definition."""
+    for catalog in ("earlier", "lake"):
+        days(builds, catalog, [("1970-01-11", 0.5, 3, "x")])
+        kept_sql(builds, catalog, "select 1 as old", fingerprint="f")
+    kept_sql(builds, "lake", "select 2 as new")
+    found = explained(builds, *KEY, as_of=3)
+
+    assert ("select 2 as new\n", "select 1 as old\n") == (found.sql, found.as_of.sql)
+    assert "the SQL of build 3\n  select 1 as old" in text_of(found)
+
+
+def test_the_same_sql_is_not_printed_twice(builds):
+    """Another model of the project changed, not this one."""
+    for catalog in ("earlier", "lake"):
+        days(builds, catalog, [("1970-01-11", 0.5, 3, "x")])
+        kept_sql(builds, catalog, "select 1", fingerprint="f")
+    kept_sql(builds, "lake", "select 1")
+
+    assert explained(builds, *KEY, as_of=3).as_of.sql is None
+
+
+@pytest.mark.parametrize(
+    ("ran", "shown"),
+    [
+        ("\n\n\nselect 1\n\n\n\nfrom t  \n", "select 1\n\nfrom t\n"),
+        ('from "lake"."main"."a"\njoin "lake"."meta"."b"', "from a\njoin meta.b\n"),
+        (
+            "with  __dbt__cte__spans as (\nselect 1\n), days as (\nselect * from __dbt__cte__spans\n)",
+            "with  spans as (\nselect 1\n), days as (\nselect * from spans\n)\n",
+        ),
+        (
+            "with  __dbt__cte__spans as (\nselect 1\n), spans as (\nselect * from __dbt__cte__spans\n)",
+            "with  spans_model as (\nselect 1\n), spans as (\nselect * from spans_model\n)\n",
+        ),
+        (
+            "with  __dbt__cte__a as (select 1), __dbt__cte__a_b as (select * from __dbt__cte__a) from __dbt__cte__a_b",
+            "with  a as (select 1), a_b as (select * from a) from a_b\n",
+        ),
+    ],
+)
+def test_compiled_sql_reads_as_if_a_person_wrote_it(ran, shown):
+    """What dbt sends to DuckDB is right, and hard to read."""
+    assert shown == readable(ran)

@@ -166,10 +166,20 @@ def _(found: Explanation) -> str:
         lines += ["", *_as_of_lines(found)]
     day = "this day" if found.day else "this row"
     lines += ["", *_fed_lines(f"landings that reach {day}", found.landings)]
+    if found.stands_on:
+        lines += ["", "stands on"]
+        width = max(len(each.name) for each in found.stands_on)
+        lines += [f"  {each.name.ljust(width)}  {each.file or 'written by gpulake'}" for each in found.stands_on]
     lines += ["", f"the SQL, {found.sql_file}"]
-    if found.definitions_are_newer:
+    if found.definitions_are_newer and found.sql_is_compiled:
+        lines.append("(it is what made this figure; what is said above is of newer definitions, not built yet)")
+    elif found.definitions_are_newer:
         lines.append("(definitions were changed since this build: the next refresh rebuilds all with these)")
-    return "\n".join([*lines, *(f"  {line}".rstrip() for line in found.sql.rstrip().splitlines())])
+    lines += [f"  {line}".rstrip() for line in found.sql.rstrip().splitlines()]
+    if found.as_of and found.as_of.sql:
+        lines += ["", f"the SQL of build {found.as_of.figure.build_id}"]
+        lines += [f"  {line}".rstrip() for line in found.as_of.sql.rstrip().splitlines()]
+    return "\n".join(lines)
 
 
 def _figure_lines(figure: Figure, unit: str | None) -> Iterator[str]:

@@ -86,18 +86,22 @@ class Runner:
         connection.share(shared=shared)
         os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         ok, nodes, error = False, [], ""
+        compiled: list[dict[str, object]] = []
         try:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
             if shared and pinned_at is None:
                 _skip_after_a_failure(nodes)
             ok, error = bool(outcome.success), str(outcome.exception or "")
+            if "--full-refresh" in arguments:
+                compiled = _compiled(outcome, self._manifest)
         finally:
             try:
                 connection.close(keep=ok)
             except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
                 ok, error = False, f"the last commit failed: {failure}"
-        return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}
+        return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error,
+                "compiled": compiled}  # fmt: skip
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
@@ -210,6 +214,32 @@ def _nodes(outcome: dbtRunnerResult) -> list[dict[str, Any]]:
         for result in results
         if hasattr(result, "node") and hasattr(result, "execution_time")
     ]
+
+
+def _compiled(outcome: dbtRunnerResult, manifest: Any) -> list[dict[str, object]]:
+    """What ran for each model, and the name and the file of all that it stands on; files are told from the project's top."""
+    nodes = [result.node for result in getattr(outcome.result, "results", None) or []]
+    models = [node for node in nodes if node.resource_type == "model" and getattr(node, "compiled_code", None)]
+    stands_on = {node.name: [_known_as(key, manifest) for key in sorted(node.depends_on.nodes)] for node in models}
+    return [
+        {
+            "model": node.name,
+            "file": node.original_file_path,
+            "depends_on": [name for name, _ in stands_on[node.name]],
+            "depends_on_files": [file for _, file in stands_on[node.name]],
+            "compiled_sql": node.compiled_code,
+        }
+        for node in models
+    ]
+
+
+def _known_as(key: str, manifest: Any) -> tuple[str, str]:
+    """A source stands in no file: gpulake writes it."""
+    if key in manifest.sources:
+        source = manifest.sources[key]
+        return source.name if source.schema == "main" else f"{source.schema}.{source.name}", ""
+    node = manifest.nodes[key]
+    return node.name if node.resource_type == "model" else f"{node.schema}.{node.name}", node.original_file_path
 
 
 def _skip_after_a_failure(nodes: list[dict[str, Any]]) -> None:

@@ -42,13 +42,25 @@ class NodeResult:
 
 
 @dataclass(frozen=True)
+class CompiledModel:
+    """The SQL that a full build ran for a model, and what it stands on: names, and the file of each or ""."""
+
+    model: str
+    file: str
+    depends_on: tuple[str, ...]
+    depends_on_files: tuple[str, ...]
+    compiled_sql: str
+
+
+@dataclass(frozen=True)
 class BuildResult:
-    """What one dbt command did. `error` is set when dbt could not even begin."""
+    """What one dbt command did. `error` is set when dbt could not even begin; `compiled` is told of a full build."""
 
     ok: bool
     nodes: tuple[NodeResult, ...]
     seconds: float
     error: str = ""
+    compiled: tuple[CompiledModel, ...] = ()
 
     @property
     def failures(self) -> tuple[NodeResult, ...]:
@@ -144,7 +156,8 @@ class Warehouse:
             )
         reply = json.loads(line)
         nodes = tuple(NodeResult(**node) for node in reply["nodes"])
-        return BuildResult(ok=reply["ok"], nodes=nodes, seconds=reply["seconds"], error=reply["error"])
+        compiled = tuple(CompiledModel(**model) for model in reply.get("compiled", ()))
+        return BuildResult(reply["ok"], nodes, reply["seconds"], reply["error"], compiled)
 
 
 def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:

@@ -14,7 +14,11 @@ from typing import Any
 from gpulake.errors import UsageError
 from gpulake.lake import Reader
 from gpulake.reading import published
+from gpulake.reading.compiled import StandsOn, compiled
 from gpulake.reading.models import PARTS, Column, Model, column_of, computable
+
+_PROJECT = "warehouse"
+"""The dbt project's folder in the source tree, where people look a file up."""
 
 _DAY_NUMBER = re.compile(r"(?:day )?(\d{1,6})")
 
@@ -66,7 +70,8 @@ class Move:
 class AsOf:
     """The figure as an older build showed it, and what happened since.
 
-    `definitions_changed` is None where settings changed too, since one digest is kept of both.
+    `definitions_changed` is None where settings changed too, since one digest is kept of both. `sql` is what ran then, if
+    that was another.
     """
 
     figure: Figure
@@ -75,12 +80,14 @@ class AsOf:
     other_landings_since: int
     settings_changed: tuple[str, ...]
     definitions_changed: bool | None
+    sql: str | None
 
 
 @dataclass(frozen=True)
 class Explanation:
     """One published figure with everything that it stands on.
 
+    `sql` is what ran in that build; of a build of an earlier gpulake, which kept none, it is the installed model's template.
     `definitions_are_newer` says that the installed models are not those that made the figure.
     """
 
@@ -101,6 +108,8 @@ class Explanation:
     definitions_are_newer: bool
     sql_file: str
     sql: str
+    sql_is_compiled: bool
+    stands_on: tuple[StandsOn, ...]
     error: None = None
 
     def as_json(self) -> dict[str, object]:
@@ -168,6 +177,7 @@ def explain(
     basis = reader.sql("SELECT time_basis FROM lake.meta.clusters WHERE cluster_id = ?", [cluster_id]).to_pylist()
     publications = published.publications(reader)
     now = _figure(place, publications[reader.build_id], row)
+    ran = compiled(reader, table, fingerprint=publications[reader.build_id]["fingerprint"])
     return Explanation(
         table=table,
         column=column,
@@ -184,8 +194,13 @@ def explain(
         landings=_landings(reader, cluster_id, day, after=-1, through=reader.build_id),
         as_of=None if as_of is None else _as_of(reader, place, publications[as_of], then, now, cluster_id, day),
         definitions_are_newer=fingerprint not in {"", publications[reader.build_id]["fingerprint"]},
-        sql_file=place.model.sql_file,
-        sql=place.model.sql,
+        sql_file=f"{_PROJECT}/{ran.file if ran else place.model.sql_file}",
+        sql=ran.sql if ran else place.model.sql,
+        sql_is_compiled=ran is not None,
+        stands_on=tuple(
+            StandsOn(each.name, f"{_PROJECT}/{each.file}" if each.file else None)
+            for each in (ran.stands_on if ran else ())
+        ),
     )
 
 
@@ -358,7 +373,14 @@ def _as_of(
         other_landings_since=len(_landings(reader, cluster_id, None, **since)) - len(touching),
         settings_changed=settings,
         definitions_changed=False if same else None if settings else True,
+        sql=None if same else _sql_then(reader, place.model.name, publication["fingerprint"]),
     )
+
+
+def _sql_then(reader: Reader, model: str, fingerprint: str) -> str | None:
+    now = compiled(reader, model, fingerprint=published.publications(reader)[reader.build_id]["fingerprint"])
+    then = compiled(reader, model, fingerprint=fingerprint, catalog="earlier")
+    return then.sql if then and (now is None or now.sql != then.sql) else None
 
 
 def _move(name: str, then: Figure, now: Figure) -> Move | None:

@@ -90,7 +90,6 @@ class Counted:
     detector: str
     is_first: bool
     note: str
-    scored_build_id: int
     scored_days: int
     flagged_days: int
     not_judged_days: int

@@ -42,7 +42,6 @@ select
     standing.cluster_id,
     standing.detector = '{{ var("scored_by") }}' as is_first,
     standing.note,
-    standing.scored_build_id,
     counted.scored_days,
     counted.flagged_days,
     counted.not_judged_days

@@ -42,6 +42,12 @@ def cli():
 
 
 @pytest.fixture(scope="session")
+def tiny_trace():
+    """Writes the trace of two machines into a folder."""
+    return write_trace
+
+
+@pytest.fixture(scope="session")
 def refreshed(tmp_path_factory):
     """The folder with the trace and its refreshed lake, and what the refresh answered."""
     folder = tmp_path_factory.mktemp("refreshed")

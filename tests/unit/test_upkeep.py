@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ import pytest
 from gpulake import clock, landing, upkeep
 from gpulake.config import Config
 from gpulake.errors import LakeError, UsageError
-from gpulake.lake import open_newest, open_publication, writing
+from gpulake.lake import files, open_newest, open_publication, writing
 from gpulake.sources import pai2020
 from gpulake.tables import META_TABLES, SCORINGS, bronze_tables
 
@@ -239,7 +240,20 @@ def test_lost_records_are_a_fault_like_any_other(lake):
 
 def test_what_two_writers_without_the_lock_do_is_found(lake, pai, monkeypatch):
     """Why the lock stands: two that look, see "not landed yet" and land double every row, and nothing fails."""
-    pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
+    file = pai.write(lake.parent / "pai_job_table.csv", [pai.job(7), pai.job(8)])
+    monkeypatch.setattr(files, "lock", lambda layout, purpose, wait_s: os.open(layout.lock, os.O_RDWR))
+    surveyed = landing.survey(file, [pai2020.SOURCE])
+    options = {"config": Config(lake=lake), "now": NOW}
+    reports = []
+    with writing(lake, purpose="one", tables=TABLES) as one:
+
+        def land_too():
+            one.let_go()
+            with writing(lake, purpose="two", tables=TABLES) as two:
+                reports.append(landing.land(two, surveyed, **options))
+
+        # "New" is told between the look and the landing: there the other one lands.
+        reports.append(landing.land(one, surveyed, **options, on_new=land_too))
     assert [["landed"], ["landed"]] == [[landing.status for landing in report.landings] for report in reports]
 
     faults = upkeep.verify(lake, now=NOW).faults

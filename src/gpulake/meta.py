@@ -38,6 +38,7 @@ class PendingLanding:
     landing_no: int
     source: str
     table_name: str
+    rows_kept: int
 
 
 def landing_ids(view: Asked) -> frozenset[str]:
@@ -64,7 +65,7 @@ def last_landing_no(view: Asked) -> int:
 def pending(view: Asked, *, through: int | None = None) -> tuple[PendingLanding, ...]:
     """The landings that wait for a publication, in their order; those up to a landing's number, if one is given."""
     found = view.sql(
-        f"SELECT landing_id, landing_no, source, table_name FROM {LANDINGS.qualified} "
+        f"SELECT landing_id, landing_no, source, table_name, rows_kept FROM {LANDINGS.qualified} "
         f"ANTI JOIN {PUBLISHED_LANDINGS.qualified} USING (landing_id) "
         "WHERE landing_no <= coalesce(?, landing_no) ORDER BY landing_no",
         [through],

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from gpulake.detect import Detected
 
 _BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
+_SMALL_ROWS = 100_000
+"""Up to this many rows, what waits is little work."""
 
 Progress = Callable[[str, float], None]
 """Told what is being done and how far it is, 0 to 1."""
@@ -146,8 +148,12 @@ class Session:
             begun = [self._writer.version(), clock.now(), made_by]
             with self._writer.transaction("begin a full build"):
                 self._writer.insert(FULL_BUILD_STARTS, [begun])
-        pending = [waiting.landing_id for waiting in meta.pending(self._writer)]
-        result = warehouse.build(full=full, landed=meta.landed_tables(self._writer), pending=pending)
+        result = warehouse.build(
+            full=full,
+            landed=meta.landed_tables(self._writer),
+            pending=[waiting.landing_id for waiting in meta.pending(self._writer)],
+            is_small=self._is_small(),
+        )
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
@@ -177,7 +183,7 @@ class Session:
             raise UsageError(f"build {build_id} has no scores yet.", do="run: gpulake detect")
         self._tell(f"testing version {found}", 0.0)
         everything = self._must_test_everything()
-        result = self._warehouse().test(version=found, everything=everything)
+        result = self._warehouse().test(version=found, everything=everything, is_small=self._is_small())
         tested = Tested(
             version=found,
             everything=everything,
@@ -218,6 +224,9 @@ class Session:
         self._tell(f"published build {newest.build_id}", 1.0)
         upkeep.tend(self._writer, now=clock.now())
         return publication
+
+    def _is_small(self) -> bool:
+        return sum(waiting.rows_kept for waiting in meta.pending(self._writer)) <= _SMALL_ROWS
 
     def _must_test_everything(self) -> bool:
         """After a full build, and once a week: else the rows that were not built again have been tested and published."""

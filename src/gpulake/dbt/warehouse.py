@@ -104,20 +104,24 @@ class Warehouse:
         """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
-    def build(self, *, full: bool, landed: Sequence[str] = (), pending: Sequence[str] = ()) -> BuildResult:
+    def build(
+        self, *, full: bool, landed: Sequence[str] = (), pending: Sequence[str] = (), is_small: bool = False
+    ) -> BuildResult:
         """Build every model at the lake's newest version: all of it, or what the pending landings touch.
 
         `landed` are all bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for.
         `pending` are all pending landings' ids. Both save work; where none is given the models find out by themselves.
+        `is_small`: there are so few pending rows that one thread does them in the same time.
         """
-        return self._ask({"do": "build", "full": full, "landed": list(landed), "pending": list(pending)})
+        asked = {"do": "build", "full": full, "landed": list(landed), "pending": list(pending), "is_small": is_small}
+        return self._ask(asked)
 
-    def test(self, *, version: int, everything: bool = True) -> BuildResult:
+    def test(self, *, version: int, everything: bool = True, is_small: bool = False) -> BuildResult:
         """Test the lake as it was at one version, read-only: what is tested is exactly what would be published.
 
         Not `everything`: only the rows that the last build made again, where all others have been tested before.
         """
-        return self._ask({"do": "test", "version": version, "everything": everything})
+        return self._ask({"do": "test", "version": version, "everything": everything, "is_small": is_small})
 
     def dbt(self, arguments: Sequence[str], *, version: int | None = None) -> BuildResult:
         """Run any dbt command by hand, on the newest version or, read-only, on the one that is given."""

@@ -48,6 +48,8 @@ class Writer:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         if self._duckdb is None:
             self._duckdb = connect()
+            # A writer asks for few rows: a second thread would do nothing but wait, and take its time.
+            self._duckdb.execute("SET threads = 1")
         if not self._attached:
             try:
                 attach(self._duckdb, self.layout.catalog, self.layout.data, alias="lake")

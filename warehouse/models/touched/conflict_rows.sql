@@ -18,13 +18,17 @@ losers as (
             row_number() over best_first as place,
             first_value(row_text) over best_first as winner_text
         from {{ delivered }}
-        where {{ looked_through }} and {{ row_hash(keys.narrow) }} in (
-            select {{ row_hash(keys.narrow) }} as row_hash
-            from {{ delivered }}
-            where {{ looked_through }}
-            group by row_hash
-            having count(*) > 1
-        )
+        where
+            {{ looked_through }}
+            {%- if is_full_build() %}
+            and {{ row_hash(keys.narrow) }} in (
+                select {{ row_hash(keys.narrow) }} as row_hash
+                from {{ delivered }}
+                where {{ looked_through }}
+                group by row_hash
+                having count(*) > 1
+            )
+            {%- endif %}
         window best_first as (
             partition by {{ keys.key | join(', ') }}
             order by landing_no desc, row_text desc, source_row desc

@@ -29,7 +29,7 @@ DETECTED = StepResult(
     detect=Detected(31, (Judged("iforest", 10, ("1970-01-29",), 2, is_as_before=False),), landed=True),
 )
 PUBLISHED = StepResult(
-    why="every data test passed", published=True, tests=pipeline.Tested(33, 14, (), ()), publication=PUBLICATION
+    why="every data test passed", published=True, tests=pipeline.Tested(33, True, 14, (), ()), publication=PUBLICATION
 )
 
 

@@ -12,12 +12,12 @@ from threading import Thread
 
 import pytest
 
-from gpulake import lake as lake_module
 from gpulake import landing
 from gpulake.config import ClusterSettings, Config
 from gpulake.contract import Column, Delimited, Source, Span, Table
 from gpulake.errors import ContractError, LakeError, SourceError
 from gpulake.lake import Layout, Writer, writing
+from gpulake.lake.connection import connect
 from gpulake.landing import recognition
 from gpulake.sources import all_sources, gpu_specs, pai2020
 from gpulake.tables import META_TABLES, bronze_tables
@@ -57,18 +57,17 @@ def prepared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def connection():
     """One DuckDB for all: loading its extensions takes longer than most tests."""
-    with closing(lake_module._connect()) as connection:
+    with closing(connect()) as connection:
         yield connection
 
 
 @pytest.fixture
 def lake(connection, prepared, tmp_path):
     layout = Layout(shutil.copytree(prepared, tmp_path / "lake"))
-    lake_module._attach(connection, layout.catalog, layout.data, alias="lake")
     writer = Writer(layout, lock_fd=-1)
-    writer._open = connection
+    writer._duckdb = connection
     yield OpenLake(writer)
-    connection.execute("DETACH lake")
+    writer.let_go()
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpulake import detect, warehouse
+from gpulake import detect
+from gpulake.dbt import warehouse
 from gpulake.detectors import all_detectors
 from gpulake.lake import writing
 from gpulake.reading.models import read_models

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gpulake import clock, upkeep
-from gpulake.errors import LakeError, LockError
+from gpulake import clock, export, upkeep
+from gpulake.errors import LakeError, LockError, UsageError
 from gpulake.lake import Layout, files, migration, open_newest, open_publication, writing
 from gpulake.lake.connection import attach_options, connect, load
 from gpulake.tables import META_TABLES, LakeTable
@@ -110,6 +110,13 @@ def test_a_lake_of_the_version_before_can_be_read(folder, old):
     with open_newest(folder) as view:
         assert [1, 3, 4] == numbers(view)
     assert Layout(folder).sqlite_catalog.exists()
+
+
+def test_the_duckdb_shell_needs_it_brought_over(folder):
+    """The words to attach it would fail there with an error of DuckDB's own."""
+    with pytest.raises(UsageError, match="version before") as told:
+        export.shell_setup(folder)
+    assert "gpulake compact" in told.value.do
 
 
 def test_the_next_writer_brings_it_over_whole(folder, old):

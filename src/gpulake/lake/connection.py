@@ -104,9 +104,11 @@ def lake_error(error: Exception, folder: Path) -> GpulakeError:
 
 
 def first_line(error: Exception) -> str:
-    """DuckDB's message without its drawing of the query, but with the near miss it names."""
+    """DuckDB's message without its drawing of the query, but with the near miss, or the cause, that it names."""
     first, *others = str(error).strip().split("\n")
-    near = next((line for line in others if line.startswith(("Did you mean", "Candidate bindings"))), "")
+    near = next(
+        (line for line in others if line.startswith(("Did you mean", "Candidate bindings", "Failed to commit"))), ""
+    )
     return f"{first} {near}".rstrip()
 
 

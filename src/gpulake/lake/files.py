@@ -77,7 +77,11 @@ def at_rest(layout: Layout) -> Iterator[bool]:
 def copy_whole(file: Path, copy: Path) -> None:
     """Copy a file so that the copy is there as a whole, or not at all."""
     unfinished = copy.with_suffix(".unfinished")
-    shutil.copyfile(file, unfinished)
+    try:
+        shutil.copyfile(file, unfinished)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # a full disk is no fuller for it
+        raise
     put(unfinished, copy)
 
 

@@ -71,7 +71,7 @@ class Writer:
 
     def version(self) -> int:
         """The lake's newest version."""
-        return int(self.sql("SELECT max(snapshot_id) AS version FROM lake.snapshots()")["version"][0].as_py())
+        return int(self.sql("FROM lake.current_snapshot()")["id"][0].as_py())
 
     @contextmanager
     def transaction(self, message: str, **extra: object) -> Iterator[None]:

@@ -76,6 +76,10 @@ def shell_setup(lake: Path) -> str:
     catalog = str(lake / publication.catalog).replace("'", "''")
     settings = [f"SET {name} = {_literal(value)}" for name, value in SETTINGS.items()]
     loads = [f"LOAD {_literal(str(extension_file(name)))}" for name in EXTENSIONS]
+    if Path(publication.catalog).suffix == ".sqlite":
+        raise UsageError(
+            "this lake was made by the version before.", where=str(lake), do="bring it over first: gpulake compact"
+        )
     options = attach_options(layout.data, version=publication.data_version)
     attach = f"ATTACH 'ducklake:{catalog}' AS lake ({options})"
     return "; ".join([*settings, *loads, "SET TimeZone = 'UTC'", attach, "USE lake"]) + ";"

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gpulake import clock, export, upkeep
+from gpulake import clock, upkeep
 from gpulake.errors import LakeError, LockError, UsageError
 from gpulake.lake import Layout, files, migration, open_newest, open_publication, writing
 from gpulake.lake.connection import attach_options, connect, load
+from gpulake.reading import export
 from gpulake.tables import META_TABLES, LakeTable
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it

@@ -122,10 +122,13 @@ def test_a_new_sources_jobs_are_published(published):
 
     assert report["published"]
     assert [
-        ["toy", "1001", "ada", "COMPLETED", 1800],
-        ["toy", "1002", "bob", "FAILED", None],
-        ["toy", "1003", "ada", "PENDING", None],
-    ] == copy.rows("select cluster_id, job_id, user_id, status_source, wait_s from silver_jobs order by job_id")
+        ["toy", "1001", "ada", "succeeded", 1800],
+        ["toy", "1002", "bob", "failed", None],
+        ["toy", "1003", "ada", "waiting", None],
+    ] == copy.rows("select cluster_id, job_id, user_id, job_status, wait_s from silver_jobs order by job_id")
+    assert [["gold_jobs", "active_gpu_h", "The toy measures no use."]] == copy.rows(
+        "select table_name, column_name, reason from gold_availability where not available and table_name = 'gold_jobs'"
+    )
 
 
 def test_a_new_source_keeps_the_promises_of_all(published):

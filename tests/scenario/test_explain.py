@@ -84,9 +84,7 @@ def test_every_published_table_shows_sql_that_runs_and_gives_its_rows(moved, gpu
                 reader.sql(rows.format(f"from {table}")).to_pylist() == reader.sql(rows.format(found.sql)).to_pylist()
             )
     _, told = gpulake_json(*UTIL, "--lake", lake)
-    assert {"name": "silver_machine_hours", "file": "warehouse/models/silver/silver_machine_hours.sql"} in told[
-        "stands_on"
-    ]
+    assert {"name": "silver_days", "file": "warehouse/models/silver/calendar/silver_days.sql"} in told["stands_on"]
 
 
 def test_explain_as_of_tells_what_moved_and_the_landing_that_moved_it(moved, gpulake_json, cli):

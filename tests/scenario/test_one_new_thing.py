@@ -14,6 +14,7 @@ import subprocess
 import sys
 from datetime import date
 from fnmatch import fnmatch
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ class Copy:
     def __init__(self, folder):
         self.folder = folder
         litter = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages")
-        for part in ("src/gpulake", "warehouse", "tests/conformance"):
+        for part in ("src/gpulake", "warehouse", "tests/conformance", "tests/unit"):
             shutil.copytree(ROOT / part, folder / part, ignore=litter)
         for file in ("pyproject.toml", "tests/conftest.py"):
             shutil.copy(ROOT / file, folder / file)
@@ -136,3 +137,64 @@ def test_a_new_source_keeps_the_promises_of_all(published):
     copy, _ = published
 
     assert " passed" in copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/conformance", "-k", "toy")
+
+
+def test_a_new_table_is_published_and_explained(published):
+    """Who writes a mart need not know how builds, publications or `explain` work."""
+    copy, report = published
+
+    assert 1 == report["build"]["rows"]["gold_busy_days"]
+    assert [["pai2020", 10, 1, 0.1]] == copy.rows("from gold_busy_days")
+    told = copy.gpulake("explain", "gold_busy_days", "busy_ratio", "--key", "cluster_id=pai2020")
+    folder = "warehouse/models/gold/utilisation"
+    assert (0.1, 1, 10, f"{folder}/gold_busy_days.sql") == (
+        told["value"], told["numerator"]["value"], told["denominator"]["value"], told["sql_file"],
+    )  # fmt: skip
+    assert [{"name": "gold_cluster_util_daily", "file": f"{folder}/gold_cluster_util_daily.sql"}] == told["stands_on"]
+
+
+def test_a_new_detectors_flags_are_published_beside_the_others(published):
+    """Scores that only stand in a table of operations are seen by nobody."""
+    copy, report = published
+    judged = {each["detector"]: each for each in report["detect"]["judged"]}
+    flagged = copy.rows(
+        "select cluster_id, dt, anomaly_reason from gold_detector_days where detector = 'record' and judgement = 'anomaly'"
+    )
+
+    assert [str(BUSY_DAY)] == judged["record"]["flagged_days"]
+    assert [["pai2020", str(BUSY_DAY), REASON]] == flagged
+    assert len(judged) > 1
+    assert [[len(judged), 1]] == copy.rows(
+        "select count(*), count(*) filter (where is_first) from gold_detectors where cluster_id = 'pai2020'"
+    )
+
+
+def test_report_picture_and_page_show_the_new_things(published):
+    """They are told without a line of ours that names them."""
+    copy, _ = published
+    text = copy.python("-m", "gpulake", "report", "--lake", "lake", "--png", "days.png", "--html", "days.html")
+    page = unescape((copy.folder / "days.html").read_text(encoding="utf-8"))
+
+    for told in (text, page):
+        assert REASON in told
+        assert NOTE in told
+        assert "busy on 1 of 10 measured days: 10.0 %" in told
+    assert "flagged days by record" in text
+    assert "Flagged days by record" in page
+    assert "flagged by record" in page[page.index("<svg") : page.index("</svg>")]
+    assert (copy.folder / "days.png").stat().st_size > 50_000
+
+
+@pytest.mark.parametrize(
+    ("suite", "name"),
+    [
+        ("tests/conformance/test_detectors.py", "record"),
+        ("tests/conformance/test_figures.py", "gold_busy_days"),
+        ("tests/unit/test_sections.py", "busy"),
+    ],
+)
+def test_a_new_thing_keeps_the_promises_of_its_kind(published, suite, name):
+    """The suites find it by its file, and no list of ours has to name it."""
+    copy, _ = published
+
+    assert " passed" in copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", suite, "-k", name)

@@ -128,7 +128,7 @@ def test_a_build_that_fails_in_the_middle_is_repaired_by_the_next(
     case, expected = at_once
     monkeypatch.setenv("GPULAKE_ROWS_HELD", rows_held)
     broken = copied_project(tmp_path / "project")
-    model = broken / "models" / "silver" / "silver_machine_days.sql"
+    model = broken / "models" / "silver" / "allocations" / "silver_machine_days.sql"
     model.write_text(model.read_text() + "{% if execute %}{{ exceptions.raise_compiler_error('too late') }}{% endif %}")
     lake = TinyLake(tmp_path / "lake")
     lake.add(case, only_landing=1)
@@ -328,7 +328,7 @@ def test_the_fingerprint_follows_the_models(monkeypatch, tmp_path):
     copy = copied_project(tmp_path / "warehouse")
     monkeypatch.setattr(warehouse, "project", lambda: copy)
     assert first == warehouse.fingerprint()
-    (copy / "macros" / "days.sql").write_text("changed")
+    (copy / "macros" / "units.sql").write_text("changed")
     assert first != warehouse.fingerprint()
 
 

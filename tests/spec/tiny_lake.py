@@ -141,7 +141,7 @@ class TinyLake:
         times = list(_times(TABLES[name].span, rows))
         writer.insert(LANDINGS, [(
             landing_id, self._landing_no, SOURCE_OF[name].name, cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
-            len(rows), len(rows), 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
+            len(rows), len(rows), 0, 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
             LANDED_AT,
         )])  # fmt: skip
 

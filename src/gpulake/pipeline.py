@@ -245,9 +245,27 @@ def status(config: Config) -> upkeep.Status:
     return upkeep.status(config.lake)
 
 
-def verify(config: Config) -> upkeep.Verification:
-    """Check the catalog against the files and the rows against the landings."""
-    return upkeep.verify(config.lake, now=clock.now())
+def verify(config: Config, *, deep: bool = False, wait_s: float = 0.0) -> upkeep.Verification:
+    """Check the catalog against the files and the rows against the landings.
+
+    `deep`: run every data test over every row of the Publication too, also those that no refresh runs.
+    """
+    found = upkeep.verify(config.lake, now=clock.now())
+    if not deep:
+        return found
+    from gpulake.dbt.warehouse import Warehouse
+
+    with lake.writing(config.lake, purpose="verify", wait_s=wait_s, tables=session.all_tables(), make=False) as writer:
+        publication = writer.layout.publication()
+        if publication is None:
+            raise UsageError("nothing is published here yet.", where=str(config.lake), do="run: gpulake refresh")
+        with Warehouse(config.lake, lock_fd=writer.lock_fd, let_go=writer.let_go) as dbt:
+            tested = dbt.test(version=publication.data_version, slow_ones_too=True)
+    broken = tuple(f"the data test {node.name} fails: {node.message}" for node in tested.failures)
+    if tested.error and not broken:
+        broken = (f"the data tests cannot run: {tested.error}",)
+    passed = sum(node.status == "pass" for node in tested.nodes)
+    return replace(found, faults=(*found.faults, *broken), tests_passed=passed)
 
 
 def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_of: int | None = None) -> Explanation:

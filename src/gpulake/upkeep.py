@@ -225,6 +225,8 @@ class Verification:
     tables_scanned: int
     files_checked: int
     faults: tuple[str, ...]
+    tests_passed: int | None = None
+    """Data tests that held for every row of the Publication; None where they were not run."""
 
     @property
     def error(self) -> LakeError | None:

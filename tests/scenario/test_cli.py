@@ -66,6 +66,17 @@ def test_what_reads_the_lake_answers_in_json_too(refreshed, cli, command):
     assert object_of(done)["error"] is None
 
 
+def test_a_deep_look_tests_every_row(refreshed, cli):
+    """A refresh tests what it made again, and leaves the slowest tests out: somebody must be able to run them all."""
+    folder, answer, _ = refreshed
+    done = cli("verify", "--deep", "--lake", folder / "lake", "--json")
+
+    found = json.loads(done.stdout)
+    assert 0 == done.returncode, found
+    assert found["tests_passed"] > answer["tests"]["passed"]
+    assert [] == found["faults"]
+
+
 def test_the_report_draws_and_tells(refreshed, cli):
     """One command gives the text, the picture and the page."""
     folder, answer, _ = refreshed

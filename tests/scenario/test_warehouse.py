@@ -257,6 +257,32 @@ def test_a_failed_test_names_the_broken_law_and_the_rows(tmp_path):
         assert dbt.test(version=version - 1).ok  # pinned: the version before is as it was
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("touched", [True, False])
+def test_a_small_builds_tests_look_at_what_it_made_again(tmp_path, touched):
+    """A delivery of one day must not pay for testing years; a fault on a day that it touched is found all the same."""
+    case = sliced(3, days=3)
+    window = {"worker_name": "late", "machine": "m0", "start_time": 2.2 * DAY_S, "end_time": 2.4 * DAY_S,
+              "machine_gpu": 5.0, "machine_cpu": 5.0, "landing": 99}  # fmt: skip
+    case.rows["windows"].append(window)
+    lake = TinyLake(tmp_path / "lake")
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        for delivery in range(1, 4):
+            lake.add(case, only_landing=delivery)
+        lake.build_with(dbt, full=True)
+        lake.add(case, only_landing=99)
+        lake.build_with(dbt, full=False)
+        day = "1970-01-03" if touched else "1970-01-02"
+        assert touched == (day in {str(row["dt"]) for row in lake.rows("SELECT dt FROM lake.meta.due_days")})
+        lake.close()
+        with lake.writing() as writer:
+            writer._execute("UPDATE lake.main.gold_cluster_util_daily SET coverage_ratio = 7 WHERE dt = ?", [day])
+            version = writer.version()
+        assert touched == (not dbt.test(version=version, everything=False).ok)
+        everything = dbt.test(version=version)
+    assert "coverage_is_a_ratio, broken_rows = 1" in everything.why()
+
+
 def test_a_bronze_row_without_a_landing_fails_the_test_of_every_source(tmp_path):
     """Rows are counted in each source's tables, also in those that came after the test was written."""
     lake = TinyLake(tmp_path / "lake")

@@ -34,11 +34,16 @@ def status(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> No
     edge.answer(pipeline.status(edge.config_of(lake)), as_json=as_json)
 
 
-def verify(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> None:
+def verify(
+    lake: edge.LakeOption = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also run every data test over every published row.")] = False,
+    wait: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
     """Check the catalog against the files, row counts against landings, and every kept publication."""
     from gpulake import pipeline
 
-    edge.answer(pipeline.verify(edge.config_of(lake)), as_json=as_json)
+    edge.answer(pipeline.verify(edge.config_of(lake), deep=deep, wait_s=wait), as_json=as_json)
 
 
 def report(

@@ -130,6 +130,8 @@ def _(verification: Verification) -> str:
         f"checked {counted(len(verification.publications), 'publication')}, "
         f"{counted(verification.tables_scanned, 'table')}, {counted(verification.files_checked, 'file')}"
     )
+    if verification.tests_passed is not None:
+        checked += f"; {counted(verification.tests_passed, 'data test')} held for every row"
     return "\n".join([checked, *verification.faults, "no fault found" if not verification.faults else ""]).rstrip()
 
 

@@ -124,10 +124,12 @@ class Runner:
                 skipped = ["config.materialized:view", "tag:full_builds_only"]
                 return self.invoke(["run", "--exclude", *skipped, "--fail-fast", *_QUIET], shared=True)
             case "test":
-                skipped = ["tag:by_hand"] if request["everything"] else ["tag:by_hand", "tag:everything"]
+                left_out = [] if request["slow_ones_too"] else ["tag:by_hand"]
+                left_out += [] if request["everything"] else ["tag:everything"]
+                skipped = ["--exclude", *left_out] if left_out else []
                 os.environ["GPULAKE_TESTED"] = "everything" if request["everything"] else "touched"
                 return self.invoke(
-                    ["test", "--select", "test_type:data", "--exclude", *skipped, *_QUIET],
+                    ["test", "--select", "test_type:data", *skipped, *_QUIET],
                     pinned_at=request["version"],
                     shared=True,
                 )

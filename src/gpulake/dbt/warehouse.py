@@ -116,12 +116,16 @@ class Warehouse:
         asked = {"do": "build", "full": full, "landed": list(landed), "pending": list(pending), "is_small": is_small}
         return self._ask(asked)
 
-    def test(self, *, version: int, everything: bool = True, is_small: bool = False) -> BuildResult:
+    def test(
+        self, *, version: int, everything: bool = True, slow_ones_too: bool = False, is_small: bool = False
+    ) -> BuildResult:
         """Test the lake as it was at one version, read-only: what is tested is exactly what would be published.
 
         Not `everything`: only the rows that the last build made again, where all others have been tested before.
+        `slow_ones_too`: also the tests that read every attempt, which no refresh runs.
         """
-        return self._ask({"do": "test", "version": version, "everything": everything, "is_small": is_small})
+        asked = {"everything": everything, "slow_ones_too": slow_ones_too, "is_small": is_small}
+        return self._ask({"do": "test", "version": version, **asked})
 
     def dbt(self, arguments: Sequence[str], *, version: int | None = None) -> BuildResult:
         """Run any dbt command by hand, on the newest version or, read-only, on the one that is given."""

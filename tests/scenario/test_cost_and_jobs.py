@@ -60,7 +60,7 @@ def test_every_job_held_and_used_what_a_plain_count_says(fleet):
         assert (len(job.machines) or None) == row["machines_used"], (name, seed)
         for ratio, column in (
             (job.efficiency, "efficiency_ratio"), (job.efficiency_low, "efficiency_low"),
-            (job.efficiency_high, "efficiency_high"), (job.coverage, "coverage_ratio"),
+            (job.efficiency_high, "efficiency_high"), (job.coverage, "allocation_coverage_ratio"),
         ):  # fmt: skip
             assert (ratio is None) == (row[column] is None), (column, name, seed)
             assert ratio is None or float(ratio) == pytest.approx(row[column], abs=1e-12), (column, name, seed)

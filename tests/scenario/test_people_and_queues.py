@@ -167,7 +167,7 @@ def test_users_days_are_the_oracles(small):
         for name in ("allocated", "active", "idle_held", "unknown", "over_use", "zero_util"):
             assert getattr(held, name) == mgpu_s(row[f"{name}_gpu_h"]), (key, name)
         bounds = (held.active, held.active + held.unknown, held.allocated - held.unknown)
-        for part, name in zip(bounds, ("efficiency_low", "efficiency_high", "coverage_ratio"), strict=True):
+        for part, name in zip(bounds, ("efficiency_low", "efficiency_high", "allocation_coverage_ratio"), strict=True):
             assert same(Fraction(part, held.allocated) if held.allocated else None, row[name]), (key, name)
         assert (cohort.submitted, cohort.failed, cohort.succeeded, cohort.unfinished) == (
             row["jobs_submitted"], row["jobs_failed"], row["jobs_succeeded"], row["jobs_unfinished"],
@@ -293,7 +293,7 @@ def test_openb_measures_nothing_and_says_so(openb):
     rows = openb.sql("from gold_group_gpu_usage_daily where allocated_gpu_h > 0").to_pylist()
     assert {"LS", "Burstable", "Guaranteed", "BE"} >= {row["queue"] for row in rows} > set()
     assert {(None, None, 0.0, 1.0, 0.0)} == {
-        (r["idle_held_gpu_h"], r["efficiency_ratio"], r["efficiency_low"], r["efficiency_high"], r["coverage_ratio"])
+        (r["idle_held_gpu_h"], r["efficiency_ratio"], r["efficiency_low"], r["efficiency_high"], r["allocation_coverage_ratio"])
         for r in rows
     }
     reason = only(

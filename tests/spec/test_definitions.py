@@ -66,7 +66,7 @@ CASES = [
         },
         expect={
             "hours": """
-                hour_start_at       | gpu_util_pct | gpu_covered_s | cpu_covered_s
+                hour_start_at       | gpu_util_weighted_pct | gpu_covered_s | cpu_covered_s
                 1970-01-02 00:00:00 | 40           | 3600          | 0
                 1970-01-02 01:00:00 | 40           | 3600          | 0
                 1970-01-02 02:00:00 | 80           | 3600          | 0

@@ -39,7 +39,7 @@ select
     {{ efficiency_ratio('held.') }} as efficiency_ratio,
     {{ efficiency_low('held.') }} as efficiency_low,
     {{ efficiency_high('held.') }} as efficiency_high,
-    {{ allocation_coverage('held.') }} as coverage_ratio,
+    {{ allocation_coverage('held.') }} as allocation_coverage_ratio,
     case when held.cluster_id is not null then unbounded.unbounded_spans end as unbounded_spans,
     case when held.cluster_id is not null then {{ gpu_h('unbounded.running_mgpu_s') }} end as unbounded_running_gpu_h
 from pool_days

@@ -25,5 +25,5 @@ select
     {{ efficiency_ratio() }} as efficiency_ratio,
     {{ efficiency_low() }} as efficiency_low,
     {{ efficiency_high() }} as efficiency_high,
-    {{ allocation_coverage() }} as coverage_ratio
+    {{ allocation_coverage() }} as allocation_coverage_ratio
 from hours

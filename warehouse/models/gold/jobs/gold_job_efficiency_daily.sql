@@ -45,7 +45,7 @@ select
     {{ efficiency_ratio('held.') }} as efficiency_ratio,
     {{ efficiency_low('held.') }} as efficiency_low,
     {{ efficiency_high('held.') }} as efficiency_high,
-    {{ allocation_coverage('held.') }} as coverage_ratio
+    {{ allocation_coverage('held.') }} as allocation_coverage_ratio
 from held
 left join accounted
     on held.cluster_id = accounted.cluster_id

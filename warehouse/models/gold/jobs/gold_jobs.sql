@@ -52,7 +52,7 @@ select
     {{ efficiency_ratio('jobs.') }} as efficiency_ratio,
     {{ efficiency_low('jobs.') }} as efficiency_low,
     {{ efficiency_high('jobs.') }} as efficiency_high,
-    {{ allocation_coverage('jobs.') }} as coverage_ratio,
+    {{ allocation_coverage('jobs.') }} as allocation_coverage_ratio,
     case when jobs.is_counted then jobs.unbounded_spans end as unbounded_spans,
     uses.gpu_mem_used_bytes_mean,
     uses.gpu_mem_used_bytes_max,

@@ -40,7 +40,7 @@ select
     {{ efficiency_ratio() }} as efficiency_ratio,
     {{ efficiency_low() }} as efficiency_low,
     {{ efficiency_high() }} as efficiency_high,
-    {{ allocation_coverage() }} as coverage_ratio,
+    {{ allocation_coverage() }} as allocation_coverage_ratio,
     {{ part_of_known(gpu_h('failed_mgpu_s'), 'status_unknown_mgpu_s', 'allocated_mgpu_s') }} as failed_gpu_h,
     {{ gpu_h('status_unknown_mgpu_s') }} as status_unknown_gpu_h,
     {{ part_of_known('failed_mgpu_s', 'status_unknown_mgpu_s', 'allocated_mgpu_s') }} / nullif(allocated_mgpu_s, 0)

@@ -28,7 +28,8 @@ select
     machine_days.machine_id,
     machines.pool,
     machines.gpu_count,
-    cast(machine_days.gpu_pct_s / nullif(machine_days.gpu_covered_s * machines.gpu_count, 0) as double) as gpu_util_pct,
+    cast(machine_days.gpu_pct_s / nullif(machine_days.gpu_covered_s * machines.gpu_count, 0) as double)
+        as gpu_util_per_gpu_pct,
     machine_days.gpu_covered_s / cast(days.day_s as double) as coverage_ratio,
     cast(machine_days.cpu_pct_s / nullif(machine_days.cpu_covered_s, 0) as double) as cpu_util_pct,
     machine_days.load_1m,

@@ -43,7 +43,7 @@ select
     sized.machine_id,
     machines.pool,
     machines.gpu_count,
-    cast(sized.gpu_util_pct as double) as gpu_util_pct,
+    cast(sized.gpu_util_weighted_pct as double) as gpu_util_weighted_pct,
     sized.gpu_covered_s / sized.hour_s as coverage_ratio,
     cast(sized.cpu_util_pct as double) as cpu_util_pct,
     cast(sized.load_1m as double) as load_1m,

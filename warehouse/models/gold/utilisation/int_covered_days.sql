@@ -6,7 +6,7 @@ with
 hours as (
     select
         *,
-        case when gpu_covered_s * 2 >= hour_s then cast(gpu_util_pct as double) end as half_covered_gpu_util_pct
+        case when gpu_covered_s * 2 >= hour_s then cast(gpu_util_weighted_pct as double) end as half_covered_gpu_util_pct
     from {{ ref('silver_machine_hours') }}
     where {{ of_due_days() }}
 )

@@ -17,7 +17,7 @@ select
     coalesce(used.dt, held.dt) as dt,
     coalesce(used.machine_id, held.machine_id) as machine_id,
     coalesce(used.hour_start_at, held.hour_start_at) as hour_start_at,
-    used.gpu_util_pct,
+    used.gpu_util_weighted_pct,
     coalesce(used.gpu_covered_s, 0) as gpu_covered_s,
     used.cpu_util_pct,
     used.load_1m,

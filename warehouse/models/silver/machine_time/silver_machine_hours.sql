@@ -37,7 +37,7 @@ select
     cast(
         hours.gpu_pct_weighted_us / 1000000 / nullif(hours.gpu_covered_s, 0) / nullif(machines.gpu_count, 0)
         as decimal(18, 6)
-    ) as gpu_util_pct,
+    ) as gpu_util_weighted_pct,
     cast(hours.cpu_pct_us / 1000000 / nullif(hours.cpu_covered_s, 0) as decimal(18, 6)) as cpu_util_pct,
     cast(hours.load_us / 1000000 / nullif(hours.load_covered_s, 0) as decimal(18, 6)) as load_1m,
     cast(hours.net_byte_s / nullif(hours.net_covered_s, 0) as decimal(18, 6)) as net_rx_bytes_per_s

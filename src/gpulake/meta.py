@@ -207,9 +207,13 @@ def publications(view: Asked, *, catalog: str = "lake") -> tuple[Published, ...]
 
 
 def everything_tested_at(view: Asked) -> datetime | None:
-    """When a version was published last of which every row had been tested, or None."""
+    """When a version was published last of which every row had been tested; None where there is none, or a full build is newer.
+
+    A full build makes every row again, whether or not a version with it has been tested since.
+    """
     found: datetime | None = view.sql(
-        f"SELECT max(published_at) AS at FROM {PUBLICATIONS.qualified} WHERE coalesce(tested_everything, true)"
+        f"SELECT max(published_at) AS at FROM {PUBLICATIONS.qualified} WHERE coalesce(tested_everything, true) "
+        f"AND build_id >= (SELECT coalesce(max(build_id), 0) FROM {BUILDS.qualified} WHERE full_build)"
     )["at"][0].as_py()
     return found
 

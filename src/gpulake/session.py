@@ -152,7 +152,7 @@ class Session:
             full=full,
             landed=meta.landed_tables(self._writer),
             pending=[waiting.landing_id for waiting in meta.pending(self._writer)],
-            is_small=self._is_small(),
+            is_small=not full and self._is_small(),
         )
         if not result.ok:
             raise DataTestError(
@@ -183,7 +183,9 @@ class Session:
             raise UsageError(f"build {build_id} has no scores yet.", do="run: gpulake detect")
         self._tell(f"testing version {found}", 0.0)
         everything = self._must_test_everything()
-        result = self._warehouse().test(version=found, everything=everything, is_small=self._is_small())
+        result = self._warehouse().test(
+            version=found, everything=everything, is_small=not everything and self._is_small()
+        )
         tested = Tested(
             version=found,
             everything=everything,
@@ -230,9 +232,8 @@ class Session:
 
     def _must_test_everything(self) -> bool:
         """After a full build, and once a week: else the rows that were not built again have been tested and published."""
-        build, tested_at = meta.last_build(self._writer), meta.everything_tested_at(self._writer)
-        assert build is not None
-        return build.full_build or tested_at is None or clock.now() - tested_at >= _BETWEEN_TESTS_OF_EVERYTHING
+        tested_at = meta.everything_tested_at(self._writer)
+        return tested_at is None or clock.now() - tested_at >= _BETWEEN_TESTS_OF_EVERYTHING
 
     def _warehouse(self) -> Warehouse:
         if self._child is None:

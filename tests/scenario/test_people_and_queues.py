@@ -293,7 +293,13 @@ def test_openb_measures_nothing_and_says_so(openb):
     rows = openb.sql("from gold_group_gpu_usage_daily where allocated_gpu_h > 0").to_pylist()
     assert {"LS", "Burstable", "Guaranteed", "BE"} >= {row["queue"] for row in rows} > set()
     assert {(None, None, 0.0, 1.0, 0.0)} == {
-        (r["idle_held_gpu_h"], r["efficiency_ratio"], r["efficiency_low"], r["efficiency_high"], r["allocation_coverage_ratio"])
+        (
+            r["idle_held_gpu_h"],
+            r["efficiency_ratio"],
+            r["efficiency_low"],
+            r["efficiency_high"],
+            r["allocation_coverage_ratio"],
+        )
         for r in rows
     }
     reason = only(

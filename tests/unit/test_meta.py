@@ -167,3 +167,16 @@ def test_a_publication_that_was_forgotten_is_told_as_such(records):
     records.add(PUBLICATIONS, build_id=6, data_version=99, published_at=NOW, fingerprint="these")
 
     assert [(5, True), (6, False)] == [(each.build_id, each.is_kept) for each in meta.publications(records.writer)]
+
+
+def test_a_full_build_must_be_tested_whole_before_less_is_enough(records):
+    """A version that failed its tests was published by the next refresh, which tested only what it had made again: nothing."""
+    records.build(5, full=True)
+    records.publish(5)
+    assert NOW == meta.everything_tested_at(records.writer)
+    records.build(7, full=True)  # its tests fail, or are never run
+    assert meta.everything_tested_at(records.writer) is None
+    records.build(9)  # tried again: a small build
+    assert meta.everything_tested_at(records.writer) is None
+    records.publish(9)  # of which everything was tested
+    assert NOW == meta.everything_tested_at(records.writer)

@@ -27,6 +27,10 @@ job_days as (
     select * from {{ ref('silver_job_days') }}
 ),
 
+unbounded_spans as (
+    select * from {{ ref('silver_unbounded_spans') }}
+),
+
 news as (
     select * from {{ ref('clusters_with_news') }}
 ),
@@ -51,6 +55,20 @@ due as (
     from jobs
     inner join news
         on jobs.cluster_id = news.cluster_id
+    union
+    select
+        job_days.cluster_id,
+        job_days.job_id
+    from job_days
+    inner join news
+        on job_days.cluster_id = news.cluster_id
+    union
+    select
+        unbounded_spans.cluster_id,
+        unbounded_spans.job_id
+    from unbounded_spans
+    inner join news
+        on unbounded_spans.cluster_id = news.cluster_id
 )
 
 select

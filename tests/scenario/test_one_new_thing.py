@@ -128,7 +128,8 @@ def test_a_new_sources_jobs_are_published(published):
         ["toy", "1003", "ada", "waiting", None],
     ] == copy.rows("select cluster_id, job_id, user_id, job_status, wait_s from silver_jobs order by job_id")
     assert [["gold_jobs", "active_gpu_h", "The toy measures no use."]] == copy.rows(
-        "select table_name, column_name, reason from gold_availability where not available and table_name = 'gold_jobs'"
+        "select table_name, column_name, reason from gold_availability where not available and cluster_id = 'toy'"
+        " and table_name = 'gold_jobs'"
     )
 
 

@@ -399,7 +399,7 @@ def test_a_table_built_again_keeps_its_partitions(tmp_path):
         lake.build(full=True)
     files = lake.rows("SELECT data_file FROM ducklake_list_files('lake', 'silver_machine_hours')")
     assert files
-    assert all("/dt=" in row["data_file"] for row in files)
+    assert all("/year=1970/month=1/" in row["data_file"] for row in files)
     lake.close()
 
 

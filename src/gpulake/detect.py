@@ -96,12 +96,19 @@ def run(
                 fresh.append(_score(detector, days, build_id=build_id, folder=folder, now=now))
             scored_build_id = last["scored_build_id"] if last and is_as_before else build_id
             scorings.append((build_id, detector.name, cluster_id, scored_build_id, digest, detector.note))
+        if (
+            not gold.num_rows
+        ):  # no day to judge is known too: without a row there would be no commit to test and publish
+            scorings.append((build_id, detector.name, None, build_id, None, detector.note))
     verdicts = [*fresh, *_kept_scores(writer, scorings, build_id)]
     if not dry_run:
         _land(writer, fresh, scorings, build_id=build_id)
     return Detected(
         build_id,
-        tuple(_judged(detector, verdicts, is_as_before=not _has(fresh, detector)) for detector in detectors),
+        tuple(
+            _judged(detector, verdicts, is_as_before=bool(gold.num_rows) and not _has(fresh, detector))
+            for detector in detectors
+        ),
         landed=not dry_run,
     )
 
@@ -112,8 +119,8 @@ def _land(writer: Writer, fresh: Sequence[pa.Table], scorings: Sequence[Sequence
         if is_again:
             writer.delete(SCORES, "build_id = ?", [build_id])
             writer.delete(SCORINGS, "build_id = ?", [build_id])
-        if fresh or not scorings:  # without a row there would be no commit, and without it nothing to test
-            writer.insert(SCORES, pa.concat_tables([_scores_schema().empty_table(), *fresh]))
+        if fresh:
+            writer.insert(SCORES, pa.concat_tables(fresh))
         writer.insert(SCORINGS, scorings)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gpulake import clock, lake, landing, meta, session, upkeep
 from gpulake.config import Config, check_cluster_name
 from gpulake.contract import Source
-from gpulake.errors import DataTestError, GpulakeError, UsageError
+from gpulake.errors import GpulakeError, UsageError
 from gpulake.lake import Publication
 from gpulake.landing import LandReport, Survey
 from gpulake.session import Built, Progress, Session, Tested
@@ -142,7 +142,8 @@ STEPS = (LAND, BUILD, DETECT, PUBLISH)
 def walk(do: Callable[[Step], StepResult]) -> StepResult:
     """Do one step after the other until one leaves nothing to do; what they did as one result.
 
-    A build or test that fails ends the walk and is the result's error; the lake stays as published.
+    A step that fails ends the walk and is the result's error, beside what the steps before it did and refused; the lake
+    stays as published. Raises what the first step raises.
     """
     done: list[StepResult] = []
     try:
@@ -150,7 +151,9 @@ def walk(do: Callable[[Step], StepResult]) -> StepResult:
             done.append(do(step))
             if step.is_last(done[-1]):
                 break
-    except DataTestError as error:
+    except GpulakeError as error:
+        if not done:
+            raise
         return replace(_as_one(done), why=f"not published: {error.what}", error=error)
     return _as_one(done)
 

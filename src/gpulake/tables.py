@@ -129,7 +129,10 @@ SCORINGS = _meta(
     digest="varchar",
     note="varchar",
 )
-"""One row per build, detector and cluster: which scores stand for it; those of an earlier build where no day changed since."""
+"""One row per build, detector and cluster: which scores stand for it; those of an earlier build where no day changed since.
+
+A build without a day to judge has one row per detector, of no cluster.
+"""
 
 MODELS = _meta(
     "models",

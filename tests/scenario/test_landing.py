@@ -140,6 +140,29 @@ def test_a_build_that_was_not_published_is_work_left_over(lake, tmp_path):
     assert (True, False) == (done.published, done.build.full_build)
 
 
+ALONE = {
+    "machines": ("pai_machine_spec.csv", "0123456789abcdef01234567,T4,96,512,2\n"),
+    "sensors": ("pai_sensor_table.csv", f"j,worker,w,i,m,/dev/nvidia0,{',1.0' * 10}\n".replace(",,", ",")),
+    "nodes": ("openb_node_list.csv", "sn,cpu_milli,memory_mib,gpu,model\nn1,64000,262144,2,T4\n"),
+}
+
+
+@pytest.mark.parametrize("what", [pytest.param(what, marks=pytest.mark.slow) for what in ALONE])
+def test_one_table_alone_is_published(tmp_path, cli, what):
+    """Whoever tries it with the first table at hand gets a lake, also where nothing of it can be scored."""
+    name, content = ALONE[what]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_text(content)
+    done = cli("refresh", "--data", tmp_path / "data", "--lake", tmp_path / "lake", "--json")
+    answer = json.loads(done.stdout)
+
+    assert (0, True) == (done.returncode, answer["published"]), answer["error"]
+    assert {"landed"} == {landing["status"] for landing in answer["landings"]}
+    assert [(0, False)] == [(judged["days"], judged["is_as_before"]) for judged in answer["detect"]["judged"]]
+    told = cli("report", "--lake", tmp_path / "lake")
+    assert 0 == told.returncode, told.stderr
+
+
 BAD_FILES = {
     "empty": (b"", 10, "SourceError", "the file is empty"),
     "truncated gzip": (b"\x1f\x8b\x08\x00cut", 10, "SourceError", "cannot be read to its end"),

@@ -120,6 +120,17 @@ def test_a_refused_file_stays_the_error_of_a_run_that_published():
     assert (True, REFUSED.error) == (result.published, result.error)
 
 
+@pytest.mark.parametrize("error", [DataTestError("x"), LakeError("x"), UsageError("x"), LockError("x")])
+def test_a_later_steps_error_hides_no_refused_file(error):
+    """Told of the last step alone, people look for a fault where there is none: the first reason is the file."""
+    landed = replace(LANDED, error=REFUSED.error, land=LandReport((), (REFUSED,), ()))
+    result = walked(landed, BUILT, error)
+
+    assert (error, (REFUSED,), False) == (result.error, result.land.refused, result.published)
+    with pytest.raises(type(error)):
+        walked(error)
+
+
 @pytest.mark.parametrize("before", [[LANDED], [LANDED, BUILT], [LANDED, BUILT, DETECTED]])
 def test_a_failed_test_keeps_what_was_done_and_publishes_nothing(before):
     """Whoever repairs it sees how far it came; people go on reading what is published."""

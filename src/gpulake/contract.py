@@ -66,12 +66,19 @@ class Span:
     """Two columns of one row, both times or both numbers of seconds, that bound a time span.
 
     Numbers at or below `null_at_or_below` mean "not known". The two are one column where a row is a sample: it then speaks for `lasts_s` seconds from its time on.
+    `between` names further columns that hold such numbers: a start between a submission and an end.
     """
 
     start: str
     end: str
     null_at_or_below: float | None = None
     lasts_s: float = 0.0
+    between: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every column of it, once."""
+        return tuple(dict.fromkeys((self.start, self.end, *self.between)))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,12 +27,16 @@ from gpulake.landing import delimited, jsonlines
 from gpulake.landing.files import Progress
 from gpulake.landing.lines import CHUNK_BYTES
 from gpulake.landing.recognition import Recognised, opened
-from gpulake.landing.times import LATEST_S, moment
+from gpulake.landing.times import LATEST_S, LONGEST_S, moment
 
 # The import of Polars lets no Ctrl-C end a wait: that for a hash, or for dbt, would go on to its own end.
 signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  # takes no keywords
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+Body = tuple[float, float]
+"""The first and the last time of a delivery that are not far out."""
 
 
 class Chunk(Protocol):
@@ -90,17 +94,11 @@ def convert(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _keep_freed_memory()
-    parts: list[_Part] = []
-    with ThreadPoolExecutor(workers) as pool, _chunks(delivery) as read:
-        waiting: deque[Future[_Part]] = deque()
-        for number, chunk in enumerate(read):
-            file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
-            waiting.append(pool.submit(_convert_chunk, chunk, delivery.table, time_zone, landing_id, file))
-            if len(waiting) > workers:
-                parts.append(waiting.popleft().result())
-            if progress:
-                progress(chunk.size)
-        parts.extend(future.result() for future in waiting)
+    parts = _parts(delivery, None, landing_id, folder, time_zone, progress, workers)
+    body = _body(parts, delivery.table)
+    if body:
+        # Few deliveries have a time that is far out: only those are read twice.
+        parts = _parts(delivery, body, landing_id, folder, time_zone, None, workers)
     starts = [part.min_event_s for part in parts if part.min_event_s is not None]
     ends = [part.max_event_s for part in parts if part.max_event_s is not None]
     return Converted(
@@ -111,6 +109,52 @@ def convert(
         min_event_s=min(starts, default=None),
         max_event_s=max(ends, default=None),
     )
+
+
+def _parts(
+    delivery: Recognised,
+    body: Body | None,
+    landing_id: str,
+    folder: Path,
+    time_zone: str,
+    progress: Progress | None,
+    workers: int,
+) -> list[_Part]:
+    parts: list[_Part] = []
+    with ThreadPoolExecutor(workers) as pool, _chunks(delivery) as read:
+        waiting: deque[Future[_Part]] = deque()
+        for number, chunk in enumerate(read):
+            file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
+            if body:
+                file.unlink(missing_ok=True)  # of the first reading, which kept rows that this one may refuse
+            waiting.append(pool.submit(_convert_chunk, chunk, delivery.table, body, time_zone, landing_id, file))
+            if len(waiting) > workers:
+                parts.append(waiting.popleft().result())
+            if progress:
+                progress(chunk.size)
+        parts.extend(future.result() for future in waiting)
+    return parts
+
+
+def _body(parts: Sequence[_Part], table: Table) -> Body | None:
+    """Between which times the most rows lie, where others are parted from them by a break that no table has.
+
+    Of equal bodies the earliest. None where all times are of one body.
+    """
+    lows = [part.min_event_s for part in parts if part.min_event_s is not None]
+    highs = [part.max_event_s for part in parts if part.max_event_s is not None]
+    if not table.span or max(highs, default=0.0) - min(lows, default=0.0) <= LONGEST_S:
+        return None
+    columns = _times(table)
+    files = [part.file for part in parts if part.file is not None]
+    frame = pl.concat([pl.read_parquet(file, columns=list(columns)) for file in files])
+    times = frame.select(pl.concat_list(list(columns.values())).explode().alias("at"))["at"].drop_nulls().sort()
+    bodies = pl.DataFrame({"at": times, "body": (times.diff() > LONGEST_S).fill_null(value=False).cum_sum()})
+    ranges = bodies.group_by("body").agg(pl.len().alias("times"), low=pl.min("at"), high=pl.max("at"))
+    if ranges.height == 1:
+        return None
+    low, high = ranges.sort("times", "low", descending=[True, False]).select("low", "high").row(0)
+    return low, high
 
 
 def _keep_freed_memory() -> None:
@@ -151,12 +195,13 @@ class _Part:
     max_event_s: float | None
 
 
-def _convert_chunk(chunk: Chunk, table: Table, time_zone: str, landing_id: str, file: Path) -> _Part:
+def _convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str, landing_id: str, file: Path) -> _Part:
+    faults = _faults(table, body)
     quick, refused = chunk.quick(), _no_refusals()
     frame = None if quick is None else _typed(quick, table, time_zone)
-    if frame is None or not _is_clean(frame, table):
+    if frame is None or not _is_clean(frame, faults):
         frame = _typed(chunk.closely(), table, time_zone)
-        contract = _first_reason([(fault, pl.lit(why)) for why, fault in _faults(table).items()])
+        contract = _first_reason([(fault, pl.lit(why)) for why, fault in faults.items()])
         frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
         is_refused = pl.col("reason").is_not_null()
         frame, refused = frame.filter(~is_refused), frame.filter(is_refused).select(refused.columns)
@@ -204,8 +249,8 @@ def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
     )
 
 
-def _is_clean(frame: pl.DataFrame, table: Table) -> bool:
-    at_fault = pl.any_horizontal(pl.col("reason").is_not_null(), *_faults(table).values())
+def _is_clean(frame: pl.DataFrame, faults: Mapping[str, pl.Expr]) -> bool:
+    at_fault = pl.any_horizontal(pl.col("reason").is_not_null(), *faults.values())
     return not frame.select(at_fault.any()).item()
 
 
@@ -214,27 +259,47 @@ def _unread(column: Column, field: pl.Expr, read: pl.Expr, what: str) -> tuple[p
     return field.is_not_null() & read.is_null(), shown
 
 
-def _faults(table: Table) -> dict[str, pl.Expr]:
-    """What makes a typed row unacceptable: reason → expression, true where the row is at fault."""
+def _faults(table: Table, body: Body | None) -> dict[str, pl.Expr]:
+    """What makes a typed row unacceptable: reason → expression, true where the row is at fault.
+
+    An amount that cannot be, infinity too, is no fault of its row: it is told as implausible where it is used.
+    """
     faults = {f"{c.name} is missing": pl.col(c.name).is_null() for c in table.columns if c.required}
-    for column in table.columns:
-        if column.kind == "number":
-            faults[f"{column.name} is not a finite number"] = ~pl.col(column.name).is_finite().fill_null(value=True)
     if table.span:
-        start, end = _seconds(table, table.span.start), _seconds(table, table.span.end)
-        known = pl.lit(value=True)
-        if table.span.null_at_or_below is not None:
-            known = (start > table.span.null_at_or_below) & (end > table.span.null_at_or_below)
-        for name, time in ((table.span.start, start), (table.span.end, end)):
-            late = f"{name} is later than the year 2286"
-            why = late if _is_time(table, name) else f"{late}: seconds are expected"
-            faults[why] = (time > LATEST_S).fill_null(value=False)
-        faults[f"{table.span.end} is before {table.span.start}"] = (known & (end < start)).fill_null(value=False)
+        times = _times(table)
+        for name, time in times.items():
+            faults |= _faults_of_time(table, name, time, body)
+        start, end = times[table.span.start], times[table.span.end]
+        faults[f"{table.span.end} is before {table.span.start}"] = end < start
+        for name, time in times.items():
+            faults[f"{name} is more than ten years from {table.span.start}"] = (time - start).abs() > LONGEST_S
+    return {why: fault.fill_null(value=False) for why, fault in faults.items()}
+
+
+def _faults_of_time(table: Table, name: str, time: pl.Expr, body: Body | None) -> dict[str, pl.Expr]:
+    faults = {}
+    late, early = f"{name} is later than the year 2100", f"{name} is before 1970"
+    if not _is_time(table, name):
+        faults[f"{name} is not a finite number"] = ~pl.col(name).is_finite()
+        late = f"{late}: seconds are expected"
+    faults |= {late: time > LATEST_S, early: time < 0}
+    if body:
+        faults[f"{name} is more than ten years from the other times of the file"] = ~time.is_between(*body)
     return faults
 
 
+def _times(table: Table) -> dict[str, pl.Expr]:
+    """The times of a row, in the seconds that its source counts, or since 1970; what the source means as unknown is null."""
+    assert table.span
+    of_type_time = (column.name for column in table.columns if column.kind == "time")
+    times = {name: _seconds(table, name) for name in dict.fromkeys((*table.span.names, *of_type_time))}
+    unknown = table.span.null_at_or_below
+    if unknown is None:
+        return times
+    return {name: pl.when(time > unknown).then(time).alias(name) for name, time in times.items()}
+
+
 def _seconds(table: Table, name: str) -> pl.Expr:
-    """A column of a span, in the seconds that its source counts, or since 1970."""
     return pl.col(name).dt.epoch("us") / 1e6 if _is_time(table, name) else pl.col(name)
 
 
@@ -256,11 +321,10 @@ def _no_refusals() -> pl.DataFrame:
 def _event_range(frame: pl.DataFrame, table: Table) -> tuple[float | None, float | None]:
     if not table.span or frame.height == 0:
         return None, None
-    times = [_seconds(table, table.span.start), _seconds(table, table.span.end)]
-    if table.span.null_at_or_below is not None:
-        times = [pl.when(time > table.span.null_at_or_below).then(time) for time in times]
+    times = _times(table)
+    bounds = [times[table.span.start], times[table.span.end]]
     low, high = frame.select(
-        pl.min_horizontal(time.min() for time in times).alias("low"),
-        pl.max_horizontal(time.max() for time in times).alias("high"),
+        pl.min_horizontal(time.min() for time in bounds).alias("low"),
+        pl.max_horizontal(time.max() for time in bounds).alias("high"),
     ).row(0)
     return low, None if high is None else high + table.span.lasts_s

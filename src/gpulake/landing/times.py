@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-LATEST_S = 1e10
-"""Seconds: the year 2286. A later time is milliseconds, or garbage; either would stretch every calendar."""
+LATEST_S = 4_102_444_800.0
+"""Seconds: the year 2100. A later time is milliseconds, or garbage; either would stretch every calendar."""
+
+LONGEST_S = 10 * 365.25 * 86_400
+"""Seconds: ten years. Nothing runs for longer, and no table goes on after a longer break."""
 
 ISO_8601 = (
     r"^(?P<date>\d{4}-\d{2}-\d{2})"

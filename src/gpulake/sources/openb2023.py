@@ -50,7 +50,7 @@ POD = Table(
         ),
     ),
     key=("name",),
-    span=Span("creation_time", "deletion_time"),
+    span=Span("creation_time", "deletion_time", between=("scheduled_time",)),
     published_sha256="1ee7ed79c27a3b0861cda8ddba86a004c6aba904caafa329a76ae93ca63834a8",
     columns=(
         _text("name", required=True),

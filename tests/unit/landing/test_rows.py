@@ -274,8 +274,12 @@ def test_lineage_columns_come_last_and_name_the_landing(tmp_path):
         ("ab,10,1e400,x", "end is not a finite number"),
         (",10,20,x", "name is missing"),
         ("ab,20,10,x", "end is before start"),
-        ("ab,10,1594000000000,x", "end is later than the year 2286: seconds are expected"),
-        ("ab,1594000000000,1594000003600,x", "start is later than the year 2286: seconds are expected"),
+        ("ab,10,1594000000000,x", "end is later than the year 2100: seconds are expected"),
+        ("ab,1594000000000,1594000003600,x", "start is later than the year 2100: seconds are expected"),
+        ("ab,10,4294967295,x", "end is later than the year 2100: seconds are expected"),
+        ("ab,10,2147483648,x", "end is more than ten years from start"),
+        ("ab,2147483648,2147483649,x", "start is more than ten years from the other times of the file"),
+        ("ab,,1e9,x", "end is more than ten years from the other times of the file"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_refused_whole_with_its_reason(tmp_path, line, reason):
@@ -286,6 +290,61 @@ def test_a_bad_row_is_refused_whole_with_its_reason(tmp_path, line, reason):
 
     assert [("ab", 1.0, 2.0, "first"), ("cd", 3.0, 4.0, "last")] == [values(row) for row in kept]
     assert [{"source_row": 2, "reason": reason, "raw_text": line}] == refused
+
+
+AMOUNTS = replace(SMALL, columns=(*SMALL.columns, Column("gpus", "number"), Column("seen", "number")))
+AGES = replace(AMOUNTS, span=Span("start", "end", between=("seen",)))
+
+
+@pytest.mark.parametrize("amount", ["inf", "-inf", "1e400", "-5", "1e300", "18446744073709551616", "9" * 400])
+def test_an_amount_that_cannot_be_refuses_nothing(tmp_path, amount):
+    """Who delivers one wild reading must not lose the times, names and other readings of its row."""
+    file = tmp_path / "small.csv"
+    file.write_text(f"ab,1,2,first,{amount},3\n")
+    kept, refused, _ = convert(file, tmp_path / "out", table=AMOUNTS)
+
+    assert [float(amount)] == [row["gpus"] for row in kept]
+    assert [] == refused
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("ab,10,20,x,1,-1", "seen is before 1970"),
+        ("ab,10,20,x,1,inf", "seen is not a finite number"),
+        ("ab,10,20,x,1,1e300", "seen is later than the year 2100: seconds are expected"),
+        ("ab,10,20,x,1,1e9", "seen is more than ten years from start"),
+    ],
+)
+def test_a_time_between_is_a_time(tmp_path, line, reason):
+    """A start far out makes one job wait for decades, and the mean of all waits with it."""
+    file = tmp_path / "small.csv"
+    file.write_text(f"ab,1,2,first,1,1\n{line}\n")
+    kept, refused, _ = convert(file, tmp_path / "out", table=AGES)
+
+    assert ["first"] == [row["note"] for row in kept]
+    assert [(2, reason)] == [(row["source_row"], row["reason"]) for row in refused]
+
+
+def test_the_body_of_a_deliverys_times_is_where_most_are(tmp_path, monkeypatch):
+    """Whichever rows come first, in one chunk or many: what is far out is what the others are far from. A history of
+    fifteen years lands whole.
+    """
+    monkeypatch.setattr(lines_module, "CHUNK_BYTES", 40)
+    year = 31_557_600
+    history = [f"ab,{n * year},{n * year + 10},h" for n in range(30, 46, 5)]
+    strange = [f"ab,{1000 + n},{1010 + n},s" for n in range(1, 4)]
+    for number, lines in enumerate([strange + history, history + strange]):
+        file = tmp_path / "small.csv"
+        file.write_text("\n".join(lines) + "\n")
+        kept, refused, whole = convert(file, tmp_path / f"out{number}")
+
+        assert ["h"] * 4 == [row["note"] for row in kept]
+        assert 3 == len(refused)
+        assert (30.0 * year, 45.0 * year + 10) == (whole.min_event_s, whole.max_event_s)
+        assert 4 == sum(
+            pl.scan_parquet(path).select(pl.len()).collect().item() for path in (tmp_path / f"out{number}").iterdir()
+        )
 
 
 def test_two_wrong_widths_that_add_up_are_both_refused(tmp_path):

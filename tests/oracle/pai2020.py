@@ -15,7 +15,10 @@ What the definitions leave open, and what is done here:
 - A job that some placed instance without a start may have begun earlier has no wait: it counts as `unknown`, neither
   as started nor as censored.
 - A GPU row without both times is unbounded on the day of the one it has; with neither it has no day (None), and it
-  counts only if it was placed: a waiting row holds nothing yet.
+  counts only if it was placed: a waiting row holds nothing yet. Of a user's days, one with neither counts on the day of its
+  job's submission.
+- Such a row ran no earlier than its job was submitted and no later than its job ended, unless that contradicts the time
+  that it has; else the window's border limits it. Of a pool all of a group's rows held at the most what was unallocated.
 """
 
 from __future__ import annotations
@@ -281,6 +284,32 @@ class Pool(Amounts):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Unbounded:
+    """A GPU row without both times."""
+
+    pool: str
+    held_mgpu: int
+    start: int | None
+    end: int | None
+    status: str
+
+    @property
+    def kind(self) -> str:
+        if self.start is None:
+            return "neither" if self.end is None else "ended_only"
+        return "started_only"
+
+    def longest(self, job: JobFigures, window: tuple[int, int]) -> int:
+        """Seconds from its earliest start to its latest end."""
+        first, last = self.start, self.end
+        if first is None and job.submitted is not None and (last is None or job.submitted <= last):
+            first = job.submitted
+        if last is None and job.ended is not None and (self.start is None or job.ended >= self.start):
+            last = job.ended
+        return (window[1] if last is None else last) - (window[0] if first is None else first)
+
+
 @dataclass(slots=True)
 class JobFigures(Amounts):
     """One job of the job table; times in source seconds, ratios exact or None where there is nothing to divide by."""
@@ -298,7 +327,7 @@ class JobFigures(Amounts):
     """Machines of all instance rows of its GPU tasks."""
     gpu_types: set[str | None] = field(default_factory=set)
     gpu_request_mgpu: int | None = None
-    unbounded: Counter[str] = field(default_factory=Counter)
+    unbounded: list[Unbounded] = field(default_factory=list)
 
     @property
     def submitted_day(self) -> date | None:
@@ -326,7 +355,7 @@ class JobFigures(Amounts):
 
     @property
     def unbounded_spans(self) -> int:
-        return self.unbounded.total()
+        return len(self.unbounded)
 
     @property
     def coverage(self) -> Fraction | None:
@@ -369,6 +398,7 @@ class Ledger:
     jobs: dict[str, JobFigures]
     unbounded: dict[tuple[date | None, str], Counter[str]]
     """(dt, pool): rows that are started_only, ended_only or of neither time"""
+    window_start: int
     window_end: int
 
 
@@ -436,10 +466,11 @@ def _account(trace: Trace) -> Ledger:
         if row.start is None or row.end is None:
             if row.placed or row.end is not None:
                 known = row.start if row.end is None else row.end
-                kind = "neither" if known is None else "started_only" if row.end is None else "ended_only"
-                unbounded[None if known is None else day_of(known), pool][kind] += 1
+                status = STATUSES.get(row.status_source or "", "unknown")
+                span = Unbounded(pool, task.held_mgpu, row.start, row.end, status)
+                unbounded[None if known is None else day_of(known), pool][span.kind] += 1
                 if job is not None:
-                    job.unbounded[kind] += 1
+                    job.unbounded.append(span)
             continue
         if row.start == row.end:
             continue
@@ -472,7 +503,8 @@ def _account(trace: Trace) -> Ledger:
         pool_hours[pool, dt, hour].over_allocated += held.over_allocated
         pool_days[pool, dt].over_allocated += held.over_allocated
     plain = (job_days, machine_days, machine_hours, pool_days, pool_hours, user_days, jobs, unbounded)
-    return Ledger(*map(dict, plain), window_end=trace.end if trace.days else 0)
+    borders = (start_of(trace.days[0]), trace.end) if trace.days else (0, 0)
+    return Ledger(*map(dict, plain), *borders)
 
 
 def _empty_pools(trace: Trace) -> tuple[dict, dict]:
@@ -630,6 +662,8 @@ class Cohort:
     statuses: Counter[str] = field(default_factory=Counter)
     allocated: int = 0
     failed_allocated: int = 0
+    unbounded: int = 0
+    failed_unbounded: int = 0
 
     @property
     def submitted(self) -> int:
@@ -664,7 +698,53 @@ def cohorts(ledger: Ledger, key: Key = by_submitted_day) -> dict[Hashable, Cohor
         cohort.statuses[job.status] += 1
         cohort.allocated += job.allocated
         cohort.failed_allocated += job.allocated if job.status in FAILED else 0
+        cohort.unbounded += job.unbounded_spans
+        cohort.failed_unbounded += job.unbounded_spans if job.status in FAILED else 0
     return dict(groups)
+
+
+def unbounded_limits(ledger: Ledger, key: Key) -> dict[Hashable, tuple[int, int]]:
+    """Milli-GPU-seconds that rows without both times held at the most, by group: (of failed or unknown jobs, of not failed)."""
+    free: Counter[str] = Counter()
+    for (pool, _), day in ledger.pool_days.items():
+        free[pool] += day.unallocated
+    by_pool: dict[tuple, list[int]] = defaultdict(lambda: [0, 0])
+    for job in ledger.jobs.values():
+        for span in job.unbounded:
+            most = span.held_mgpu * span.longest(job, (ledger.window_start, ledger.window_end))
+            held = by_pool[key(job), span.pool]
+            held[0] += most if job.status in FAILED | {"unknown"} else 0
+            held[1] += 0 if job.status in FAILED else most
+    limits: dict[Hashable, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for (group, pool), held in by_pool.items():
+        failed, other = held if pool == UNKNOWN_MACHINE else (min(each, free[pool]) for each in held)
+        limits[group] = (limits[group][0] + failed, limits[group][1] + other)
+    return dict(limits)
+
+
+def running_limits(ledger: Ledger) -> dict[tuple[str, date], int]:
+    """Milli-GPU-seconds that running rows without an end held at the most, by (pool, day): not above the day's capacity."""
+    days: Counter[tuple[str, date]] = Counter()
+    for job in ledger.jobs.values():
+        for span in job.unbounded:
+            if span.kind == "started_only" and span.status == "running":
+                end = span.start + span.longest(job, (ledger.window_start, ledger.window_end))
+                for number, seconds in cut(span.start, end, length=DAY_S):
+                    days[span.pool, EPOCH + timedelta(days=number)] += span.held_mgpu * seconds
+    return {key: min(days[key], pool.capacity) for key, pool in ledger.pool_days.items() if key[0] != UNKNOWN_MACHINE}
+
+
+def unbounded_by_user(ledger: Ledger) -> dict[tuple[str | None, date], tuple[int, int]]:
+    """Rows without both times by (user, day): (all, those of failed jobs); without a known day they are not here."""
+    days: dict[tuple[str | None, date], list[int]] = defaultdict(lambda: [0, 0])
+    for job in ledger.jobs.values():
+        for span in job.unbounded:
+            known = span.end if span.start is None else span.start
+            dt = job.submitted_day if known is None else day_of(known)
+            if dt is not None:
+                days[job.user, dt][0] += 1
+                days[job.user, dt][1] += job.status in FAILED
+    return {key: (spans, failed) for key, (spans, failed) in days.items()}
 
 
 def user_cohorts(ledger: Ledger) -> dict[Hashable, Cohort]:

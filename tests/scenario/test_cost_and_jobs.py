@@ -50,7 +50,15 @@ def test_every_job_held_and_used_what_a_plain_count_says(fleet):
     assert ledger.jobs.keys() == published.keys(), seed
     for name, job in ledger.jobs.items():
         row = published[name]
+        told = row["gpu_h_reason"] or ""
+        assert (job.unbounded_spans > 0) == told.startswith(f"{job.unbounded_spans} of its attempts with GPUs lack"), (
+            name,
+            seed,
+        )
         for amount in AMOUNTS:
+            if job.unbounded_spans and not job.parts:
+                assert row[f"{amount}_gpu_h"] is None, (amount, name, seed)
+                continue
             found = row[f"{amount}_gpu_h"] * MGPU_S_OF_A_GPU_H
             assert getattr(job, amount) == round(found) == pytest.approx(found, abs=1e-3), (amount, name, seed)
         assert (job.user, job.status, job.wait_s, job.run_s, job.size_class) == (
@@ -113,7 +121,9 @@ def test_each_pools_day_is_shared_out_to_the_cent(fleet):
             assert bill == sum(row["cost_usd"] for row in rows), (key, seed)
     for name, row in published.items():
         parts = of_jobs[name]
-        assert row["cost_usd"] == (None if None in parts else sum(parts)), (name, seed)
+        unpriced = None in parts or row["unbounded_spans"]
+        assert row["cost_usd"] == (None if unpriced else sum(parts)), (name, seed)
+        assert (row["cost_usd"] is None) == (row["cost_reason"] is not None), (name, seed)
 
 
 GPU = "Tesla T4"

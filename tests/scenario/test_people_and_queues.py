@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pai2020 as oracle
+import polars as pl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "spec"))
@@ -50,7 +51,7 @@ class Compared:
         assert result.published, result.why
         self.trace = oracle.read(folder / "trace")
         self.ledger = oracle.account(self.trace)
-        self.lake = folder / "lake"
+        self.folder, self.lake = folder, folder / "lake"
         with_tasks = {job for job, _ in self.trace.tasks}
         assert with_tasks >= self.ledger.jobs.keys(), "the oracle calls a job without a task a CPU job"
         self.jobs = list(self.ledger.jobs.values())
@@ -58,6 +59,16 @@ class Compared:
     def rows(self, query):
         with open_publication(self.lake) as publication:
             return publication.sql(query).to_pylist()
+
+    def true_mgpu_s(self):
+        """What jobs really held, by (group, whether the job failed)."""
+        held = defaultdict(int)
+        truth = pl.read_parquet(self.folder / "trace" / "truth" / "jobs.parquet")
+        for name, amount in truth.select("job_name", "allocated_mgpu_s").iter_rows():
+            job = self.ledger.jobs[name]
+            for group in groups_of(job):
+                held[group, job.status in oracle.FAILED] += amount
+        return held
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +153,43 @@ def test_failures_are_the_oracles(small, daily):
         ), key  # fmt: skip
         assert same(cohort.failed_ratio, row["failed_ratio_of_submitted"]), key
         assert same(cohort.failed_gpu_ratio, row["failed_gpu_h_ratio"]), key
+        assert (cohort.unbounded, cohort.failed_unbounded) == (
+            row["unbounded_spans"], row["failed_unbounded_spans"],
+        ), key  # fmt: skip
+
+
+def test_failed_hours_are_within_bounds_that_hold_what_is_hidden(small):
+    """A ratio that leaves out most failed work, and does not say so, is an all-clear that nobody gave."""
+    limits = by_group(oracle.unbounded_limits, small.ledger, daily=False)
+    truth = small.true_mgpu_s()
+    for row in small.rows("from gold_failures"):
+        group = row["grouped_by"], row["value"]
+        failed, other = limits.get(group, (0, 0))
+        unknown = mgpu_s(row["status_unknown_gpu_h"])
+        held, of_failed = mgpu_s(row["allocated_gpu_h"]), mgpu_s(row["failed_gpu_h"])
+        high, rest = of_failed + unknown + failed, held - of_failed + other
+
+        assert (high, rest) == (mgpu_s(row["failed_gpu_h_high"]), mgpu_s(row["other_gpu_h_high"])), group
+        for part, whole, column in (
+            (of_failed, of_failed + rest, "failed_gpu_h_ratio_low"),
+            (high, high + held - of_failed - unknown, "failed_gpu_h_ratio_high"),
+        ):
+            assert same(Fraction(part, whole) if whole else None, row[column]), (group, column)
+        true_failed, true_other = truth[group, True], truth[group, False]
+        assert of_failed <= true_failed <= high, group
+        if true_failed + true_other:
+            true_ratio = true_failed / (true_failed + true_other)
+            assert row["failed_gpu_h_ratio_low"] <= true_ratio <= row["failed_gpu_h_ratio_high"], group
+    assert oracle.running_limits(small.ledger) == {
+        (row["pool"], row["dt"]): mgpu_s(row["unbounded_running_gpu_h"])
+        for row in small.rows("from gold_capacity_daily where pool <> 'unknown machine'")
+    }
+    (waste,) = small.rows("from gold_waste_window")
+    assert limits["all", "all"][0] == mgpu_s(waste["failed_unbounded_gpu_h_high"])
+    assert (
+        sum(job.unbounded_spans for job in small.jobs),
+        sum(job.unbounded_spans for job in small.jobs if job.status in oracle.FAILED),
+    ) == (waste["unbounded_spans"], waste["failed_unbounded_spans"])
 
 
 def test_started_jobs_are_those_that_were_placed(small):
@@ -160,7 +208,9 @@ def test_users_days_are_the_oracles(small):
     found = {(row["user_id"], row["dt"]): row for row in rows}
     cohorts = {key: cohort for key, cohort in oracle.user_cohorts(small.ledger).items() if key[1] is not None}
 
-    assert small.ledger.user_days.keys() | cohorts.keys() == found.keys()
+    unbounded = oracle.unbounded_by_user(small.ledger)
+
+    assert small.ledger.user_days.keys() | cohorts.keys() | unbounded.keys() == found.keys()
     assert len(rows) == len(found)
     for key, row in found.items():
         held, cohort = small.ledger.user_days.get(key, oracle.Amounts()), cohorts.get(key, oracle.Cohort())
@@ -173,6 +223,7 @@ def test_users_days_are_the_oracles(small):
             row["jobs_submitted"], row["jobs_failed"], row["jobs_succeeded"], row["jobs_unfinished"],
         ), key  # fmt: skip
         assert same(cohort.failed_ratio, row["failed_ratio_of_submitted"]), key
+        assert unbounded.get(key, (0, 0)) == (row["unbounded_spans"], row["failed_unbounded_spans"]), key
 
 
 def test_the_days_failed_hours_are_the_oracles(small):
@@ -182,6 +233,12 @@ def test_the_days_failed_hours_are_the_oracles(small):
         totals[row["dt"]].update(allocated=mgpu_s(row["allocated_gpu_h"]), failed=mgpu_s(row["failed_gpu_h"] or 0))
     found = {dt: (total["allocated"], total["failed"]) for dt, total in totals.items() if total["allocated"]}
     assert oracle.failed_by_day(small.ledger) == found
+
+    spans = small.rows(
+        "select sum(unbounded_spans)::bigint as n, sum(failed_unbounded_spans)::bigint as failed from gold_group_gpu_usage_daily"
+    )
+    known = oracle.unbounded_by_user(small.ledger).values()
+    assert [{"n": sum(spans for spans, _ in known), "failed": sum(failed for _, failed in known)}] == spans
 
     groups = small.rows("select dt, group_id, queue, allocated_gpu_h, rank from gold_group_gpu_usage_daily")
     assert {(dt, None, None) for dt in totals} == {(row["dt"], row["group_id"], row["queue"]) for row in groups}

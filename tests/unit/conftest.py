@@ -47,8 +47,10 @@ TABLES = f"""
         productive_gpu_h double
     );
     create table gold_capacity_daily (
-        cluster_id varchar, dt date, pool varchar, allocated_gpu_h double, active_gpu_h double, unknown_gpu_h double,
-        unbounded_spans bigint
+        cluster_id varchar, dt date, pool varchar, allocated_gpu_h double, active_gpu_h double, unknown_gpu_h double
+    );
+    create table int_unbounded_totals (
+        cluster_id varchar, spans bigint, failed_spans bigint, failed_limit_gpu_h double
     );
 """
 
@@ -87,7 +89,7 @@ class MadePublication:
         )
 
     def add_waste(self, *, free=60.0, unknown=20.0, idle=10.0, failed=4.0, productive=6.0, over=0.0, unbounded=0,
-                  dt=date(1970, 1, 13), cluster_id="pai2020"):  # fmt: skip
+                  failed_unbounded=0, limit=0.0, dt=date(1970, 1, 13), cluster_id="pai2020"):  # fmt: skip
         held = unknown + idle + failed + productive
         total = held + free if free is not None else held
         self.connection.execute(
@@ -95,9 +97,13 @@ class MadePublication:
             [cluster_id, dt, total, over, free, unknown, idle, failed, productive],
         )
         self.connection.execute(
-            "insert into gold_capacity_daily values (?, ?, 'T4', ?, ?, ?, ?)",
-            [cluster_id, dt, held, failed + productive, unknown, unbounded],
+            "insert into gold_capacity_daily values (?, ?, 'T4', ?, ?, ?)",
+            [cluster_id, dt, held, failed + productive, unknown],
         )
+        if unbounded:
+            self.connection.execute(
+                "insert into int_unbounded_totals values (?, ?, ?, ?)", [cluster_id, unbounded, failed_unbounded, limit]
+            )
 
     def add_landing(self, table_name, *, kept, refused=0, published=False, cluster_id="pai2020", reason="end before"):
         landing_id = f"{cluster_id}-{table_name}"

@@ -56,7 +56,7 @@ def size_of(png):
 
 def test_the_waterfall_is_drawn_for_every_cluster_and_in_the_page(two_months, tmp_path):
     """The first question of whoever pays: where did the GPU-hours go."""
-    two_months.add_waste(over=1.0, unbounded=2)
+    two_months.add_waste(over=1.0, unbounded=2, failed_unbounded=1)
     file = tmp_path / "gpu-hours.png"
     write_waterfall(report.read(two_months), file)
     write_html(report.read(two_months), tmp_path / "page.html")
@@ -66,6 +66,7 @@ def test_the_waterfall_is_drawn_for_every_cluster_and_in_the_page(two_months, tm
     assert "Where the GPU-hours went" in page
     assert "held, measured, idle" in page
     assert "2 attempts with GPUs lack a start or an end" in page
+    assert "without 1 attempt of unknown length" in page
 
 
 def test_a_publication_without_gpu_hours_draws_a_sentence(empty_publication, tmp_path):

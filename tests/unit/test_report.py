@@ -218,7 +218,23 @@ def test_a_sample_of_a_clusters_load_starts_at_what_it_holds(empty_publication):
     assert "held by jobs" in text
     assert "unallocated" not in text
     assert "in use" not in text  # not measured is not 0
-    assert "3 attempts with GPUs lack a start or an end" in text
+    assert "3 attempts with GPUs lack a start or an end: not counted" in text
+
+
+def test_attempts_of_unknown_length_stand_in_the_line_that_lacks_them(empty_publication):
+    """Failed work that has no end would read as hardly any failed work."""
+    empty_publication.add_cluster()
+    empty_publication.add_waste(failed=0.0, unbounded=12, failed_unbounded=1, limit=60.0)
+    empty_publication.add_waste(dt=date(1970, 1, 14), failed=0.0)
+
+    lines = terminal.render(report.read(empty_publication)).splitlines()
+
+    (line,) = [line for line in lines if line.startswith("in use by jobs that failed")]
+    assert line.endswith("0.0 GPU-h    0.0 %  without 1 attempt of unknown length")
+    assert (
+        "beside it  12 attempts with GPUs lack a start or an end: what they held is in 'unallocated or down'" in lines
+    )
+    assert "beside it  of them 1 are of jobs that failed: these held up to 60.0 GPU-h more" in lines
 
 
 def test_unknown_is_a_dash_and_never_zero(empty_publication):

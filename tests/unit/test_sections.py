@@ -39,7 +39,7 @@ class Closed(HTMLParser):
 def cluster(request, two_months, empty_publication):
     """A cluster with everything, and one of which nothing is known."""
     if request.param == "two months":
-        two_months.add_waste(over=1.0, unbounded=2)
+        two_months.add_waste(over=1.0, unbounded=2_000_000, failed_unbounded=1_000_000, limit=1e9)
         two_months.add_gap("avg_cpu_util", reason="CPU use is not recorded.")
         made = two_months
     else:

@@ -30,7 +30,11 @@ priced_jobs as (
     from {{ ref('gold_cost_daily') }}
     where not is_idle and {{ of_tested_jobs() }}
     group by cluster_id, job_id
-    having count(price_reason) = 0
+    having
+        count(price_reason) = 0
+        and (cluster_id, job_id) not in (
+            select (spans.cluster_id, spans.job_id) from {{ ref('silver_unbounded_spans') }} as spans
+        )
 ),
 
 priced as (

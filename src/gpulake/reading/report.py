@@ -167,6 +167,8 @@ class Waste:
     measured_gpu_h: float
     efficiency_ratio: float | None
     unbounded_spans: int
+    failed_unbounded_spans: int
+    failed_unbounded_gpu_h_high: float
 
 
 @dataclass(frozen=True)

@@ -40,28 +40,35 @@ def waste_headline(cluster: ClusterReport) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """One bar of the waterfall: GPU-hours that went one way, and their share of the first bar."""
+    """One bar of the waterfall: GPU-hours that went one way, their share of the first bar, and what they leave out."""
 
     kind: str
     words: str
     gpu_h: float
     ratio: float | None
+    lacks: str = ""
 
 
 def waste_steps(waste: Waste) -> tuple[Step, ...]:
     """The first bar, then the classes in order; one that is empty is left out, unless it is what the picture is about."""
     first = "capacity and over-held" if waste.over_allocated_gpu_h else "capacity"
-    free = "unallocated" if waste.down_gpu_h is not None else "unallocated or down"
+    failed = waste.failed_unbounded_spans
     classes = [
         Step("unknown", "held, use not measured", waste.unknown_gpu_h, waste.unknown_ratio),
         Step("idle_held", "held, measured, idle", waste.idle_held_gpu_h or 0.0, waste.idle_held_ratio),
-        Step("failed", "in use by jobs that failed", waste.failed_active_gpu_h or 0.0, waste.failed_active_ratio),
+        Step(
+            "failed",
+            "in use by jobs that failed",
+            waste.failed_active_gpu_h or 0.0,
+            waste.failed_active_ratio,
+            f"without {counted(failed, 'attempt')} of unknown length" if failed else "",
+        ),
         Step("productive", "in use otherwise", waste.productive_gpu_h or 0.0, waste.productive_ratio),
     ]
     if waste.starts_at_capacity:
         classes = [
             Step("down", "down", waste.down_gpu_h or 0.0, waste.down_ratio),
-            Step("unallocated", free, waste.unallocated_gpu_h or 0.0, waste.unallocated_ratio),
+            Step("unallocated", _free(waste), waste.unallocated_gpu_h or 0.0, waste.unallocated_ratio),
             *classes,
         ]
     shown = {"unknown", *(["productive"] if waste.measured_gpu_h else [])}
@@ -72,8 +79,30 @@ def waste_steps(waste: Waste) -> tuple[Step, ...]:
             waste.starts_at_gpu_h,
             1.0 if waste.starts_at_gpu_h else None,
         ),
-        *(step for step in classes if step.gpu_h or step.kind in shown),
+        *(step for step in classes if step.gpu_h or step.lacks or step.kind in shown),
     )
+
+
+def beside_waste(waste: Waste) -> tuple[str, ...]:
+    """What the classes do not hold, one sentence each: attempts of unknown length, and what was held above the capacity."""
+    told: list[str] = []
+    if waste.unbounded_spans:
+        where = "not counted"
+        if waste.starts_at_capacity:
+            where = f"what they held is in {_free(waste)!r}"
+        told.append(f"{counted(waste.unbounded_spans, 'attempt')} with GPUs lack a start or an end: {where}")
+    if waste.failed_unbounded_spans:
+        told.append(
+            f"of them {waste.failed_unbounded_spans:,} are of jobs that failed: "
+            f"these held up to {gpu_hours(waste.failed_unbounded_gpu_h_high)} more"
+        )
+    if waste.over_allocated_gpu_h:
+        told.append(f"{gpu_hours(waste.over_allocated_gpu_h)} were held above what machines have: a fault of the data")
+    return tuple(told)
+
+
+def _free(waste: Waste) -> str:
+    return "unallocated" if waste.down_gpu_h is not None else "unallocated or down"
 
 
 def gpu_hours(value: float) -> str:

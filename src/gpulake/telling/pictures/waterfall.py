@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpulake.reading.report import ClusterReport, Report
 from gpulake.telling.pictures.days import DPI, PALETTE, SIZE_IN, look
-from gpulake.telling.words import counted, gpu_hours, ratio_pct, waste_headline, waste_steps
+from gpulake.telling.words import beside_waste, gpu_hours, ratio_pct, waste_headline, waste_steps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,9 +82,8 @@ def _subtitle(cluster: ClusterReport) -> str:
 
 def _footnote(report: Report, cluster: ClusterReport) -> str:
     assert cluster.waste is not None
-    spans = cluster.waste.unbounded_spans
-    beside = f" · {counted(spans, 'attempt')} with GPUs lack a start or an end and are not counted" if spans else ""
-    return f"gpulake build {report.build_id} · source {cluster.source}{beside}"
+    beside = beside_waste(cluster.waste)[:1]  # the first is the one of attempts, where there are any
+    return " · ".join([f"gpulake build {report.build_id}", f"source {cluster.source}", *beside])
 
 
 def _draw(part: Figure, cluster: ClusterReport, *, top: float, bottom: float) -> None:
@@ -96,7 +95,8 @@ def _draw(part: Figure, cluster: ClusterReport, *, top: float, bottom: float) ->
     for row, step in enumerate(steps):
         start = 0.0 if step.kind == "total" else left_over - step.gpu_h
         axes.barh(row, step.gpu_h, left=start, height=0.66, color=COLOURS[step.kind], linewidth=0, zorder=2)
-        _write_beside(axes, row, start + step.gpu_h, total, f"{gpu_hours(step.gpu_h)} · {ratio_pct(step.ratio)}")
+        told = [gpu_hours(step.gpu_h), ratio_pct(step.ratio), *([step.lacks] if step.lacks else [])]
+        _write_beside(axes, row, start + step.gpu_h, total, " · ".join(told))
         if step.kind != "total":
             left_over = start
         if row + 1 < len(steps):

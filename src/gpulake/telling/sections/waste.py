@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
 from gpulake.telling.markup import themed
 from gpulake.telling.pictures.waterfall import waterfall_svg
 from gpulake.telling.sections import Section
-from gpulake.telling.text import text_table
-from gpulake.telling.words import counted, gpu_hours, ratio_pct, waste_headline, waste_steps
+from gpulake.telling.text import WIDTH, text_table
+from gpulake.telling.words import Step, beside_waste, gpu_hours, ratio_pct, waste_headline, waste_steps
 
 BAR = 40
 """Columns of the first bar."""
@@ -20,39 +21,31 @@ def _lines(cluster: ClusterReport) -> list[str]:
     if waste is None:
         return []
     rows = [
-        [step.words, gpu_hours(step.gpu_h), ratio_pct(step.ratio), "█" * round((step.ratio or 0.0) * BAR)]
+        [step.words, gpu_hours(step.gpu_h), ratio_pct(step.ratio), f"{_bar(step)} {step.lacks}".strip()]
         for step in waste_steps(waste)
     ]
     lines = text_table(["where the GPU-hours went", "", "", ""], rows, right={1, 2})
-    if waste.unbounded_spans:
-        lines.append(
-            f"beside it  {counted(waste.unbounded_spans, 'attempt')} with GPUs lack a start or an end: not counted"
-        )
-    if waste.over_allocated_gpu_h:
-        lines.append(
-            f"beyond it  {gpu_hours(waste.over_allocated_gpu_h)} were held above what machines have: a fault of the data"
+    for sentence in beside_waste(waste):
+        lines += wrap(
+            sentence, WIDTH, initial_indent="beside it  ", subsequent_indent="           ", break_on_hyphens=False
         )
     return lines
+
+
+def _bar(step: Step) -> str:
+    return "█" * round((step.ratio or 0.0) * BAR)
 
 
 def _html(cluster: ClusterReport) -> str:
     waste = cluster.waste
     if waste is None:
         return ""
-    beside = []
-    if waste.unbounded_spans:
-        beside.append(
-            f"{counted(waste.unbounded_spans, 'attempt')} with GPUs lack a start or an end and are not counted."
-        )
-    if waste.over_allocated_gpu_h:
-        beside.append(
-            f"{gpu_hours(waste.over_allocated_gpu_h)} were held above what machines have: a fault of the data."
-        )
+    beside = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in beside_waste(waste))
     svg = themed(waterfall_svg(cluster), label=waste_headline(cluster))
     return (
         "<h2>Where the GPU-hours went</h2>\n"
         f"<figure>\n{svg}\n<figcaption>The classes do not overlap and add up to the first bar. "
-        f"{escape(' '.join(beside))}</figcaption>\n</figure>"
+        f"{escape(beside)}</figcaption>\n</figure>"
     )
 
 

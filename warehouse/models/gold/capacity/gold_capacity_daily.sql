@@ -41,7 +41,10 @@ select
     {{ efficiency_high('held.') }} as efficiency_high,
     {{ allocation_coverage('held.') }} as allocation_coverage_ratio,
     case when held.cluster_id is not null then unbounded.unbounded_spans end as unbounded_spans,
-    case when held.cluster_id is not null then {{ gpu_h('unbounded.running_mgpu_s') }} end as unbounded_running_gpu_h
+    case when held.cluster_id is not null then unbounded.failed_unbounded_spans end as failed_unbounded_spans,
+    case when held.pool != 'unknown machine' or unbounded.running_mgpu_s = 0
+        then {{ gpu_h('least(unbounded.running_mgpu_s, held.capacity_mgpu_s)') }}
+    end as unbounded_running_gpu_h
 from pool_days
 left join held
     on pool_days.cluster_id = held.cluster_id

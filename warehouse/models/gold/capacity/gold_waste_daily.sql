@@ -28,7 +28,9 @@ select
     capacity.unknown_gpu_h,
     capacity.idle_held_gpu_h,
     case when capacity.active_gpu_h is not null then pool_days.failed_active_gpu_h end as failed_active_gpu_h,
-    capacity.active_gpu_h - pool_days.failed_active_gpu_h as productive_gpu_h
+    capacity.active_gpu_h - pool_days.failed_active_gpu_h as productive_gpu_h,
+    capacity.unbounded_spans,
+    capacity.failed_unbounded_spans
 from capacity
 inner join pool_days
     on capacity.cluster_id = pool_days.cluster_id

@@ -14,6 +14,10 @@ clusters as (
     select * from {{ source('meta', 'clusters') }}
 ),
 
+unbounded as (
+    select * from {{ ref('int_unbounded_totals') }}
+),
+
 -- Doubles summed in any order would differ in their last digits from read to read.
 summed as (
     select
@@ -27,8 +31,7 @@ summed as (
         sum(cast(waste.idle_held_gpu_h as decimal(28, 12))) as idle_held_gpu_h,
         sum(cast(waste.failed_active_gpu_h as decimal(28, 12))) as failed_active_gpu_h,
         sum(cast(waste.productive_gpu_h as decimal(28, 12))) as productive_gpu_h,
-        sum(cast(capacity.active_gpu_h as decimal(28, 12))) as active_gpu_h,
-        sum(cast(capacity.unbounded_spans as bigint)) as unbounded_spans
+        sum(cast(capacity.active_gpu_h as decimal(28, 12))) as active_gpu_h
     from waste
     inner join capacity
         on waste.cluster_id = capacity.cluster_id
@@ -44,10 +47,15 @@ told as (
         case
             when clusters.pools <> 'all' and summed.unallocated_gpu_h is not null then summed.total_gpu_h
             else summed.allocated_gpu_h
-        end as starts_at_gpu_h
+        end as starts_at_gpu_h,
+        coalesce(unbounded.spans, 0) as unbounded_spans,
+        coalesce(unbounded.failed_spans, 0) as failed_unbounded_spans,
+        coalesce(unbounded.failed_limit_gpu_h, 0) as failed_unbounded_gpu_h_high
     from summed
     inner join clusters
         on summed.cluster_id = clusters.cluster_id
+    left join unbounded
+        on summed.cluster_id = unbounded.cluster_id
     where summed.allocated_gpu_h is not null
 )
 
@@ -75,5 +83,7 @@ select
     cast(failed_active_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as failed_active_ratio,
     cast(productive_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as productive_ratio,
     cast(active_gpu_h as double) / cast(nullif(allocated_gpu_h - unknown_gpu_h, 0) as double) as efficiency_ratio,
-    cast(unbounded_spans as bigint) as unbounded_spans
+    unbounded_spans,
+    failed_unbounded_spans,
+    failed_unbounded_gpu_h_high
 from told

@@ -53,7 +53,8 @@ select
     {{ efficiency_low('jobs.') }} as efficiency_low,
     {{ efficiency_high('jobs.') }} as efficiency_high,
     {{ allocation_coverage('jobs.') }} as allocation_coverage_ratio,
-    case when jobs.is_counted then jobs.unbounded_spans end as unbounded_spans,
+    case when jobs.is_counted or jobs.unbounded_spans > 0 then jobs.unbounded_spans end as unbounded_spans,
+    jobs.gpu_h_reason,
     uses.gpu_mem_used_bytes_mean,
     uses.gpu_mem_used_bytes_max,
     uses.mem_bytes_of_a_gpu / specs.memory_bytes as gpu_mem_ratio,
@@ -61,8 +62,9 @@ select
     cast(ceil(jobs.gpu_request_count / nullif(machines.largest_gpu_count, 0)) as bigint) as machines_needed,
     jobs.gpu_request_count,
     uses.gpu_used_count_max,
-    case when jobs.is_counted then coalesce(costs.cost_usd, case when costs.job_id is null then 0 end) end as cost_usd,
-    case when jobs.is_counted then costs.cost_reason else 'what the job held is not known' end as cost_reason
+    case when jobs.gpu_h_reason is null then coalesce(costs.cost_usd, case when costs.job_id is null then 0 end) end
+        as cost_usd,
+    coalesce(jobs.gpu_h_reason, costs.cost_reason) as cost_reason
 from jobs
 left join machines
     on jobs.job_key = machines.job_key

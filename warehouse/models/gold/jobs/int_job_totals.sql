@@ -31,6 +31,7 @@ unbounded as (
 select
     coalesce(held.cluster_id, unbounded.cluster_id) as cluster_id,
     coalesce(held.job_id, unbounded.job_id) as job_id,
+    held.job_id is not null as is_held,
     coalesce(held.allocated_mgpu_s, 0) as allocated_mgpu_s,
     coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
     coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,

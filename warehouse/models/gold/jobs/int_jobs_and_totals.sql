@@ -1,7 +1,8 @@
 {{ config(materialized='ephemeral') }}
 
--- Every job of the job table, and every job that held GPUs without standing there. What a job held is counted where it has
--- totals, and is 0 where its tasks are known and the cluster's instances too; else nobody knows it.
+-- Every job of the job table, and every job that held GPUs without standing there. What a job held is counted where some of
+-- its attempts have both times, and is 0 where its tasks are known and the cluster's instances too; else, and where there
+-- are attempts of unknown length alone, nobody knows it.
 with
 
 jobs as (
@@ -47,7 +48,17 @@ select
     coalesce(totals.over_use_mgpu_s, 0) as over_use_mgpu_s,
     coalesce(totals.zero_util_mgpu_s, 0) as zero_util_mgpu_s,
     coalesce(totals.unbounded_spans, 0) as unbounded_spans,
-    totals.job_id is not null or (jobs.n_tasks is not null and not coalesce(lacking.lacks_allocation, false)) as is_counted,
+    coalesce(totals.is_held, false) or (
+        totals.job_id is null and jobs.n_tasks is not null and not coalesce(lacking.lacks_allocation, false)
+    ) as is_counted,
+    case
+        when totals.unbounded_spans > 0
+            then cast(totals.unbounded_spans as varchar) || ' of its attempts with GPUs lack' || case totals.unbounded_spans
+                when 1 then 's' else ''
+            end || ' a start or an end, so how long they held them is not known'
+        when totals.job_id is null and (jobs.n_tasks is null or coalesce(lacking.lacks_allocation, false))
+            then 'what the job held is not known'
+    end as gpu_h_reason,
     coalesce(lacking.lacks_use, false) as lacks_use
 from jobs
 full outer join totals

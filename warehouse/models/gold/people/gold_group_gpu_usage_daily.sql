@@ -17,6 +17,8 @@ owners as (
         cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
         cast(sum(failed_mgpu_s) as bigint) as failed_mgpu_s,
         cast(sum(status_unknown_mgpu_s) as bigint) as status_unknown_mgpu_s,
+        cast(sum(unbounded_spans) as bigint) as unbounded_spans,
+        cast(sum(failed_unbounded_spans) as bigint) as failed_unbounded_spans,
         cast(sum(jobs_submitted) as bigint) as jobs_submitted,
         cast(sum(jobs_failed) as bigint) as jobs_failed,
         cast(sum(jobs_succeeded) as bigint) as jobs_succeeded,
@@ -47,6 +49,8 @@ select
     {{ gpu_h('status_unknown_mgpu_s') }} as status_unknown_gpu_h,
     {{ part_of_known('failed_mgpu_s', 'status_unknown_mgpu_s', 'allocated_mgpu_s') }} / nullif(allocated_mgpu_s, 0)
         as failed_gpu_h_ratio,
+    unbounded_spans,
+    failed_unbounded_spans,
     jobs_submitted,
     {{ part_of_known('jobs_failed', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_failed,
     {{ part_of_known('jobs_succeeded', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_succeeded,

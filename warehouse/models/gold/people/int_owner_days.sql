@@ -5,8 +5,7 @@
 with
 
 held as (
-    select * from {{ ref('silver_owner_days') }}
-    where {{ of_due_days() }}
+    select * from {{ ref('int_owner_holdings') }}
 ),
 
 submitted as (
@@ -39,6 +38,8 @@ select
     case when accounted.cluster_id is not null then held.zero_util_mgpu_s end as zero_util_mgpu_s,
     case when accounted.cluster_id is not null then held.failed_mgpu_s end as failed_mgpu_s,
     case when accounted.cluster_id is not null then held.status_unknown_mgpu_s end as status_unknown_mgpu_s,
+    case when accounted.cluster_id is not null then held.unbounded_spans end as unbounded_spans,
+    case when accounted.cluster_id is not null then held.failed_unbounded_spans end as failed_unbounded_spans,
     case when submitting.cluster_id is not null then 0 end as jobs_submitted,
     case when submitting.cluster_id is not null then 0 end as jobs_failed,
     case when submitting.cluster_id is not null then 0 end as jobs_succeeded,
@@ -67,6 +68,8 @@ select
     case when accounted.cluster_id is not null then 0 end as zero_util_mgpu_s,
     case when accounted.cluster_id is not null then 0 end as failed_mgpu_s,
     case when accounted.cluster_id is not null then 0 end as status_unknown_mgpu_s,
+    case when accounted.cluster_id is not null then 0 end as unbounded_spans,
+    case when accounted.cluster_id is not null then 0 end as failed_unbounded_spans,
     submitted.jobs as jobs_submitted,
     submitted.jobs_failed,
     submitted.jobs_succeeded,

@@ -2,26 +2,24 @@
 
 with
 
-failures as (
+figures as (
+    select * from {{ ref('int_failure_figures') }}
+    where is_window
+),
+
+-- The window's alone have bounds, since its end limits them.
+bounded as (
     select
-        cluster_id,
-        grouped_by,
-        value,
-        cast(sum(case when dt is null then jobs_submitted else 0 end) as bigint) as jobs_without_submission,
-        cast(sum(jobs_submitted) as bigint) as jobs_submitted,
-        cast(sum(jobs_started) as bigint) as jobs_started,
-        cast(sum(jobs_failed_started) as bigint) as jobs_failed_started,
-        cast(sum(jobs_failed) as bigint) as jobs_failed,
-        cast(sum(jobs_succeeded) as bigint) as jobs_succeeded,
-        cast(sum(jobs_cancelled) as bigint) as jobs_cancelled,
-        cast(sum(jobs_preempted) as bigint) as jobs_preempted,
-        cast(sum(jobs_unfinished) as bigint) as jobs_unfinished,
-        cast(sum(jobs_status_unknown) as bigint) as jobs_status_unknown,
-        cast(sum(allocated_mgpu_s) as bigint) as allocated_mgpu_s,
-        cast(sum(failed_mgpu_s) as bigint) as failed_mgpu_s,
-        cast(sum(status_unknown_mgpu_s) as bigint) as status_unknown_mgpu_s
-    from {{ ref('int_failure_counts') }}
-    group by cluster_id, grouped_by, value
+        figures.*,
+        figures.known_failed_mgpu_s + figures.held_status_unknown_mgpu_s + coalesce(limits.failed_limit_mgpu_s, 0)
+            as failed_high_mgpu_s,
+        figures.held_mgpu_s - figures.known_failed_mgpu_s + coalesce(limits.other_limit_mgpu_s, 0) as other_high_mgpu_s,
+        figures.held_mgpu_s - figures.known_failed_mgpu_s - figures.held_status_unknown_mgpu_s as other_mgpu_s
+    from figures
+    left join {{ ref('int_unbounded_limits') }} as limits
+        on figures.cluster_id = limits.cluster_id
+            and figures.grouped_by = limits.grouped_by
+            and figures.value is not distinct from limits.value
 )
 
 select
@@ -31,23 +29,25 @@ select
     jobs_without_submission,
     jobs_submitted,
     jobs_started,
-    {{ part_of_known(
-        'jobs_failed + jobs_succeeded + jobs_cancelled + jobs_preempted', 'jobs_status_unknown', 'jobs_submitted'
-    ) }} as jobs_finished,
-    {{ part_of_known('jobs_failed', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_failed,
-    {{ part_of_known('jobs_succeeded', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_succeeded,
-    {{ part_of_known('jobs_cancelled', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_cancelled,
-    {{ part_of_known('jobs_preempted', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_preempted,
-    {{ part_of_known('jobs_unfinished', 'jobs_status_unknown', 'jobs_submitted') }} as jobs_unfinished,
+    jobs_finished,
+    jobs_failed,
+    jobs_failed_started,
+    jobs_succeeded,
+    jobs_cancelled,
+    jobs_preempted,
+    jobs_unfinished,
     jobs_status_unknown,
-    {{ part_of_known('jobs_failed', 'jobs_status_unknown', 'jobs_submitted') }} / nullif(jobs_submitted, 0)
-        as failed_ratio_of_submitted,
-    {{ part_of_known('jobs_failed_started', 'jobs_status_unknown', 'jobs_submitted') }} / nullif(jobs_started, 0)
-        as failed_ratio_of_started,
-    jobs_failed / nullif(jobs_failed + jobs_succeeded + jobs_cancelled + jobs_preempted, 0) as failed_ratio_of_finished,
-    {{ gpu_h('allocated_mgpu_s') }} as allocated_gpu_h,
-    {{ part_of_known(gpu_h('failed_mgpu_s'), 'status_unknown_mgpu_s', 'allocated_mgpu_s') }} as failed_gpu_h,
-    {{ gpu_h('status_unknown_mgpu_s') }} as status_unknown_gpu_h,
-    {{ part_of_known('failed_mgpu_s', 'status_unknown_mgpu_s', 'allocated_mgpu_s') }} / nullif(allocated_mgpu_s, 0)
-        as failed_gpu_h_ratio
-from failures
+    failed_ratio_of_submitted,
+    failed_ratio_of_started,
+    failed_ratio_of_finished,
+    allocated_gpu_h,
+    failed_gpu_h,
+    status_unknown_gpu_h,
+    failed_gpu_h_ratio,
+    {{ gpu_h('failed_high_mgpu_s') }} as failed_gpu_h_high,
+    {{ gpu_h('other_high_mgpu_s') }} as other_gpu_h_high,
+    {{ ratio('known_failed_mgpu_s', 'known_failed_mgpu_s + other_high_mgpu_s') }} as failed_gpu_h_ratio_low,
+    {{ ratio('failed_high_mgpu_s', 'failed_high_mgpu_s + other_mgpu_s') }} as failed_gpu_h_ratio_high,
+    unbounded_spans,
+    failed_unbounded_spans
+from bounded

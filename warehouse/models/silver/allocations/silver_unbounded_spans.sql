@@ -2,75 +2,47 @@
 
 with
 
-instances as (
+attempts as (
     select
         *,
-        case
-            when started_at is not null then 'start only'
-            when ended_at is not null then 'end only'
-            else 'neither'
-        end as known_times
-    from {{ ref('int_instances') }}
-    where
-        (started_at is null or ended_at is null)
-        and (machine_id is not null or started_at is not null or ended_at is not null)
-),
-
-gpu_tasks as (
-    select * from {{ ref('int_gpu_tasks') }}
-),
-
-statuses as (
-    select * from {{ ref('int_status_words') }}
-),
-
-clusters as (
-    select * from {{ source('meta', 'clusters') }}
-),
-
-machines as (
-    select * from {{ ref('silver_machines') }}
+        {{ utc_to_epoch('from_at') }} as from_s,
+        {{ utc_to_epoch('to_at') }} as to_s
+    from {{ ref('int_unbounded_attempts') }}
 ),
 
 days as (
     select * from {{ ref('int_day_quarters') }}
-),
-
-placed as (
-    select
-        instances.cluster_id,
-        instances.job_id,
-        days.dt,
-        case when clusters.pools = 'all' then 'all' else coalesce(machines.pool, 'unknown machine') end as pool,
-        instances.known_times,
-        coalesce(statuses.job_status, 'unknown') as instance_status,
-        gpu_tasks.held_mgpu,
-        {{ utc_to_epoch('instances.started_at') }} as start_s
-    from instances
-    inner join gpu_tasks
-        on {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.task_id']) }} = gpu_tasks.task_key
-    inner join clusters
-        on instances.cluster_id = clusters.cluster_id
-    left join machines
-        on instances.cluster_id = machines.cluster_id
-            and instances.machine_id = machines.machine_id
-    left join statuses
-        on instances.source = statuses.source
-            and instances.status_source = statuses.status_source
-    left join days
-        on instances.cluster_id = days.cluster_id
-            and {{ quarter_of('coalesce(instances.started_at, instances.ended_at)') }} = days.quarter
 )
 
 select
-    cluster_id,
-    job_id,
-    dt,
-    pool,
-    known_times,
-    instance_status,
+    attempts.cluster_id,
+    attempts.job_id,
+    known_days.dt,
+    last_days.dt as last_day,
+    attempts.pool,
+    attempts.known_times,
+    attempts.instance_status,
+    attempts.user_id,
+    attempts.group_id,
+    attempts.queue,
+    attempts.gpu_model,
+    attempts.size_class,
+    attempts.job_status,
+    attempts.submitted_day,
     count(*) as spans,
-    cast(sum(held_mgpu) as bigint) as held_mgpu,
-    cast(sum(held_mgpu * start_s) as bigint) as held_mgpu_start_s
-from placed
-group by cluster_id, job_id, dt, pool, known_times, instance_status
+    cast(sum(attempts.held_mgpu) as bigint) as held_mgpu,
+    cast(coalesce(sum(attempts.held_mgpu * attempts.from_s), 0) as bigint) as held_mgpu_from_s,
+    cast(coalesce(sum(attempts.held_mgpu * attempts.to_s), 0) as bigint) as held_mgpu_to_s,
+    cast(sum(case when attempts.from_s is null then attempts.held_mgpu else 0 end) as bigint) as no_from_mgpu,
+    cast(sum(case when attempts.to_s is null then attempts.held_mgpu else 0 end) as bigint) as no_to_mgpu
+from attempts
+left join days as known_days
+    on attempts.cluster_id = known_days.cluster_id
+        and {{ quarter_of('coalesce(attempts.started_at, attempts.ended_at)') }} = known_days.quarter
+left join days as last_days
+    on attempts.cluster_id = last_days.cluster_id
+        and {{ quarter_of('attempts.to_at') }} = last_days.quarter
+group by
+    attempts.cluster_id, attempts.job_id, known_days.dt, last_days.dt, attempts.pool, attempts.known_times,
+    attempts.instance_status, attempts.user_id, attempts.group_id, attempts.queue, attempts.gpu_model, attempts.size_class,
+    attempts.job_status, attempts.submitted_day

@@ -11,7 +11,7 @@ select
     size_class,
     jobs,
     placed_jobs,
-    case when job_status in ('failed', 'timeout', 'node_fail') then jobs else 0 end as jobs_failed,
+    case when {{ is_failed('job_status') }} then jobs else 0 end as jobs_failed,
     case when job_status in ('succeeded') then jobs else 0 end as jobs_succeeded,
     case when job_status in ('cancelled') then jobs else 0 end as jobs_cancelled,
     case when job_status in ('preempted') then jobs else 0 end as jobs_preempted,
@@ -20,5 +20,7 @@ select
     case when {{ is_failed('job_status') }} then placed_jobs else 0 end as placed_jobs_failed,
     allocated_mgpu_s,
     case when {{ is_failed('job_status') }} then allocated_mgpu_s end as failed_mgpu_s,
-    case when job_status = 'unknown' then allocated_mgpu_s end as status_unknown_mgpu_s
+    case when job_status = 'unknown' then allocated_mgpu_s end as status_unknown_mgpu_s,
+    unbounded_spans,
+    case when {{ is_failed('job_status') }} then unbounded_spans else 0 end as failed_unbounded_spans
 from {{ ref('silver_job_cohorts') }}

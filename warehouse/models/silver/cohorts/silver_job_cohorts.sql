@@ -22,6 +22,16 @@ held as (
     from {{ ref('silver_job_days') }}
     where {{ 'true' if is_full_build() else 'job_id in (select job_id from jobs)' }}
     group by cluster_id, job_id
+),
+
+unbounded as (
+    select
+        cluster_id,
+        job_id,
+        cast(sum(spans) as bigint) as spans
+    from {{ ref('silver_unbounded_spans') }}
+    where {{ 'true' if is_full_build() else 'job_id in (select job_id from jobs)' }}
+    group by cluster_id, job_id
 )
 
 select
@@ -35,10 +45,14 @@ select
     jobs.job_status,
     count(*) as jobs,
     count(case when jobs.was_placed then 1 end) as placed_jobs,
-    cast(sum(held.allocated_mgpu_s) as bigint) as allocated_mgpu_s
+    cast(sum(held.allocated_mgpu_s) as bigint) as allocated_mgpu_s,
+    cast(coalesce(sum(unbounded.spans), 0) as bigint) as unbounded_spans
 from jobs
 left join held
     on jobs.cluster_id = held.cluster_id
         and jobs.job_id = held.job_id
+left join unbounded
+    on jobs.cluster_id = unbounded.cluster_id
+        and jobs.job_id = unbounded.job_id
 group by
     jobs.cluster_id, jobs.dt, jobs.user_id, jobs.group_id, jobs.queue, jobs.gpu_model, jobs.size_class, jobs.job_status

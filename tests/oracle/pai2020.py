@@ -11,7 +11,9 @@ What the definitions leave open, and what is done here:
 - A machine that is not named, not listed or listed without GPUs has no capacity: its pool is `unknown machine`, and all
   that is held there is over-allocated.
 - A time at a day's first second opens that day, also where it is the last record of all.
-- An instance is placed where it names a machine or has a start; a job never started when none of its instances is.
+- An instance is placed where it names a machine or has a start. A job of which none is never started if it waits, or has
+  ended without success and has instances; else nobody knows, and it counts as `perhaps`.
+- A job that started before its submission has no wait: two clocks disagree, and it counts as `early`.
 - A job that some placed instance without a start may have begun earlier has no wait: it counts as `unknown`, neither
   as started nor as censored.
 - A GPU row without both times is unbounded on the day of the one it has; with neither it has no day (None), and it
@@ -135,22 +137,24 @@ class Trace:
 
 def read(folder: Path, *, pool_names: dict[str, str] = GPU_MODELS) -> Trace:
     """The trace of a folder; a table that is not there has no rows, rows that end before they start are refused."""
-    times: list[int] = []
+    jobs, tasks, instances, sensors, machines, moments = ({} for _ in range(6))
 
     def kept(start: int | None, end: int | None) -> bool:
-        if start is not None and end is not None and end < start:
-            return False
-        times.extend(time for time in (start, end) if time is not None)
-        return True
+        return start is None or end is None or end >= start
 
-    jobs, tasks, instances, sensors, machines = ({} for _ in range(5))
+    def record(key: tuple, row: list[str], start: int | None, end: int | None) -> None:
+        # A beaten row counts for nothing, nor for the window.
+        _keep(moments, key, row, [time for time in (start, end) if time is not None])
+
     for row in _rows(folder, "pai_job_table", "job_name"):
         name, _, user, status, start, end = row
         if kept(_time(start), _time(end)):
+            record(("job", name), row, _time(start), _time(end))
             _keep(jobs, name, row, Job(name, user or None, status or None, _time(start), _time(end)))
     for row in _rows(folder, "pai_task_table", "job_name"):
         name, task, inst_num, _, start, end, _, _, plan_gpu, gpu_type = row
         if kept(_time(start), _time(end)):
+            record(("task", name, task), row, _time(start), _time(end))
             found = Task(name, task, _number(inst_num), _number(plan_gpu), gpu_type or None)
             _keep(tasks, (name, task), row, found)
     for row in _rows(folder, "pai_instance_table", "job_name"):
@@ -158,9 +162,12 @@ def read(folder: Path, *, pool_names: dict[str, str] = GPU_MODELS) -> Trace:
         if kept(_time(start), _time(end)):
             found = Instance(name, task or None, instance or None, worker or None, status or None, _time(start), _time(end),
                              machine or None, ",".join(row))  # fmt: skip
-            _keep(instances, (name, task, instance, worker, found.start, found.end), row, found)
+            key = (name, task, instance, worker, found.start, None if instance or worker else found.end)
+            record(("instance", *key), row, found.start, found.end)
+            _keep(instances, key, row, found)
     for row in _rows(folder, "pai_machine_metric", "worker_name"):
-        kept(_time(row[2]), _time(row[3]))
+        if kept(_time(row[2]), _time(row[3])):
+            record(("window", *row[:4]), row, _time(row[2]), _time(row[3]))
     for row in _rows(folder, "pai_sensor_table", "job_name"):
         _keep(sensors, (row[0], row[2]), row, _number(row[7]))
     for row in _rows(folder, "pai_machine_spec", "machine"):
@@ -168,6 +175,7 @@ def read(folder: Path, *, pool_names: dict[str, str] = GPU_MODELS) -> Trace:
         cap_mgpu = _whole((_number(cap_gpu) or Decimal(0)) * 1_000)
         pool = pool_names.get(gpu_type, gpu_type) if cap_mgpu else UNKNOWN_MACHINE
         _keep(machines, name, row, Machine(name, gpu_type or None, cap_mgpu, pool))
+    times = [time for found in _values(moments).values() for time in found]
     first, last = (_day_number(min(times)), _day_number(max(times))) if times else (0, -1)
     return Trace(
         jobs=_values(jobs),
@@ -321,6 +329,7 @@ class JobFigures(Amounts):
     started: int | None = None
     ended: int | None = None
     placed: bool = False
+    has_instances: bool = False
     machines: set[str] = field(default_factory=set)
     """Machines of the spans counted: both times, some length, GPUs held."""
     machines_named: set[str] = field(default_factory=set)
@@ -335,11 +344,13 @@ class JobFigures(Amounts):
 
     @property
     def wait_s(self) -> int | None:
-        return _difference(self.started, self.submitted)
+        wait = _difference(self.started, self.submitted)
+        return None if wait is None or wait < 0 else wait
 
     @property
     def run_s(self) -> int | None:
-        return _difference(self.ended, self.started)
+        run = _difference(self.ended, self.started)
+        return None if run is None or run < 0 else run
 
     @property
     def gpu_type(self) -> str | None:
@@ -348,9 +359,9 @@ class JobFigures(Amounts):
 
     @property
     def size_class(self) -> str:
-        """By the GPUs asked for; 1.5 GPUs stand with 2 to 7, 7.5 too."""
+        """By the GPUs asked for: the label says what it holds."""
         asked = self.gpu_request_mgpu or 0
-        edges = ((1, "cpu"), (1_000, "<1"), (1_001, "1"), (8_000, "2-7"), (8_001, "8"))
+        edges = ((1, "cpu"), (1_000, "<1"), (1_001, "1"), (8_000, ">1, <8"), (8_001, "8"))
         return next((name for edge, name in edges if asked < edge), ">8")
 
     @property
@@ -535,6 +546,8 @@ def _jobs(trace: Trace) -> dict[str, JobFigures]:
             job.gpu_request_mgpu = (job.gpu_request_mgpu or 0) + asked
     starts: dict[str, list[int | None]] = defaultdict(list)
     for row in trace.instances:
+        if row.job in jobs:
+            jobs[row.job].has_instances = True
         if row.placed:
             starts[row.job].append(row.start)
             task = trace.tasks.get((row.job, row.task))
@@ -560,11 +573,13 @@ def by_gpu_type(job: JobFigures) -> str | None:
 
 @dataclass(slots=True)
 class Waits:
-    """Waits of a group of jobs with a submission: `unknown` are those that started nobody knows when."""
+    """Waits of a group of jobs with a submission: `unknown` are those that started nobody knows when, `perhaps` those that may have."""
 
     started: list[int] = field(default_factory=list)
     censored: list[int] = field(default_factory=list)
     unknown: int = 0
+    early: int = 0
+    perhaps: int = 0
 
     @property
     def naive(self) -> dict[str, Fraction | None]:
@@ -588,8 +603,12 @@ def waits(ledger: Ledger, key: Key = by_submitted_day) -> dict[Hashable, Waits]:
         group = groups[key(job)]
         if job.wait_s is not None:
             group.started.append(job.wait_s)
+        elif job.placed and job.started is not None:
+            group.early += 1
         elif job.placed:
             group.unknown += 1
+        elif job.status != "waiting" and (not job.has_instances or job.status in {"running", "succeeded"}):
+            group.perhaps += 1
         else:
             until = ledger.window_end if job.ended is None else job.ended
             group.censored.append(until - job.submitted)

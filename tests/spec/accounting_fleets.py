@@ -14,7 +14,8 @@ from per_second import Fleet, Machine, Sample, Span, count, mgpu
 from tiny_lake import Case
 
 ZONES = [("UTC", "2020-05-01"), ("Asia/Shanghai", "1970-01-03"), ("Europe/Berlin", "2020-03-28"),
-         ("America/New_York", "2020-10-31"), ("Australia/Lord_Howe", "2020-10-03"), ("Asia/Kolkata", "2021-02-27")]  # fmt: skip
+         ("America/New_York", "2020-10-31"), ("Australia/Lord_Howe", "2020-10-03"), ("Asia/Kolkata", "2021-02-27"),
+         ("America/Havana", "2020-10-31"), ("Pacific/Kiritimati", "1970-01-03"), ("Africa/Monrovia", "1970-01-03")]  # fmt: skip
 GPU_PCT = [None, 0.0, 0.04, 1.0, 12.5, 33.3333, 46.0, 99.96, 100.0, 100.0, 250.0, 800.0]
 USE_PCT = st.one_of(
     st.sampled_from([None, 0.0, 0.001, 5.0, 33.3333, 100.0, 250.0]), st.floats(0, 900).map(lambda use: round(use, 6))
@@ -160,7 +161,7 @@ def _last(rows, key: Callable[[dict], tuple]) -> dict[tuple, dict]:
 
 
 def _instances(case: Case) -> list[dict]:
-    key = ("job_name", "task_name", "inst_name", "worker_name", "start_time", "end_time")
+    key = ("job_name", "task_name", "inst_name", "worker_name", "start_time")
     return list(_last(case.source_rows("instances"), lambda row: tuple(row[name] for name in key)).values())
 
 

@@ -12,7 +12,8 @@ from tiny_lake import Case
 from oracle import daily
 
 ZONES = [("UTC", "2020-05-01"), ("Asia/Shanghai", "1970-01-03"), ("Asia/Kolkata", "2021-02-27"),
-         ("America/New_York", "2020-10-31"), ("Australia/Lord_Howe", "2020-10-03")]  # fmt: skip
+         ("America/New_York", "2020-10-31"), ("Australia/Lord_Howe", "2020-10-03"),
+         ("America/Havana", "2020-10-31"), ("Pacific/Kiritimati", "1970-01-03"), ("Africa/Monrovia", "1970-01-03")]  # fmt: skip
 
 
 def fleet(seed: int) -> Case:

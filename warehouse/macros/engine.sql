@@ -15,7 +15,7 @@
     (epoch_us({{ moment }}) // 1000000)
 {%- endmacro %}
 
-{# Whole seconds since 1970 divided down to quarter hours: every zone's day has started on one since 1980. #}
+{# Whole seconds since 1970 divided down to quarter hours. A day may begin within one: its borders decide (int_day_quarters). #}
 {% macro quarter_of(moment) %}{{ return(adapter.dispatch('quarter_of', 'gpulake')(moment)) }}{% endmacro %}
 {% macro duckdb__quarter_of(moment) -%}
     (epoch_us({{ moment }}) // 900000000)
@@ -27,16 +27,29 @@
     ((epoch_us({{ end }}) - epoch_us({{ start }})) / 1000000.0)
 {%- endmacro %}
 
-{# The calendar day of a UTC timestamp in a zone. #}
-{% macro local_day(moment, time_zone) %}{{ return(adapter.dispatch('local_day', 'gpulake')(moment, time_zone)) }}{% endmacro %}
-{% macro duckdb__local_day(moment, time_zone) -%}
-    cast(({{ moment }}) at time zone 'UTC' at time zone {{ time_zone }} as date)
+{# What the clocks of a zone show at a UTC timestamp. #}
+{% macro local_time(moment, time_zone) %}{{ return(adapter.dispatch('local_time', 'gpulake')(moment, time_zone)) }}{% endmacro %}
+{% macro duckdb__local_time(moment, time_zone) -%}
+    (({{ moment }}) at time zone 'UTC' at time zone {{ time_zone }})
 {%- endmacro %}
 
-{# The UTC timestamp at which a calendar day starts in a zone. #}
+{# The date that the clocks of a zone show at a UTC timestamp. #}
+{% macro local_day(moment, time_zone) %}{{ return(adapter.dispatch('local_day', 'gpulake')(moment, time_zone)) }}{% endmacro %}
+{% macro duckdb__local_day(moment, time_zone) -%}
+    cast({{ local_time(moment, time_zone) }} as date)
+{%- endmacro %}
+
+{#
+    The UTC timestamp at which a calendar day starts in a zone: the first that bears its date. Where clocks fall back over
+    midnight, midnight comes twice and DuckDB gives the later one; the earlier is midnight by the offset of half a day before.
+#}
 {% macro day_start_utc(day, time_zone) %}{{ return(adapter.dispatch('day_start_utc', 'gpulake')(day, time_zone)) }}{% endmacro %}
 {% macro duckdb__day_start_utc(day, time_zone) -%}
-    (cast({{ day }} as timestamp) at time zone {{ time_zone }} at time zone 'UTC')
+    {%- set midnight = 'cast(' ~ day ~ ' as timestamp)' -%}
+    {%- set later = '(' ~ midnight ~ ' at time zone ' ~ time_zone ~ " at time zone 'UTC')" -%}
+    {%- set before = '(' ~ later ~ ' - interval 12 hour)' -%}
+    {%- set earlier = '(' ~ midnight ~ ' - (' ~ local_time(before, time_zone) ~ ' - ' ~ before ~ '))' -%}
+    least({{ later }}, case when {{ local_time(earlier, time_zone) }} = {{ midnight }} then {{ earlier }} end)
 {%- endmacro %}
 
 {# One row per day from one date to another, both included. #}

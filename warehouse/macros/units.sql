@@ -90,11 +90,30 @@
     case when {{ unknown }} < {{ whole }} or {{ whole }} = 0 then {{ part }} end
 {%- endmacro %}
 
+{# ---------------------------------------------------------------------- times #}
+
+{# How long something lasted; null where it ended before it began: two clocks disagree, and nobody knows. #}
+{% macro lasted_s(start, end) -%}
+    case when {{ start }} <= {{ end }} then {{ seconds_between(start, end) }} end
+{%- endmacro %}
+
 {# ---------------------------------------------------------------------- words #}
 
 {# A status that says the work came to nothing. #}
 {% macro is_failed(job_status) -%}
     {{ job_status }} in ('failed', 'timeout', 'node_fail')
+{%- endmacro %}
+
+{#
+    Whether a job has started; `starts` names its row of int_job_starts. Null where nobody knows: it has finished or runs, and
+    of its instances none has landed, or none that was placed.
+#}
+{% macro was_placed(starts, job_status) -%}
+    case
+        when {{ starts }}.was_placed then true
+        when {{ job_status }} = 'waiting' then false
+        when {{ starts }}.job_id is not null and {{ job_status }} not in ('running', 'succeeded') then false
+    end
 {%- endmacro %}
 
 {# How large a job is, by the GPUs it asks for; null where no task of it is known. #}
@@ -104,7 +123,7 @@
         when coalesce({{ gpus }}, 0) = 0 then 'cpu'
         when {{ gpus }} < 1 then '<1'
         when {{ gpus }} = 1 then '1'
-        when {{ gpus }} < 8 then '2-7'
+        when {{ gpus }} < 8 then '>1, <8'
         when {{ gpus }} = 8 then '8'
         else '>8'
     end

@@ -11,6 +11,8 @@ losers as (
         {{ 'cluster_id' if 'cluster_id' in keys.key else 'cast(null as varchar)' }} as cluster_id,
         landing_id,
         source_row,
+        least({{ keys.get('times', ['cast(null as timestamp)']) | join(', ') }}) as first_event_at,
+        greatest({{ keys.get('times', ['cast(null as timestamp)']) | join(', ') }}) as last_event_at,
         row_text = winner_text as is_equal
     from (
         select
@@ -44,6 +46,8 @@ select
     losers.cluster_id,
     losers.landing_id,
     losers.source_row,
+    losers.first_event_at,
+    losers.last_event_at,
     losers.is_equal
 from losers
 {%- if not is_full_build() %}

@@ -1,10 +1,7 @@
 with
 
 days as (
-    select
-        cluster_id,
-        dt
-    from {{ ref('silver_days') }}
+    select * from {{ ref('silver_days') }}
 )
 {%- if is_full_build() %}
 
@@ -26,15 +23,12 @@ touched as (
 published_windows as (
     select
         landings.cluster_id,
-        {{ local_day('min(landings.min_event_at)', 'clusters.time_zone') }} as first_day,
-        {{ local_day('max(landings.max_event_at)', 'clusters.time_zone') }} as last_day
-    from {{ source('meta', 'landings') }} as landings
+        min(landings.min_event_at) as first_at,
+        max(landings.max_event_at) as last_at
+    from {{ ref('int_landing_times') }} as landings
     inner join {{ source('meta', 'published_landings') }} as published
         on landings.landing_id = published.landing_id
-    inner join {{ source('meta', 'clusters') }} as clusters
-        on landings.cluster_id = clusters.cluster_id
-    where landings.max_event_at is not null
-    group by landings.cluster_id, clusters.time_zone
+    group by landings.cluster_id
 ),
 
 new_days as (
@@ -46,8 +40,21 @@ new_days as (
         on days.cluster_id = published_windows.cluster_id
     where
         published_windows.cluster_id is null
-        or days.dt < published_windows.first_day
-        or days.dt > published_windows.last_day
+        or days.ends_at <= published_windows.first_at
+        or days.starts_at > published_windows.last_at
+),
+
+-- Days on which only beaten rows have a record are no days any more: what an earlier build made of them goes.
+gone_days as (
+    select
+        cluster_id,
+        dt
+    from {{ ref('int_recorded_days') }}
+    except
+    select
+        cluster_id,
+        dt
+    from days
 ),
 
 days_with_news as (
@@ -61,6 +68,8 @@ days_with_news as (
 select * from touched
 union
 select * from new_days
+union
+select * from gone_days
 union
 select * from days_with_news
 {%- endif %}

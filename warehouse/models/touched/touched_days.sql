@@ -1,7 +1,7 @@
 with
 
 days as (
-    select * from {{ ref('silver_days') }}
+    select * from {{ ref('int_recorded_days') }}
 ),
 {% if is_full_build() %}
 entities as (
@@ -60,7 +60,7 @@ select distinct
 from stretches
 inner join days
     on stretches.cluster_id = days.cluster_id
-        and stretches.quarter < {{ quarter_of('days.ends_at') }}
-        and stretches.next_quarter > {{ quarter_of('days.starts_at') }}
+        and stretches.quarter * 900 < {{ utc_to_epoch('days.ends_at') }}
+        and stretches.next_quarter * 900 > {{ utc_to_epoch('days.starts_at') }}
 where stretches.open_spans > 0
 {%- endif %}

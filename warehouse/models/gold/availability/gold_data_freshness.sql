@@ -14,19 +14,25 @@ windows as (
     group by cluster_id
 ),
 
+times as (
+    select * from {{ ref('int_landing_times') }}
+),
+
 tables as (
     select
-        cluster_id,
-        source,
-        table_name,
+        landings.cluster_id,
+        landings.source,
+        landings.table_name,
         count(*) as landings,
-        cast(sum(rows_kept) as bigint) as rows_kept,
-        cast(sum(rows_refused) as bigint) as rows_refused,
-        max(landed_at) as last_landed_at,
-        min(min_event_at) as first_event_at,
-        max(max_event_at) as last_event_at
+        cast(sum(landings.rows_kept) as bigint) as rows_kept,
+        cast(sum(landings.rows_refused) as bigint) as rows_refused,
+        max(landings.landed_at) as last_landed_at,
+        min(times.min_event_at) as first_event_at,
+        max(times.max_event_at) as last_event_at
     from landings
-    group by cluster_id, source, table_name
+    left join times
+        on landings.landing_id = times.landing_id
+    group by landings.cluster_id, landings.source, landings.table_name
 ),
 
 reached as (

@@ -43,7 +43,7 @@ select
     periods.was_placed,
     periods.wait_s,
     case when not periods.was_placed then
-        {{ seconds_between('periods.submitted_at', 'coalesce(periods.ended_at, windows.window_ends_at)') }}
+        {{ lasted_s('periods.submitted_at', 'coalesce(periods.ended_at, windows.window_ends_at)') }}
     end as censored_s,
     not periods.was_placed and periods.submitted_at is not null and periods.ended_at is null as is_open
 from periods

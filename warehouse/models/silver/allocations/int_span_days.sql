@@ -22,8 +22,12 @@ covered_days as (
     from spans
     inner join quarters as opening
         on spans.cluster_no * 1000000000 + spans.start_s // 900 = opening.quarter_key
+            and spans.start_s >= opening.starts_s
+            and spans.start_s < opening.ends_s
     inner join quarters as closing
         on spans.cluster_no * 1000000000 + (spans.end_s - 1) // 900 = closing.quarter_key
+            and spans.end_s > closing.starts_s
+            and spans.end_s <= closing.ends_s
 )
 
 select

@@ -5,6 +5,7 @@ with
 attempts as (
     select
         *,
+        coalesce(started_at, ended_at) as known_at,
         {{ utc_to_epoch('from_at') }} as from_s,
         {{ utc_to_epoch('to_at') }} as to_s
     from {{ ref('int_unbounded_attempts') }}
@@ -38,10 +39,14 @@ select
 from attempts
 left join days as known_days
     on attempts.cluster_id = known_days.cluster_id
-        and {{ quarter_of('coalesce(attempts.started_at, attempts.ended_at)') }} = known_days.quarter
+        and {{ quarter_of('attempts.known_at') }} = known_days.quarter
+        and attempts.known_at >= known_days.starts_at
+        and attempts.known_at < known_days.ends_at
 left join days as last_days
     on attempts.cluster_id = last_days.cluster_id
         and {{ quarter_of('attempts.to_at') }} = last_days.quarter
+        and attempts.to_at >= last_days.starts_at
+        and attempts.to_at < last_days.ends_at
 group by
     attempts.cluster_id, attempts.job_id, known_days.dt, last_days.dt, attempts.pool, attempts.known_times,
     attempts.instance_status, attempts.user_id, attempts.group_id, attempts.queue, attempts.gpu_model, attempts.size_class,

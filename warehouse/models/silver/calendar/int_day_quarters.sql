@@ -1,6 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Every quarter hour of every day: an equality join finds a moment's day, whatever the zone and its clock changes.
+-- Every quarter hour of every day: an equality join finds a moment's day, whatever the zone and its clock changes. Where a
+-- day begins within a quarter hour, that one stands with both days, so a join asks for the day's borders too.
 -- quarter_key is cluster and quarter in one number: over two columns, planners join the quarters with themselves first.
 with
 
@@ -10,7 +11,11 @@ quarters as (
         dt,
         cluster_no,
         day_no,
-        {{ each_number('starts_s // 900', 'ends_s // 900 - 1') }} as quarter
+        starts_at,
+        ends_at,
+        starts_s,
+        ends_s,
+        {{ each_number('starts_s // 900', '(ends_s - 1) // 900') }} as quarter
     from {{ ref('int_days') }}
 )
 
@@ -18,6 +23,10 @@ select
     cluster_id,
     dt,
     day_no,
+    starts_at,
+    ends_at,
+    starts_s,
+    ends_s,
     quarter,
     cluster_no * 1000000000 + quarter as quarter_key
 from quarters

@@ -1,42 +1,28 @@
 with
 
-clusters as (
-    select * from {{ source('meta', 'clusters') }}
-),
-
-landings as (
-    select * from {{ source('meta', 'landings') }}
-),
-
--- The cluster's window: the first and the last day that any landing has a record of.
-window_bounds as (
-    select
-        clusters.cluster_id,
-        clusters.time_zone,
-        {{ local_day('min(landings.min_event_at)', 'clusters.time_zone') }} as first_day,
-        {{ local_day('max(landings.max_event_at)', 'clusters.time_zone') }} as last_day
-    from landings
-    inner join clusters
-        on landings.cluster_id = clusters.cluster_id
-    where landings.max_event_at is not null
-    group by clusters.cluster_id, clusters.time_zone
-),
-
 days as (
+    select * from {{ ref('int_recorded_days') }}
+),
+
+windows as (
     select
         cluster_id,
-        time_zone,
-        {{ each_day('first_day', 'last_day') }} as dt
-    from window_bounds
+        min(min_event_at) as first_at,
+        max(max_event_at) as last_at
+    from {{ ref('int_landing_times') }}
+    group by cluster_id
 )
 
 select
-    cluster_id,
-    dt,
-    {{ day_start_utc('dt', 'time_zone') }} as starts_at,
-    {{ day_start_utc('dt + 1', 'time_zone') }} as ends_at,
-    cast({{ seconds_between(day_start_utc('dt', 'time_zone'), day_start_utc('dt + 1', 'time_zone')) }} as bigint) as day_s
+    days.cluster_id,
+    days.dt,
+    days.starts_at,
+    days.ends_at,
+    cast({{ seconds_between('days.starts_at', 'days.ends_at') }} as bigint) as day_s
 from days
+inner join windows
+    on days.cluster_id = windows.cluster_id
+where days.ends_at > windows.first_at and days.starts_at <= windows.last_at
 order by
-    cluster_id,
-    dt
+    days.cluster_id,
+    days.dt

@@ -1,8 +1,8 @@
 {{ config(materialized='ephemeral') }}
 
 -- When a job started. An instance that was placed on a machine without a recorded start may have been the first: then
--- the job's start is not known, and the earliest recorded one is only the latest that it can have been. A job of which
--- no instance was placed, with a machine or a start to show for it, never started.
+-- the job's start is not known, and the earliest recorded one is only the latest that it can have been. An instance was
+-- placed if it has a machine or a start to show for it.
 with
 
 instances as (

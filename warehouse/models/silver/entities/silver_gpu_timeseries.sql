@@ -43,3 +43,5 @@ left join machines
 inner join days
     on windows.cluster_id = days.cluster_id
         and {{ quarter_of('windows.ended_at') }} = days.quarter
+        and windows.ended_at >= days.starts_at
+        and windows.ended_at < days.ends_at

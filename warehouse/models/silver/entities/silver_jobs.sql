@@ -44,10 +44,10 @@ select
     starts.started_at,
     starts.started_by_at,
     starts.last_seen_at,
-    coalesce(starts.was_placed, false) as was_placed,
+    {{ was_placed('starts', "coalesce(statuses.job_status, 'unknown')") }} as was_placed,
     jobs.ended_at,
-    {{ seconds_between('jobs.submitted_at', 'starts.started_at') }} as wait_s,
-    {{ seconds_between('starts.started_at', 'jobs.ended_at') }} as run_s,
+    {{ lasted_s('jobs.submitted_at', 'starts.started_at') }} as wait_s,
+    {{ lasted_s('starts.started_at', 'jobs.ended_at') }} as run_s,
     jobs.group_id,
     jobs.queue,
     tags.recurrence_id,
@@ -79,3 +79,5 @@ left join tags
 left join days
     on jobs.cluster_id = days.cluster_id
         and {{ quarter_of('jobs.submitted_at') }} = days.quarter
+        and jobs.submitted_at >= days.starts_at
+        and jobs.submitted_at < days.ends_at

@@ -43,8 +43,12 @@ covered_days as (
     from windows
     inner join quarters as opening
         on windows.cluster_no * 1000000000 + windows.start_s // 900 = opening.quarter_key
+            and windows.start_s >= opening.starts_s
+            and windows.start_s < opening.ends_s
     inner join quarters as closing
         on windows.cluster_no * 1000000000 + (windows.end_s - 1) // 900 = closing.quarter_key
+            and windows.end_s > closing.starts_s
+            and windows.end_s <= closing.ends_s
 )
 
 select

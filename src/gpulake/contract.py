@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,14 +16,17 @@ class Delimited:
     """
 
     delimiter: str = ","
-    suffixes: tuple[str, ...] = (".csv",)
+    suffixes: tuple[str, ...] = (".csv", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
 class JsonLines:
-    """A row is a line with one JSON object. Its keys are columns; a key that is absent is null, another is a fault."""
+    """A row is a line with one JSON object. Its keys are columns; a key that is absent is null.
 
-    suffixes: tuple[str, ...] = (".jsonl", ".ndjson")
+    A further key is left out where the row has all columns; else it is a fault, since it may be one of them, misspelt.
+    """
+
+    suffixes: tuple[str, ...] = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Parquet:
 
 
 Format = Delimited | JsonLines | Parquet
-"""How the rows of a table stand in a file. `suffixes` announce it; text may be gzipped, or lie in a .tar.gz."""
+"""How the rows of a table stand in a file. `suffixes` announce it, in any case; text may be compressed or in an archive."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,9 @@ class Table:
     `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
     row or its content, unless it is told `only_by_name` because other tables have the same header. A landing of a
     `shapes_history` table changes figures of every day, so it forces a full build.
-    `format` chooses the reader, and the file names that are looked at.
+    `format` is how its source writes it. JSON lines and Parquet are read too, where a file names the columns.
     `look_alikes` are beginnings of other file names, each with why: such files have the same columns but hold other
-    facts, so they are listed and left alone.
+    facts, so they are listed and left alone, unless they are delivered as a cluster of their own.
     """
 
     name: str
@@ -104,6 +107,14 @@ class Table:
     span: Span | None = None
     shapes_history: bool = False
     published_sha256: str = ""
+    is_own_format: bool = True
+    """False in one that its source does not write."""
+
+    @property
+    def in_other_formats(self) -> tuple[Table, ...]:
+        """The table as JSON lines and as Parquet, where that is not how its source writes it."""
+        others = [form for form in (JsonLines(), Parquet()) if type(form) is not type(self.format)]
+        return tuple(replace(self, format=form, is_own_format=False) for form in others)
 
     @property
     def column_names(self) -> tuple[str, ...]:

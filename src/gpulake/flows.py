@@ -83,6 +83,7 @@ def gpu_telemetry_full_refresh(
     source: str | None = None,
     cluster: str | None = None,
     rehash: bool = False,  # noqa: FBT001, FBT002  Prefect passes parameters by name
+    again: bool = False,  # noqa: FBT001, FBT002
     full: bool = False,  # noqa: FBT001, FBT002
     wait_s: float = 60.0,
 ) -> State[StepResult]:
@@ -92,7 +93,7 @@ def gpu_telemetry_full_refresh(
     landed and published is. Parameters are plain values, so a deployment can carry them.
     """
     config = settings.load(os.environ, lake=Path(lake) if lake else None)
-    asked = Asked(data=Path(data), source=source, cluster=cluster, rehash=rehash, full=full)
+    asked = Asked(data=Path(data), source=source, cluster=cluster, rehash=rehash, again=again, full=full)
     result = pipeline.walk(lambda step: TASKS[step.name](config, asked, wait_s=wait_s))
     if result.error:
         return Failed(message=str(result.error), data=result)
@@ -106,6 +107,7 @@ def refresh(
     source: str | None = None,
     cluster: str | None = None,
     rehash: bool = False,
+    again: bool = False,
     full: bool = False,
     wait_s: float = 0.0,
 ) -> StepResult:
@@ -120,6 +122,7 @@ def refresh(
         source=source,
         cluster=cluster,
         rehash=rehash,
+        again=again,
         full=full,
         wait_s=wait_s,
         return_state=True,

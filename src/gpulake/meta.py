@@ -41,15 +41,62 @@ class PendingLanding:
     rows_kept: int
 
 
-def landing_ids(view: Asked) -> frozenset[str]:
-    """Every landing."""
-    return frozenset(view.sql(f"SELECT landing_id FROM {LANDINGS.qualified}")["landing_id"].to_pylist())
+Bytes = tuple[str, str, str, str]
+"""What names delivered bytes: source, cluster, table, and their sha256."""
 
 
-def landing(view: Asked, landing_id: str) -> Mapping[str, object] | None:
-    """One landing's record, or None."""
+def landed_bytes(view: Asked, *, latest_only: bool = False) -> frozenset[Bytes]:
+    """All bytes that have landed, or those only that no later landing of the same table follows."""
+    found = view.sql(
+        f"SELECT source, cluster_id, table_name, file_sha256 FROM {LANDINGS.qualified} "
+        "QUALIFY NOT ? OR landing_no = max(landing_no) OVER (PARTITION BY source, cluster_id, table_name)",
+        [latest_only],
+    )
+    return frozenset(tuple(row.values()) for row in found.to_pylist())
+
+
+def landings_of(view: Asked, delivered: Bytes) -> list[Mapping[str, object]]:
+    """The records of each time that some bytes landed, the newest first."""
     columns = ", ".join(name for name, _ in LANDINGS.columns)
-    return _first(view.sql(f"SELECT {columns} FROM {LANDINGS.qualified} WHERE landing_id = ?", [landing_id]))
+    found: list[Mapping[str, object]] = view.sql(
+        f"SELECT {columns} FROM {LANDINGS.qualified} WHERE source = ? AND cluster_id = ? AND table_name = ? "
+        "AND file_sha256 = ? ORDER BY landing_no DESC",
+        list(delivered),
+    ).to_pylist()
+    return found
+
+
+def overtaken(view: Asked, landing_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Of some landings those that later ones of the same table and time may stand for, which are none of them."""
+    found = view.sql(
+        f"SELECT this.landing_id, list(later.landing_id) AS later FROM {LANDINGS.qualified} AS this "
+        f"JOIN {LANDINGS.qualified} AS later USING (source, cluster_id, table_name) "
+        "WHERE later.landing_no > this.landing_no AND list_contains(?, this.landing_id) "
+        "AND NOT list_contains(?, later.landing_id) "
+        "AND coalesce(later.min_event_at <= this.max_event_at AND later.max_event_at >= this.min_event_at, true) "
+        "GROUP BY ALL",
+        [list(landing_ids)] * 2,
+    )
+    return {row["landing_id"]: row["later"] for row in found.to_pylist()}
+
+
+def standing_for(
+    view: Asked, landing_id: str, later: Sequence[str], *, bronze: str, key: Sequence[str]
+) -> Mapping[str, object] | None:
+    """The newest of some later landings with rows of the same keys, and how many of the first's rows those are."""
+    names = ", ".join(f'"{name}"' for name in key)
+    same = " AND ".join(f'this."{name}" IS NOT DISTINCT FROM later."{name}"' for name in key)
+    return _first(
+        view.sql(
+            f'WITH later AS (SELECT DISTINCT landing_id, {names} FROM lake.main."{bronze}" '
+            "WHERE list_contains(?, landing_id)) "
+            "SELECT landing_no, file_name, landed_at, count(*) AS rows_overtaken "
+            f'FROM lake.main."{bronze}" AS this JOIN later ON {same} '
+            f"JOIN {LANDINGS.qualified} AS landings ON later.landing_id = landings.landing_id "
+            "WHERE this.landing_id = ? GROUP BY ALL ORDER BY landing_no DESC LIMIT 1",
+            [list(later), landing_id],
+        )
+    )
 
 
 def last_landing(view: Asked) -> Mapping[str, object] | None:

@@ -78,6 +78,7 @@ class Asked:
     source: str | None = None
     cluster: str | None = None
     rehash: bool = False
+    again: bool = False
     full: bool = False
     dry_run: bool = False
 
@@ -99,7 +100,7 @@ class Step:
 
 
 def _land(opened: Session, asked: Asked) -> StepResult:
-    report = opened.land(asked.surveyed, cluster=asked.cluster, rehash=asked.rehash)
+    report = opened.land(asked.surveyed, cluster=asked.cluster, rehash=asked.rehash, again=asked.again)
     waiting = opened.waiting()
     return StepResult(
         why=f"{waiting} landings wait for the next build" if waiting else "nothing is new",
@@ -190,6 +191,7 @@ def refresh(
     cluster: str | None = None,
     dry_run: bool = False,
     rehash: bool = False,
+    again: bool = False,
     full: bool = False,
     wait_s: float = 0.0,
     progress: Progress | None = None,
@@ -198,10 +200,10 @@ def refresh(
 
     A file that is refused is the result's `error`, and so is a build or test that fails; the lake stays as published.
     """
-    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, full=full)
-    surveyed = asked.surveyed  # before the lock, as in `do`
+    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again, full=full)
+    _ = asked.surveyed  # before the lock, as in `do`
     if dry_run:
-        return _plan(config, surveyed, cluster=cluster)
+        return _plan(config, asked)
     with session.opened(config, "refresh", wait_s=wait_s, progress=progress, make=True, whole=True) as opened:
         return walk(lambda step: step.run(opened, asked))
 
@@ -213,11 +215,12 @@ def land(
     source: str | None = None,
     cluster: str | None = None,
     rehash: bool = False,
+    again: bool = False,
     wait_s: float = 0.0,
     progress: Progress | None = None,
 ) -> StepResult:
     """Only land: what is new waits for the next build."""
-    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash)
+    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again)
     return do(LAND, config, asked, wait_s=wait_s, progress=progress)
 
 
@@ -331,19 +334,23 @@ def _choose(name: str | None) -> tuple[Source, ...]:
 def _survey(data: Path, source: str | None, cluster: str | None) -> Survey:
     if cluster is not None:
         check_cluster_name(cluster, where="--cluster")
-    found = landing.survey(data, _choose(source))
+    found = landing.survey(data, _choose(source), cluster=cluster)
     shipped = [landing.survey(path, [owner]) for owner in all_sources() for path in owner.shipped]
     return Survey(
-        delivered=(*found.delivered, *(delivered for each in shipped for delivered in each.delivered)),
+        delivered=(
+            *found.delivered,
+            *(replace(delivered, is_shipped=True) for each in shipped for delivered in each.delivered),
+        ),
         unrecognised=found.unrecognised,
         refused=found.refused,
     )
 
 
-def _plan(config: Config, surveyed: Survey, *, cluster: str | None) -> StepResult:
+def _plan(config: Config, asked: Asked) -> StepResult:
     with lake.open_newest(config.lake) as reader:
-        landed = meta.landing_ids(reader) if reader else frozenset()
-    report = landing.foresee(surveyed, cluster=cluster, landed=landed)
+        landed = meta.landed_bytes(reader) if reader else frozenset()
+        latest = meta.landed_bytes(reader, latest_only=True) if reader and asked.again else None
+    report = landing.foresee(asked.surveyed, cluster=asked.cluster, landed=landed, latest=latest)
     new = len(report.landed)
     return StepResult(
         why=f"would land {new} deliveries, build and publish" if new else "nothing would land",

@@ -85,8 +85,8 @@ class Session:
         self._whole = whole
         self._child: Warehouse | None = None
 
-    def land(self, surveyed: Survey, *, cluster: str | None, rehash: bool) -> LandReport:
-        """Land what is new."""
+    def land(self, surveyed: Survey, *, cluster: str | None, rehash: bool, again: bool) -> LandReport:
+        """Land what is new, and what is asked for again."""
         memory = landing.Memory(self._config.lake / "files.json")
         report = landing.land(
             self._writer,
@@ -96,6 +96,7 @@ class Session:
             cluster=cluster,
             memory=memory,
             rehash=rehash,
+            again=again,
             # dbt takes seconds to load: its child does so while the rest is landed.
             on_new=self._warehouse if self._whole else None,
             progress=self._progress,

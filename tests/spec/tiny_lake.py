@@ -142,7 +142,7 @@ class TinyLake:
         writer.insert(LANDINGS, [(
             landing_id, self._landing_no, SOURCE_OF[name].name, cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
             len(rows), len(rows), 0, 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
-            LANDED_AT,
+            LANDED_AT, 0, None,
         )])  # fmt: skip
 
     def build(self, *, full: bool, publish: bool = True) -> None:

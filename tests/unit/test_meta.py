@@ -59,7 +59,7 @@ def test_an_empty_lake_answers_every_question(records):
     view = records.writer
 
     assert (frozenset(), None, 0, (), [], [], 0) == (
-        meta.landing_ids(view), meta.last_landing(view), meta.last_landing_no(view), meta.pending(view),
+        meta.landed_bytes(view), meta.last_landing(view), meta.last_landing_no(view), meta.pending(view),
         meta.landed_sources(view), meta.landed_tables(view), meta.quarantined_rows(view),
     )  # fmt: skip
     assert ({}, [], None, None, ()) == (

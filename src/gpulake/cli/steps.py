@@ -19,6 +19,9 @@ ClusterOption = Annotated[
     str | None, typer.Option("--cluster", metavar="NAME", help="Whose delivery it is. [default: the source's name]")
 ]
 RehashOption = Annotated[bool, typer.Option("--rehash", help="Read files again that look unchanged.")]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Land once more, as the latest, what a later landing stands for.")
+]
 FullOption = Annotated[bool, typer.Option("--full", help="Rebuild every day, not only those touched.")]
 
 
@@ -35,6 +38,7 @@ def refresh(
     lake: edge.LakeOption = None,
     dry_run: edge.DryRunOption = False,
     rehash: RehashOption = False,
+    again: AgainOption = False,
     full: FullOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
@@ -50,6 +54,7 @@ def refresh(
             cluster=cluster,
             dry_run=dry_run,
             rehash=rehash,
+            again=again,
             full=full,
             wait_s=wait_s,
             progress=screen.step,
@@ -63,6 +68,7 @@ def land(
     cluster: ClusterOption = None,
     lake: edge.LakeOption = None,
     rehash: RehashOption = False,
+    again: AgainOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
 ) -> None:
@@ -76,6 +82,7 @@ def land(
             source=source,
             cluster=cluster,
             rehash=rehash,
+            again=again,
             wait_s=wait_s,
             progress=screen.step,
         )
@@ -130,6 +137,7 @@ def flow(
     cluster: ClusterOption = None,
     lake: edge.LakeOption = None,
     rehash: RehashOption = False,
+    again: AgainOption = False,
     full: FullOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
@@ -147,6 +155,7 @@ def flow(
         source=source,
         cluster=cluster,
         rehash=rehash,
+        again=again,
         full=full,
         wait_s=wait_s,
     )

@@ -59,25 +59,36 @@ def _outcome(result: StepResult) -> str:
     return f"{result.why}{standing}"
 
 
+MOST_FILES = 20
+"""That are named for one reason; --json has them all."""
+
+
 def _landing_lines(land: LandReport) -> Iterator[str]:
     table = [
         [
             landing.table,
-            f"{landing.rows_in:,}",
-            f"{landing.rows_kept:,}",
-            f"{landing.rows_refused:,}",
+            *("" if n is None else f"{n:,}" for n in (landing.rows_in, landing.rows_kept, landing.rows_refused)),
             landing.layout,
             {"landed": "", "already": "already here"}.get(landing.status, landing.status),
+            landing.file_name,
         ]
         for landing in land.landings
     ]
     if table:
-        yield from text_table(["table", "rows", "kept", "refused", "layout", ""], table, right={1, 2, 3})
+        yield from text_table(["table", "rows", "kept", "refused", "layout", "", "file"], table, right={1, 2, 3})
     reasons: Counter[tuple[str, str]] = Counter()
     for landing in land.landings:
         reasons.update({(landing.table, reason): rows for reason, rows in landing.reasons.items()})
     for (name, reason), rows in reasons.most_common(5):
         yield f"  refused: {rows:,} × {reason} ({name})"
+    for landing in land.landings:
+        if landing.missing:
+            values = ", ".join(f"{count:,} × {name}" for name, count in landing.missing.items())
+            yield f"  missing: {values} ({landing.table})"
+        if landing.columns_left:
+            yield f"  left out, for they are no columns of {landing.table}: {', '.join(landing.columns_left)}"
+        if landing.note:
+            yield f"  {landing.file_name}: {landing.note}"
     for landing in land.landings:
         if landing.times_unknown:
             hour = "the hour that clocks show twice, or skip"
@@ -86,7 +97,9 @@ def _landing_lines(land: LandReport) -> Iterator[str]:
         yield f"refused {refused.path}: {refused.error.what}"
     by_reason = sorted(land.unrecognised, key=lambda other: other.reason)
     for reason, others in groupby(by_reason, key=lambda other: other.reason):
-        yield f"left alone: {', '.join(other.path.name for other in others)}"
+        names = [other.path.name for other in others]
+        more = f" and {len(names) - MOST_FILES:,} more: --json lists them all" if len(names) > MOST_FILES else ""
+        yield f"left alone: {', '.join(names[:MOST_FILES])}{more}"
         yield f"  {reason}"
 
 

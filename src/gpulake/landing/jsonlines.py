@@ -29,15 +29,20 @@ class LinesOfJson:
         """Never."""
 
     def closely(self) -> pl.DataFrame:
-        """The rows line by line, with their text, and the reason where a line is no row."""
-        frame = one_by_one(self.lines)
-        read = [
-            ("not valid UTF-8", {}) if broken else _read(line, self.names)
-            for line, broken in frame.select("raw_text", "broken").iter_rows()
-        ]
-        values = {name: pl.Series([_text(row.get(name)) for _, row in read], dtype=pl.String) for name in self.names}
-        reason = pl.Series([reason for reason, _ in read], dtype=pl.String)
-        return frame.select("source_row", "raw_text", reason=reason, **values)
+        """The rows line by line, with their text, the reason where a line is no row, and the keys that were left."""
+        return taken_apart(one_by_one(self.lines), self.names)
+
+
+def taken_apart(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+    """The values of lines of JSON, and the reason where one is no row; `broken` ones are not UTF-8."""
+    read = [
+        ("not valid UTF-8", {}) if broken else _read(line, names)
+        for line, broken in frame.select("raw_text", "broken").iter_rows()
+    ]
+    values = {name: pl.Series([_text(row.get(name)) for _, row in read], dtype=pl.String) for name in names}
+    reason = pl.Series([reason for reason, _ in read], dtype=pl.String)
+    left = pl.Series([sorted(row.keys() - names) for _, row in read], dtype=pl.List(pl.String))
+    return frame.select("source_row", "raw_text", reason=reason, left=left, **values)
 
 
 def chunks(stream: IO[bytes], names: tuple[str, ...]) -> Iterator[LinesOfJson]:
@@ -67,12 +72,13 @@ def _read(line: str, names: tuple[str, ...]) -> tuple[str | None, dict[str, obje
     row = {key.strip().lower(): value for key, value in found.items()}
     if len(row) < len(found):
         return "two keys differ in case only", {}
-    for key in row:
-        if key not in names:
-            return f"it has a key of no column: '{_whole(key)}'", {}
+    if not row.keys() >= set(names):  # a further key may be one that lacks, misspelt
+        for key in row:
+            if key not in names:
+                return f"it has a key of no column: '{_whole(key)}'", {}
     if any(isinstance(value, str) and value != _whole(value) for value in row.values()):
         return "a text holds half a character", {}
-    return None, row
+    return None, {_whole(key): value for key, value in row.items()}
 
 
 def _whole(text: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -35,7 +36,11 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Landing:
-    """One delivery in the lake. `status` is "already" when its bytes had landed before: no row was added."""
+    """One delivery in the lake. `status` is "already" when its bytes had landed before: no row was added.
+
+    `missing` counts the numbers and times of each column that the kept rows lack; `columns_left` are the fields that no
+    column takes. The `note` says what stands for rows that had landed before.
+    """
 
     landing_id: str
     status: Literal["landed", "already", "would land"]
@@ -50,7 +55,11 @@ class Landing:
     rows_kept: int | None = None
     rows_refused: int | None = None
     times_unknown: int | None = None
+    values_missing: int | None = None
+    missing: Mapping[str, int] = field(default_factory=dict)
+    columns_left: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
@@ -88,12 +97,13 @@ def land(
     cluster: str | None = None,
     memory: Memory | None = None,
     rehash: bool = False,
+    again: bool = False,
     on_new: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> LandReport:
     """Land each delivery once: repeating a call adds no row. `on_new` is called when the first new one is met.
 
-    Files that cannot be read, or of which no row survives, are in the report's `refused`; the others have landed.
+    `again`: what has landed lands once more, as the latest, unless it is the latest of its table. Files that cannot be read, or of which no row survives, are in the report's `refused`; the others have landed.
     """
     landings: list[Landing] = []
     refused, left_alone = list(surveyed.refused), list(surveyed.unrecognised)
@@ -103,9 +113,18 @@ def land(
         try:
             hashed = hash_it()
             left_alone += _beside(delivered, hashed.digest)
-            landing_id = name_landing(delivered, hashed.digest.sha256, cluster)
-            landing = _known(writer, landing_id)
+            named = _bytes(delivered, hashed.digest.sha256, cluster)
+            before = meta.landings_of(writer, named)
+            landing = _known(delivered, before[0]) if before else None
+            if (
+                landing
+                and again
+                and not delivered.is_shipped
+                and named not in meta.landed_bytes(writer, latest_only=True)
+            ):
+                landing = None
             if landing is None:
+                landing_id = name_landing(named, time=len(before) + 1)
                 if on_new:
                     on_new()
                     on_new = None
@@ -121,7 +140,28 @@ def land(
             continue
         if memory:
             memory.keep(delivered.recognised, hashed)
-    return LandReport(tuple(landings), tuple(refused), tuple(left_alone))
+    return LandReport(tuple(_with_notes(writer, landings, waiting)), tuple(refused), tuple(left_alone))
+
+
+def _with_notes(writer: Writer, landings: Sequence[Landing], delivered: Sequence[Delivered]) -> Iterator[Landing]:
+    """Of what had landed before, say which later landing stands for it, unless that is delivered here as well."""
+    tables = {each.table.name: each.table for each in delivered}
+    old = [landing for landing in landings if landing.status == "already"]
+    overtaken = meta.overtaken(writer, [landing.landing_id for landing in landings]) if old else {}
+    for landing in landings:
+        later = overtaken.get(landing.landing_id, []) if landing.status == "already" else []
+        table = tables[landing.table]
+        # An end is what a later landing corrects.
+        key = [name for name in table.key if table.span is None or name != table.span.end or name == table.span.start]
+        standing = meta.standing_for(writer, landing.landing_id, later, bronze=table.bronze, key=key) if later else None
+        yield replace(landing, note=_note(standing)) if standing else landing
+
+
+def _note(standing: Mapping[str, Any]) -> str:
+    return (
+        f"landing {standing['landing_no']} ({standing['file_name']}, {standing['landed_at']:%Y-%m-%d %H:%M} UTC) "
+        f"stands for {standing['rows_overtaken']:,} of its rows; --again lands it once more, as the latest"
+    )
 
 
 def _beside(delivered: Delivered, digest: Digest) -> Iterator[Unrecognised]:
@@ -144,8 +184,17 @@ def _meter(name: str, total_bytes: int, progress: Progress | None) -> Callable[[
     return read
 
 
-def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) -> LandReport:
-    """What landing would do, without a lake: hash every delivery and say which are new."""
+def foresee(
+    surveyed: Survey,
+    *,
+    cluster: str | None,
+    landed: AbstractSet[meta.Bytes],
+    latest: AbstractSet[meta.Bytes] | None = None,
+) -> LandReport:
+    """What landing would do, without a lake: hash every delivery and say which are new.
+
+    `latest`: what lands again is what has landed, but is not among these.
+    """
     landings, refused, left_alone = [], list(surveyed.refused), list(surveyed.unrecognised)
     for delivered in surveyed.delivered:
         try:
@@ -155,11 +204,12 @@ def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) 
             continue
         left_alone += _beside(delivered, digest)
         sha256 = digest.sha256
-        landing_id = name_landing(delivered, sha256, cluster)
+        named = _bytes(delivered, sha256, cluster)
+        is_there = named in (landed if latest is None or delivered.is_shipped else landed & latest)
         landings.append(
             Landing(
-                landing_id=landing_id,
-                status="already" if landing_id in landed else "would land",
+                landing_id=name_landing(named),
+                status="already" if is_there else "would land",
                 source=delivered.source.name,
                 cluster_id=_cluster_id(delivered, cluster),
                 table=delivered.table.name,
@@ -172,10 +222,14 @@ def foresee(surveyed: Survey, *, cluster: str | None, landed: AbstractSet[str]) 
     return LandReport(tuple(landings), tuple(refused), tuple(left_alone))
 
 
-def name_landing(delivered: Delivered, sha256: str, cluster: str | None) -> str:
-    """The landing_id: sha256 over source, cluster, table and the sha256 of the uncompressed bytes."""
-    parts = (delivered.source.name, _cluster_id(delivered, cluster), delivered.table.name, sha256)
+def name_landing(delivered: meta.Bytes, *, time: int = 1) -> str:
+    """The landing_id: sha256 over source, cluster, table and the sha256 of the uncompressed bytes; later times are told."""
+    parts = (*delivered, *([str(time)] if time > 1 else []))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _bytes(delivered: Delivered, sha256: str, cluster: str | None) -> meta.Bytes:
+    return delivered.source.name, _cluster_id(delivered, cluster), delivered.table.name, sha256
 
 
 def _cluster_id(delivered: Delivered, cluster: str | None) -> str:
@@ -209,12 +263,9 @@ def _hashed_ahead(
             pool.shutdown(cancel_futures=True)
 
 
-def _known(writer: Writer, landing_id: str) -> Landing | None:
-    found = meta.landing(writer, landing_id)
-    if found is None:
-        return None
+def _known(delivered: Delivered, found: Mapping[str, object]) -> Landing:
     facts: dict[str, Any] = {name: found[name] for name in Landing.__dataclass_fields__ if name in found}
-    return Landing(status="already", table=str(found["table_name"]), **facts)
+    return Landing(status="already", table=str(found["table_name"]), **{**facts, "file_name": delivered.file_name})
 
 
 def _land_one(
@@ -258,6 +309,9 @@ def _land_one(
         rows_kept=converted.rows_kept,
         rows_refused=converted.refused.num_rows,
         times_unknown=converted.times_unknown,
+        values_missing=sum(converted.missing.values()),
+        missing=converted.missing,
+        columns_left=converted.left,
         published_bytes=digest.sha256 == table.published_sha256,
         reasons=_reasons(converted.refused),
     )
@@ -270,6 +324,7 @@ def _land_one(
         "min_event_at": _moment(converted.min_event_s),
         "max_event_at": _moment(converted.max_event_s),
         "landed_at": now,
+        "fields": json.dumps(delivered.recognised.layout.fields) if delivered.recognised.layout.fields else None,
     }
     with writer.transaction("land", landing_id=landing_id):
         writer.add_files(bronze, converted.files)

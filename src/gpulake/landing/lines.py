@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -26,15 +26,23 @@ class Lines:
     text: bytes
 
 
-def whole_lines(stream: IO[bytes], *, header: bool = False, delimiter: str = "") -> Iterator[Lines]:
-    """Chunks that end with a line; a header is left out. Each chunk's bytes are copied at most once.
+def whole_lines(
+    stream: IO[bytes],
+    *,
+    header: bool = False,
+    delimiter: str = "",
+    rest_of_row: Callable[[bytes, IO[bytes]], bytes] = lambda _block, _stream: b"",
+) -> Iterator[Lines]:
+    """Chunks that end with a line, and with a row; a header is left out. Each chunk's bytes are copied at most twice.
 
     A line of nothing but blanks is none, unless a blank is the delimiter: then it is a row of nothing but nulls.
+    `rest_of_row` reads what is left of the row that a block of whole lines ends in.
     """
     row = 1
     while block := stream.read(CHUNK_BYTES):
         if not block.endswith(b"\n"):
             block = b"".join((block, stream.readline()))
+        block += rest_of_row(block, stream)
         count = count_of(block, b"\n") + (not block.endswith(b"\n"))
         lines = block.removeprefix(_BOM) if row == 1 else block
         skipped = 0
@@ -52,16 +60,27 @@ def count_of(block: bytes, byte: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, dtype=np.uint8) == byte[0]).item())
 
 
-def one_by_one(lines: Lines, *, delimiter: str = "") -> pl.DataFrame:
-    """Every line that is not blank: its source_row, its raw_text, and whether it is broken (not UTF-8)."""
+def one_by_one(lines: Lines, *, delimiter: str = "", joins: Mapping[int, int] | None = None) -> pl.DataFrame:
+    """Every row that is not blank: the number of its first line, its raw_text, and whether it is broken (not UTF-8).
+
+    A row is a line, or where `joins` says so, all from one line to another.
+    """
     is_row = pl.col("raw_text").str.strip_chars() != ""
     if delimiter:
         is_row |= pl.col("raw_text").str.contains(delimiter, literal=True)
     raw = lines.text.split(b"\n")
-    text = [line.rstrip("\r") for line in lines.text.decode("utf-8", "replace").split("\n")]
+    numbers = range(lines.first_row, lines.first_row + len(raw))
+    if joins:
+        within = {at for first, last in joins.items() for at in range(first + 1, last + 1)}
+        first_lines = [at for at in range(len(raw)) if at not in within]
+        raw = [b"\n".join(raw[at : joins.get(at, at) + 1]) for at in first_lines]
+        text = [row.decode("utf-8", "replace").rstrip("\r") for row in raw]
+    else:
+        first_lines = list(range(len(raw)))
+        text = [line.rstrip("\r") for line in lines.text.decode("utf-8", "replace").split("\n")]
     return pl.DataFrame(
         {
-            "source_row": pl.Series(range(lines.first_row, lines.first_row + len(text)), dtype=pl.Int64),
+            "source_row": pl.Series([numbers[at] for at in first_lines], dtype=pl.Int64),
             "raw_text": text,
             "broken": pl.Series(
                 ["\ufffd" in line and not _is_utf8(raw[i]) for i, line in enumerate(text)], dtype=pl.Boolean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,16 +53,21 @@ def chunks(path: Path, names: Mapping[int, str]) -> Iterator[Batch]:
 
 
 def columns_of(path: Path) -> list[str]:
-    """The names of a file's columns. Raises SourceError, also for a column that is no plain value."""
+    """The names of a file's columns. Raises SourceError."""
     with _opened(path) as file:
-        for field in file.schema_arrow:
+        return list(file.schema_arrow.names)
+
+
+def check_columns(path: Path, places: Iterable[int]) -> None:
+    """Raise SourceError where one of these columns is no plain value."""
+    with _opened(path) as file:
+        for field in map(file.schema_arrow.field, places):
             if pa.types.is_nested(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
                 raise SourceError(
                     f"its column {field.name} is of type {field.type}: text, numbers or times are expected.",
                     where=str(path),
                     do="write it as text",
                 )
-        return list(file.schema_arrow.names)
 
 
 @contextmanager

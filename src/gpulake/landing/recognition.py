@@ -11,11 +11,23 @@ from pathlib import Path
 from typing import IO
 
 from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
-from gpulake.errors import SourceError
+from gpulake.errors import ContractError, SourceError
 from gpulake.landing import files, jsonlines
 from gpulake.landing.delimited import unquoted
-from gpulake.landing.files import HEAD_BYTES, PARQUET_MAGIC, Digest, Progress, members, uncompressed
+from gpulake.landing.files import (
+    ARCHIVE_ENDINGS,
+    COMPRESSED_ENDINGS,
+    HEAD_BYTES,
+    PARQUET_MAGIC,
+    Archive,
+    Digest,
+    Progress,
+    is_compressed,
+    members,
+    uncompressed,
+)
 from gpulake.landing.times import ISO_8601
+from gpulake.landing.values import DECIMAL_COMMA, is_missing
 
 _SAMPLE_LINES = 50
 _SEARCHED_BYTES = 64 << 20
@@ -25,18 +37,28 @@ _FITTING_SHARE = 0.8
 """A headerless file is of a table when this share of its first lines fits the table's columns."""
 
 _INDEX_NAMES = {"", "index", "unnamed: 0", "id"}
+_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the lines of one file map to its table: `positions[i]` is the field that holds the table's column i."""
+    """How the lines of one file map to its table: `positions[i]` is the field that holds the table's column i.
+
+    `fields` are the names in the header.
+    """
 
     header: bool
     index: bool
     positions: tuple[int, ...]
     width: int
     word: str = ""
+    fields: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The names of further fields, which no column takes; an index is none."""
+        return () if self.index else tuple(name for at, name in enumerate(self.fields) if at not in self.positions)
 
     @property
     def name(self) -> str:
@@ -85,23 +107,29 @@ def digest(delivery: Recognised, *, progress: Progress | None = None) -> Digest:
     return Digest(sha256, size, tuple(beside))
 
 
-def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
+def recognise(path: Path, tables: Sequence[Table], *, with_look_alikes: bool = False) -> Recognised | Unrecognised:
     """Say which table a file is, by its header row, else by its content, else by its name.
 
-    Asked are the tables whose format is announced by the file's suffix, or all where it announces none.
-    A file that is named as a table's look-alike is none, whatever its header. A table told `only_by_name` needs both:
-    the name says which it is, the header where its columns stand.
-    Raises SourceError for a file that is named as a table but is empty or cannot be read.
+    Asked are the tables whose format is announced by the file's ending, or all where it announces none.
+    A file that is named as a table's look-alike is none, whatever its header, unless look-alikes are asked for. A table
+    told `only_by_name` needs both: the name says which it is, the header where its columns stand.
+    Raises SourceError for a file that is a table, or is named as one, but is empty or cannot be read, and ContractError
+    for one that is named as a table and lacks columns.
     """
+    if with_look_alikes:
+        tables = [replace(table, stems=(*table.stems, *_own_stem(path, table)), look_alikes=()) for table in tables]
     if other := _look_alike(path, path.name, tables):
         return other
+    tables = [*tables, *(other for table in tables for other in table.in_other_formats)]
     tables = _announced(path.name, tables) or tables
     named = _named(path.name, tables)
     try:
-        with uncompressed(path) as (plain, is_tar):
-            if is_tar:
-                return _of_archive(path, plain, tables, named)
+        with uncompressed(path) as (plain, archive):
+            if archive:
+                return _of_archive(path, plain, archive, tables, named)
             head = plain.read(HEAD_BYTES)
+        if head.startswith(PARQUET_MAGIC) and path.name.lower().endswith(COMPRESSED_ENDINGS):
+            return _not_unpacked(path, "a Parquet file is read as it is only: unpack it", named)
         if head.startswith(PARQUET_MAGIC):
             return _of_parquet(path, tables, named)
     except SourceError as error:
@@ -112,24 +140,36 @@ def recognise(path: Path, tables: Sequence[Table]) -> Recognised | Unrecognised:
 
 
 def endings(tables: Sequence[Table]) -> tuple[str, ...]:
-    """How the names of files end that may be one of the tables."""
-    plain = dict.fromkeys(suffix for table in tables for suffix in table.format.suffixes)
-    text = dict.fromkeys(s for table in tables if not isinstance(table.format, Parquet) for s in table.format.suffixes)
-    return (*plain, *(f"{suffix}.gz" for suffix in text), ".tar.gz", ".tgz")
+    """How the names of files end that may be one of the tables, in any case."""
+    forms = [form for table in tables for form in (table, *table.in_other_formats)]
+    plain = dict.fromkeys(suffix.lower() for table in forms for suffix in table.format.suffixes)
+    return (*plain, *COMPRESSED_ENDINGS, *ARCHIVE_ENDINGS)
+
+
+def name_alike(path: Path, table: Table) -> bool:
+    """Whether a file bears the name of a look-alike of a table."""
+    return bool(_own_stem(path, table))
+
+
+def named_table(path: Path, tables: Sequence[Table]) -> Table | None:
+    """The table whose name a file bears, whatever its ending."""
+    return _named(path.name, tables)
 
 
 def _announced(file_name: str, tables: Sequence[Table]) -> list[Table]:
-    """The tables whose format has the suffix of a file."""
-    name = file_name.removesuffix(".gz")
-    return [table for table in tables if name.endswith(table.format.suffixes)]
+    """The tables whose format has the ending of a file."""
+    name = file_name.lower()
+    packed = next((ending for ending in COMPRESSED_ENDINGS if name.endswith(ending)), "")
+    name = name.removesuffix(packed)
+    return [table for table in tables if name.endswith(tuple(suffix.lower() for suffix in table.format.suffixes))]
 
 
 def _of_archive(
-    path: Path, plain: IO[bytes], tables: Sequence[Table], named: Table | None
+    path: Path, plain: IO[bytes], archive: Archive, tables: Sequence[Table], named: Table | None
 ) -> Recognised | Unrecognised:
     """The first file that is a table; failing that the likeliest one, judged by the archive's name."""
     likeliest: tuple[bool, int, bytes, str] | None = None
-    with members(plain) as inside:
+    with members(plain, archive) as inside:
         for member in inside:
             head = member.stream.read(HEAD_BYTES)
             found = _of_member(path, member.name, head, tables)
@@ -160,15 +200,46 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
             raise SourceError("the file is empty.", where=str(path), do="fetch it again")
         return Unrecognised(path, "the file is empty")
     if head.startswith(PARQUET_MAGIC):
-        return Unrecognised(path, "a Parquet file is read as it is only: unpack it")
-    lines = head.decode("utf-8", "replace").lstrip("\ufeff").split("\n")
+        return _not_unpacked(path, "a Parquet file is read as it is only: unpack it", named)
+    if is_compressed(head):
+        return _not_unpacked(path, "it holds a compressed file: unpack it once", named)
+    encoding = _of_two_bytes(head)
+    lines = head.decode(encoding or "utf-8", "replace").lstrip("\ufeff").split("\n")
     if len(head) == HEAD_BYTES:
         lines = lines[:-1]
     lines = [line.rstrip("\r") for line in lines if line.strip()][:_SAMPLE_LINES]
     if not lines:
         return Unrecognised(path, f"no line ends within its first {HEAD_BYTES} bytes")
+    if encoding:
+        return _of_another_encoding(path, lines, encoding, tables, named)
     found = _of_lines(path, lines, tables, named)
     return replace(found, among=tuple(tables)) if isinstance(found, Recognised) else found
+
+
+def _not_unpacked(path: Path, why: str, named: Table | None) -> Unrecognised:
+    if named:
+        raise SourceError(f"{why}.", where=str(path), do="unpack it there")
+    return Unrecognised(path, why)
+
+
+def _of_two_bytes(head: bytes) -> str:
+    """UTF-32 or UTF-16, by its mark or by the zeros that it puts beside Latin letters; else nothing."""
+    marks = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    if marked := next((encoding for mark, encoding in marks.items() if head.startswith(mark)), ""):
+        return marked
+    even, odd = head[0:400:2], head[1:400:2]
+    if min(even.count(0), odd.count(0)) < len(odd) // 10 and max(even.count(0), odd.count(0)) > len(odd) // 2:
+        return "utf-16-le" if odd.count(0) > even.count(0) else "utf-16-be"
+    return ""
+
+
+def _of_another_encoding(
+    path: Path, lines: list[str], encoding: str, tables: Sequence[Table], named: Table | None
+) -> Unrecognised:
+    what = f"it is in {encoding[:6].upper()}, where UTF-8 is expected"
+    if named or isinstance(_of_lines(path, lines, tables, None), Recognised):
+        raise SourceError(f"{what}.", where=str(path), do="save it as UTF-8")
+    return Unrecognised(path, what)
 
 
 def _of_lines(path: Path, lines: list[str], tables: Sequence[Table], named: Table | None) -> Recognised | Unrecognised:
@@ -177,101 +248,196 @@ def _of_lines(path: Path, lines: list[str], tables: Sequence[Table], named: Tabl
     formats = dict.fromkeys(table.format for table in sorted(tables, key=lambda table: table is not named))
     for form in formats:
         of_format = [table for table in tables if table.format == form]
-        of_name = named if named in of_format else None
         match form:
             case Delimited(delimiter=delimiter):
-                rows = [unquoted(line, delimiter) for line in lines]
-                found = _by_header(path, rows[0], of_format, of_name) or _by_content(path, rows, of_format, of_name)
+                found = _of_fields(path, [unquoted(line, delimiter) for line in lines], of_format, named)
+                if not isinstance(found, Recognised):
+                    _refuse_other_delimiters(path, lines, delimiter, of_format, named)
             case JsonLines():
-                found = _by_keys(path, lines, of_format, of_name)
+                found = _by_keys(path, lines, of_format, named)
             case _:
                 continue
         if isinstance(found, Recognised):
             return found
         near = near or found
-    if named and isinstance(named.format, Parquet):
-        raise SourceError("it is no Parquet file.", where=str(path), do="fetch it again")
-    return near or Unrecognised(path, "neither its header row nor its lines are those of a known table")
+    if named is None:
+        return near or Unrecognised(path, "neither its header row nor its lines are those of a known table")
+    if near:
+        raise ContractError(f"{near.reason}.", where=str(path), do="compare its columns with the table's")
+    match named.format:
+        case Parquet():
+            raise SourceError("it is no Parquet file.", where=str(path), do="fetch it again")
+        case JsonLines():
+            return Recognised(path, named, _by_key(named))
+    if named.only_by_name:
+        raise ContractError(
+            f"it has no header row, and {named.name} is read by the names of its columns.", where=str(path)
+        )
+    return Recognised(path, named, headerless(len(named.columns), index=False))
+
+
+def _of_fields(
+    path: Path, rows: list[list[str]], tables: Sequence[Table], named: Table | None
+) -> Recognised | Unrecognised | None:
+    """By the header, else by the content. Raises SourceError for a table whose numbers have decimal commas."""
+    found = _by_header(path, rows[0], tables, named) or _by_content(path, rows, tables, named)
+    if isinstance(found, Recognised):
+        numbers = [
+            at
+            for at, column in zip(found.layout.positions, found.table.columns, strict=True)
+            if column.kind == "number"
+        ]
+        written = [row[at].strip() for row in rows for at in numbers if at < len(row)]
+        with_comma = [text for text in written if DECIMAL_COMMA.fullmatch(text)]
+        if with_comma and not any("." in text for text in written if _NUMBER.fullmatch(text)):
+            raise SourceError(
+                f"its numbers have decimal commas, as '{with_comma[0]}', where points are expected.",
+                where=str(path),
+                do="save it with decimal points",
+            )
+    return found
+
+
+def _refuse_other_delimiters(
+    path: Path, lines: list[str], delimiter: str, tables: Sequence[Table], named: Table | None
+) -> None:
+    """Raise SourceError where the lines are those of a table, but parted otherwise than it has them."""
+    for other in set(_DELIMITERS) - {delimiter}:
+        rows = [
+            [field.replace(",", ".") if DECIMAL_COMMA.fullmatch(field) else field for field in unquoted(line, other)]
+            for line in lines
+        ]
+        found = _by_header(path, rows[0], tables, named) or _by_content(path, rows, tables, named)
+        table = found.table if isinstance(found, Recognised) else named
+        if table is None:
+            continue
+        as_wide = sum(len(row) >= max(len(table.columns), 2) for row in rows)
+        if isinstance(found, Recognised) or as_wide >= _FITTING_SHARE * len(rows):
+            right = _DELIMITERS.get(delimiter, repr(delimiter))
+            raise SourceError(
+                f"its fields are parted by {_DELIMITERS[other]}, where {table.name} has {right}.",
+                where=str(path),
+                do=f"save it with {right} between fields, and points in its numbers",
+            )
 
 
 def _of_parquet(path: Path, tables: Sequence[Table], named: Table | None) -> Recognised | Unrecognised:
     # It takes a tenth of a second to load.
-    from gpulake.landing.parquet import columns_of
+    from gpulake.landing.parquet import check_columns, columns_of
 
     asked = [table for table in tables if isinstance(table.format, Parquet)]
-    names = columns_of(path)
-    found = _by_header(path, names, asked, named) or Unrecognised(path, "its columns are those of no known table")
-    if not isinstance(found, Recognised) and named in asked:
-        raise SourceError(f"{found.reason}.", where=str(path), do="compare its columns with the table's")
+    found = _by_header(path, columns_of(path), asked, named)
+    if isinstance(found, Recognised):
+        check_columns(path, found.layout.positions)
+        return found
+    found = found or Unrecognised(path, "its columns are those of no known table")
+    if named in asked:
+        raise ContractError(f"{found.reason}.", where=str(path), do="compare its columns with the table's")
     return found
 
 
 def _named(file_name: str, tables: Sequence[Table]) -> Table | None:
-    stem = file_name.split(".", maxsplit=1)[0]
-    return next((table for table in tables if stem in table.stems), None)
+    stem = _stem(file_name)
+    return next((table for table in tables if stem in map(str.lower, table.stems)), None)
 
 
 def _look_alike(path: Path, file_name: str, tables: Sequence[Table]) -> Unrecognised | None:
-    stem = file_name.split(".", maxsplit=1)[0]
-    for table in tables:
-        for start, why in table.look_alikes:
-            if stem.startswith(start) and stem not in table.stems:
-                return Unrecognised(path, why)
-    return None
+    why = next((why for table in tables if (why := _why_alike(_stem(file_name), table))), "")
+    return Unrecognised(path, why) if why else None
+
+
+def _why_alike(stem: str, table: Table) -> str:
+    if stem in map(str.lower, table.stems):
+        return ""
+    return next((why for start, why in table.look_alikes if stem.startswith(start.lower())), "")
+
+
+def _own_stem(path: Path, table: Table) -> tuple[str, ...]:
+    stem = _stem(path.name)
+    return (stem,) if _why_alike(stem, table) else ()
+
+
+def _stem(file_name: str) -> str:
+    return file_name.split(".", maxsplit=1)[0].lower()
 
 
 def _by_header(
     path: Path, first: list[str], tables: Sequence[Table], named: Table | None
 ) -> Recognised | Unrecognised | None:
+    """The table that the header names whole: the one that the file is named as, else the one with the most columns."""
     names = [name.strip().lower() for name in first]
+    whole, alike = [], []
     best: Table | None = None
     best_missing: list[str] = []
-    alike: list[str] = []
-    for table in sorted(tables, key=lambda table: table is not named):
-        missing = [name for name in table.column_names if name not in names]
-        extra = [name for name in names if name not in table.column_names]
-        if not missing and len(set(names)) == len(names) and len(extra) <= 1 and set(extra) <= _INDEX_NAMES:
-            if table.only_by_name and table is not named:
-                alike.append(table.name)
-                continue
-            positions = tuple(names.index(name) for name in table.column_names)
-            return Recognised(
-                path, table, Layout(header=True, index=bool(extra), positions=positions, width=len(names))
-            )
-        known = len(table.columns) - len(missing)
-        if known >= 2 and (best is None or known > len(best.columns) - len(best_missing)):
-            best, best_missing = table, missing or extra
+    for table in tables:
+        missing = [name for name in table.column_names if names.count(name) != 1]
+        if missing:
+            known = len(table.columns) - len(missing)
+            if known >= 2 and (best is None or known > len(best.columns) - len(best_missing) or table is named):
+                best, best_missing = table, missing
+        elif table.only_by_name and table is not named:
+            alike.append(table.name)
+        else:
+            whole.append(table)
+    if whole:
+        table = max(whole, key=lambda table: (table is named, len(table.columns)))
+        positions = tuple(names.index(name) for name in table.column_names)
+        further = set(names) - set(table.column_names)
+        index = len(names) == len(positions) + 1 and further <= _INDEX_NAMES
+        layout = Layout(header=True, index=index, positions=positions, width=len(names), fields=tuple(names))
+        return Recognised(path, table, layout)
     if alike:
         return Unrecognised(path, f"its header is that of {', '.join(alike)}, which are known by their file names")
     if best is None:
         return None
-    what = "lacks" if best_missing and best_missing[0] not in names else "has besides"
-    return Unrecognised(path, f"its header is not {best.name}'s: it {what} {', '.join(best_missing)}")
+    twice = [name for name in best_missing if name in names]
+    what = f"has {', '.join(twice)} twice" if twice else f"lacks {', '.join(best_missing)}"
+    return Unrecognised(path, f"its header is not {best.name}'s: it {what}")
 
 
-def _by_content(
-    path: Path, rows: list[list[str]], tables: Sequence[Table], named: Table | None
-) -> Recognised | Unrecognised | None:
+def _by_content(path: Path, rows: list[list[str]], tables: Sequence[Table], named: Table | None) -> Recognised | None:
     for table in sorted((table for table in tables if not table.only_by_name), key=lambda table: table is not named):
         width = len(table.columns)
         for index in (False, True):
             fitting = sum(_fits(row, table, index=index) for row in rows)
             if fitting >= _FITTING_SHARE * len(rows):
                 return Recognised(path, table, headerless(width, index=index))
-    if named and named.only_by_name:
-        return Unrecognised(path, f"it has no header row, and {named.name} is read by the names of its columns")
-    return Recognised(path, named, headerless(len(named.columns), index=False)) if named else None
-
-
-def _by_keys(path: Path, lines: list[str], tables: Sequence[Table], named: Table | None) -> Recognised | None:
-    found = [jsonlines.keys_of(line) for line in lines]
-    for table in sorted(tables, key=lambda table: table is not named):
-        needed = {column.name for column in table.columns if column.required}
-        fitting = sum(bool(keys) and needed <= keys <= set(table.column_names) for keys in found if keys is not None)
-        if table is named or (not table.only_by_name and fitting >= _FITTING_SHARE * len(lines)):
-            width = len(table.columns)
-            return Recognised(path, table, replace(headerless(width, index=False), word="keys"))
     return None
+
+
+def _by_keys(
+    path: Path, lines: list[str], tables: Sequence[Table], named: Table | None
+) -> Recognised | Unrecognised | None:
+    """The table whose columns the keys are: the one that the file is named as, else the one with the most columns."""
+    found = [keys for line in lines if (keys := jsonlines.keys_of(line))]
+    if len(found) < _FITTING_SHARE * len(lines):
+        if lines[0].startswith("["):
+            return Unrecognised(path, "it is one JSON array, where a JSON object on each line is expected")
+        return None
+    names = set().union(*found)
+    fitting = []
+    for table in tables:
+        columns, needed = set(table.column_names), {column.name for column in table.columns if column.required}
+        is_whole = columns <= names
+        is_enough = names <= columns and (table.is_own_format or table is named)
+        rows = sum(needed <= keys for keys in found)
+        if (
+            (is_whole or is_enough)
+            and rows >= _FITTING_SHARE * len(lines)
+            and not (table.only_by_name and table is not named)
+        ):
+            fitting.append(table)
+    if not fitting:
+        return None
+    return Recognised(
+        path,
+        best := max(fitting, key=lambda table: (table is named, len(names & set(table.column_names)))),
+        _by_key(best),
+    )
+
+
+def _by_key(table: Table) -> Layout:
+    return replace(headerless(len(table.columns), index=False), word="keys")
 
 
 def headerless(width: int, *, index: bool) -> Layout:
@@ -288,7 +454,7 @@ def _fits(row: list[str], table: Table, *, index: bool) -> bool:
     if len(row) != len(table.columns) or not any(column.pattern for column in table.columns):
         return False
     for text, column in zip(row, table.columns, strict=True):
-        if not text:
+        if not text or (column.kind != "text" and is_missing(text)):
             if column.required:
                 return False
         elif column.kind != "text":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -28,6 +28,7 @@ from gpulake.landing.files import Progress
 from gpulake.landing.lines import CHUNK_BYTES
 from gpulake.landing.recognition import Recognised, opened
 from gpulake.landing.times import LATEST_S, LONGEST_S, moment
+from gpulake.landing.values import MISSING
 
 # The import of Polars lets no Ctrl-C end a wait: that for a hash, or for dbt, would go on to its own end.
 signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  # takes no keywords
@@ -63,13 +64,16 @@ class Chunk(Protocol):
 class Converted:
     """What became of one file. `refused` has source_row, reason, raw_text; event times are source seconds.
 
-    `times_unknown` counts local times that the clocks of the cluster's zone show twice, or never.
+    `times_unknown` counts local times that the clocks of the cluster's zone show twice, or never, `missing` the numbers
+    and times of each column that the kept rows lack; `left` are the names of fields that no column took.
     """
 
     files: tuple[Path, ...]
     rows_kept: int
     refused: pa.Table
     times_unknown: int
+    missing: Mapping[str, int]
+    left: tuple[str, ...]
     min_event_s: float | None
     max_event_s: float | None
 
@@ -99,13 +103,21 @@ def convert(
     if body:
         # Few deliveries have a time that is far out: only those are read twice.
         parts = _parts(delivery, body, landing_id, folder, time_zone, None, workers)
+    return together(parts, left=delivery.layout.left)
+
+
+def together(parts: Sequence[Part], *, left: Sequence[str] = ()) -> Converted:
+    """What became of all chunks."""
     starts = [part.min_event_s for part in parts if part.min_event_s is not None]
     ends = [part.max_event_s for part in parts if part.max_event_s is not None]
+    missing = sum((Counter(part.missing) for part in parts), Counter[str]())
     return Converted(
         files=tuple(part.file for part in parts if part.file is not None),
         rows_kept=sum(part.rows for part in parts),
         refused=pl.concat([_no_refusals(), *(part.refused for part in parts)]).to_arrow(),
         times_unknown=sum(part.times_unknown for part in parts),
+        missing=dict(missing.most_common()),
+        left=tuple(dict.fromkeys([*left, *sorted({name for part in parts for name in part.left})])),
         min_event_s=min(starts, default=None),
         max_event_s=max(ends, default=None),
     )
@@ -119,15 +131,15 @@ def _parts(
     time_zone: str,
     progress: Progress | None,
     workers: int,
-) -> list[_Part]:
-    parts: list[_Part] = []
+) -> list[Part]:
+    parts: list[Part] = []
     with ThreadPoolExecutor(workers) as pool, _chunks(delivery) as read:
-        waiting: deque[Future[_Part]] = deque()
+        waiting: deque[Future[Part]] = deque()
         for number, chunk in enumerate(read):
             file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
             if body:
                 file.unlink(missing_ok=True)  # of the first reading, which kept rows that this one may refuse
-            waiting.append(pool.submit(_convert_chunk, chunk, delivery.table, body, time_zone, landing_id, file))
+            waiting.append(pool.submit(convert_chunk, chunk, delivery.table, body, time_zone, landing_id, file))
             if len(waiting) > workers:
                 parts.append(waiting.popleft().result())
             if progress:
@@ -136,7 +148,7 @@ def _parts(
     return parts
 
 
-def _body(parts: Sequence[_Part], table: Table) -> Body | None:
+def _body(parts: Sequence[Part], table: Table) -> Body | None:
     """Between which times the most rows lie, where others are parted from them by a break that no table has.
 
     Of equal bodies the earliest. None where all times are of one body.
@@ -186,18 +198,23 @@ def _chunks(delivery: Recognised) -> Iterator[Iterator[Chunk]]:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
+    """What became of one chunk."""
+
     file: Path | None
     rows: int
     refused: pl.DataFrame
     times_unknown: int
+    missing: Mapping[str, int]
+    left: frozenset[str]
     min_event_s: float | None
     max_event_s: float | None
 
 
-def _convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str, landing_id: str, file: Path) -> _Part:
+def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str, landing_id: str, file: Path) -> Part:
+    """Write the good rows of a chunk into a file, if there are any. Raises LakeError when it cannot be written."""
     faults = _faults(table, body)
-    quick, refused = chunk.quick(), _no_refusals()
+    quick, refused, left = chunk.quick(), _no_refusals(), frozenset[str]()
     frame = None if quick is None else _typed(quick, table, time_zone)
     if frame is None or not _is_clean(frame, faults):
         frame = _typed(chunk.closely(), table, time_zone)
@@ -205,10 +222,17 @@ def _convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str
         frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
         is_refused = pl.col("reason").is_not_null()
         frame, refused = frame.filter(~is_refused), frame.filter(is_refused).select(refused.columns)
+        if "left" in frame.columns:
+            left = frozenset(frame["left"].explode().drop_nulls())
     low, high = _event_range(frame, table)
     times_unknown = int(frame["times_unknown"].sum())
+    missing = {
+        column.name: count
+        for column in table.columns
+        if column.kind != "text" and (count := int(frame[_missing(column)].sum()))
+    }
     if frame.height == 0:
-        return _Part(None, 0, refused, times_unknown, low, high)
+        return Part(None, 0, refused, times_unknown, missing, left, low, high)
     frame = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
     try:
         frame.write_parquet(file, compression="zstd", compression_level=1)
@@ -217,7 +241,7 @@ def _convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str
         raise LakeError(
             f"a file cannot be written: {error}.", where=str(file), do="free some space and run it again"
         ) from error
-    return _Part(file, frame.height, refused, times_unknown, low, high)
+    return Part(file, frame.height, refused, times_unknown, missing, left, low, high)
 
 
 def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
@@ -229,24 +253,32 @@ def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
         field, dtype = pl.col(column.name), frame.schema[column.name]
         if column.kind != "text" and dtype == pl.String:
             field = field.str.strip_chars()
-            field = pl.when(field != "").then(field)
+            field = pl.when((field != "") & ~field.str.to_lowercase().is_in(MISSING)).then(field)
         match column.kind:
             case "text":
                 values[column.name] = field.cast(pl.String)
             case "number":
                 number = field if dtype.is_numeric() else field.cast(pl.String)
-                values[column.name] = number.cast(pl.Float64, strict=False)
+                number = number.cast(pl.Float64, strict=False)
                 if dtype != pl.Float64:
-                    faults.append(_unread(column, field, values[column.name], "number"))
+                    faults.append(_unread(column, field, number, "number"))
+                values[column.name] = number.fill_nan(None)
+                values[_missing(column)] = values[column.name].is_null()
             case "time":
                 time = moment(field, dtype=dtype, form=column.form, time_zone=time_zone)
                 values[column.name] = time.utc
+                values[_missing(column)] = time.written.is_null()
                 faults.append(_unread(column, field, time.written, f"time ({column.form})"))
                 unknown.append((time.written.is_not_null() & time.utc.is_null()).cast(pl.Int64))
     reason = pl.col("reason") if "reason" in frame.columns else pl.lit(None, dtype=pl.String)
     return frame.with_columns(
         times_unknown=pl.sum_horizontal(unknown), reason=pl.coalesce(reason, _first_reason(faults)), **values
     )
+
+
+def _missing(column: Column) -> str:
+    """The name of what tells, row by row, that a number or time is missing."""
+    return f"{column.name} is missing"
 
 
 def _is_clean(frame: pl.DataFrame, faults: Mapping[str, pl.Expr]) -> bool:

@@ -6,7 +6,7 @@ import gzip
 import json
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from math import inf, isnan
+from math import inf
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpulake.contract import Column, Delimited, JsonLines, Parquet, Span, Table
-from gpulake.errors import SourceError
+from gpulake.errors import ContractError, SourceError
 from gpulake.landing import lines, parquet, recognition, rows
 from gpulake.landing.recognition import Recognised, Unrecognised
 from gpulake.landing.times import moment
@@ -173,11 +173,11 @@ def test_json_lines_with_a_broken_line(tmp_path):
     assert [
         (1, "a", at("2026-07-01T00:00"), None, 0.30000000000000004),
         (3, "c", None, None, 8.0),
+        (11, "ü", None, at("2026-07-01T22:00"), None),
         (12, "k", None, at("2026-07-01T22:00"), inf),
         (13, "é", None, None, -150.0),
         (14, '{"id": 1.5, "of": ["x"]}', None, None, 12345678901234567890.0),
-    ] == [row for row in kept if row[0] != 11]
-    assert [True] == [isnan(row[4]) for row in kept if row[0] == 11]
+    ] == kept
     assert [
         (2, "not valid JSON", lines_[1]),
         (5, "not a JSON object", lines_[4]),
@@ -293,7 +293,6 @@ def test_chunk_borders_do_not_show(tmp_path, monkeypatch, form):
         ("epoch_s", " 1782864000.5 ", "2026-07-01T00:00:00.500"),
         ("epoch_s", "1", "1970-01-01T00:00:01"),
         ("epoch_s", "1782864000000", None),
-        ("epoch_s", "nan", None),
         ("epoch_ms", "1782864000123", "2026-07-01T00:00:00.123"),
         ("iso8601", "2026-07-01T00:00:00,5-0230", "2026-07-01T02:30:00.500"),
         ("iso8601", "2026-07-01 00:00z", "2026-07-01"),
@@ -365,8 +364,8 @@ def test_a_files_suffix_says_which_tables_it_may_be(tmp_path):
         s: each.table.name for s, each in found.items()
     }
     assert ["header", "keys", "header+index"] == [each.layout.name for each in found.values()]
-    assert (".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".tsv.gz", ".txt.gz", ".jsonl.gz", ".ndjson.gz",
-            ".tar.gz", ".tgz") == recognition.endings(tables)  # fmt: skip
+    assert (".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tar",
+            ".tgz", ".tbz2", ".txz", ".tzst") == recognition.endings(tables)  # fmt: skip
 
 
 def test_formats_are_told_apart_in_an_archive(tmp_path, pai):
@@ -396,6 +395,7 @@ def test_a_named_parquet_that_is_none_is_an_error(tmp_path, content):
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
+        ({"job": ["a"], "start": [None], "END": [None], "end": [None], "gpus": [1]}, "it has end twice"),
         ({"job": ["a"], "start": [None], "end": [None]}, "its header is not job's: it lacks gpus"),
         ({"job": [["a"]], "start": [None], "end": [None], "gpus": [1]}, "its column job is of type list"),
         ({"job": [b"a"], "start": [None], "end": [None], "gpus": [1]}, "its column job is of type binary"),
@@ -403,7 +403,7 @@ def test_a_named_parquet_that_is_none_is_an_error(tmp_path, content):
 )
 def test_a_parquet_with_other_columns_is_told(tmp_path, columns, why):
     """Half-read, it would be a table of nulls."""
-    with pytest.raises(SourceError, match=why):
+    with pytest.raises((SourceError, ContractError), match=why):
         recognition.recognise(parquet_file(tmp_path / "job.parquet", columns), [jobs(Parquet())])
 
 

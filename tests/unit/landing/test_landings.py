@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from gpulake import landing
+from gpulake import landing, meta
 from gpulake.config import ClusterSettings, Config
 from gpulake.contract import Column, Delimited, Source, Span, Table
 from gpulake.errors import ContractError, LakeError, SourceError
@@ -381,7 +381,9 @@ def test_links_and_pipes(lake, data):
     report = lake.land(data)
 
     assert ["pai_sensor_table.csv"] == [refused.path.name for refused in report.refused]
-    assert ["other.csv"] == [other.path.name for other in report.unrecognised]
+    left = {other.path.name: other.reason for other in report.unrecognised}
+    assert {"other.csv", "pai_task_table.csv", ".hidden.csv", "._pai_job_table.csv"} == set(left)
+    assert "named as pai_task_table, but neither a file nor a folder" == left["pai_task_table.csv"]
     assert 3 == len(report.landed)
 
 
@@ -439,8 +441,8 @@ def test_ctrl_c_does_not_wait_for_a_file_to_be_hashed(lake, data):
     ("made", "what"),
     [
         (None, "there is no such file or folder"),
-        ({}, "none of its 0 data files"),
-        ({"notes.csv": "a,b\n1,2\n", "readme.txt": "x"}, "none of its 1 data files"),
+        ({}, "none of its 0 files"),
+        ({"notes.csv": "a,b\n1,2\n", "readme.md": "x"}, "none of its 2 files"),
         ({"openb_pod_list_gpushare40.csv": "name\nx\n"}, "the same pod names, other pods behind them."),
     ],
 )
@@ -471,11 +473,63 @@ def test_what_would_land_is_foreseen_without_a_lake(lake, data):
     surveyed = landing.survey(data, SOURCES)
     foreseen = landing.foresee(surveyed, cluster=None, landed=frozenset())
     report = lake.land(data)
-    then = landing.foresee(surveyed, cluster=None, landed={landing.landing_id for landing in report.landings})
+    there = meta.landed_bytes(lake.writer)
+    then = landing.foresee(surveyed, cluster=None, landed=there)
 
     assert {"would land"} == {landing.status for landing in foreseen.landings}
     assert {"already"} == {landing.status for landing in then.landings}
     assert {landing.landing_id for landing in report.landings} == {landing.landing_id for landing in foreseen.landings}
+
+
+# ----------------------------------------------------------------------------------------- there and back
+
+
+@pytest.fixture
+def corrected(lake, tmp_path, pai):
+    """A day's windows, delivered and then corrected: the first file, and the landing reports."""
+    first = pai.write(tmp_path / "1" / "pai_machine_metric.csv", [pai.metric(1, gpu="50.0"), pai.metric(2)])
+    second = pai.write(tmp_path / "2" / "pai_machine_metric.csv", [pai.metric(1, gpu="80.0")])
+    reports = lake.land(first), lake.land(second)
+    assert ["", ""] == [report.landings[0].note for report in reports]
+    return first
+
+
+def test_what_stands_for_a_file_is_told(lake, corrected):
+    """Delivered again it changes nothing; without a word, people would look for the old figures in vain."""
+    (again,) = lake.land(corrected).landings
+
+    assert "already" == again.status
+    assert "landing 2 (pai_machine_metric.csv, 2026-11-25 12:00 UTC) stands for 1 of its rows" in again.note
+    both = lake.land(corrected.parents[1])
+    assert ["already"] * 2 == [landing.status for landing in both.landings]
+    assert {""} == {landing.note for landing in both.landings}, "who delivers both means the later one"
+
+
+def test_again_lands_once_more_as_the_latest(lake, corrected):
+    """A mistaken correction is taken back; once, also where the call is tried again."""
+    surveyed = landing.survey(corrected, SOURCES)
+    there, latest = meta.landed_bytes(lake.writer), meta.landed_bytes(lake.writer, latest_only=True)
+    (foreseen,) = landing.foresee(surveyed, cluster=None, landed=there, latest=latest).landings
+    (once,), (twice,) = (lake.land(corrected, again=True).landings for _ in range(2))
+
+    assert ["would land", "landed", "already"] == [each.status for each in (foreseen, once, twice)]
+    assert once.landing_id == twice.landing_id
+    found = lake.rows(
+        "SELECT landing_no, machine_gpu FROM lake.main.bronze_machine_metrics JOIN lake.meta.landings USING (landing_id) "
+        "WHERE worker_name LIKE '%1' ORDER BY ALL"
+    )
+    assert [(1, 50.0), (2, 80.0), (3, 50.0)] == [tuple(row.values()) for row in found]
+
+
+def test_a_later_landing_of_other_times_or_keys_stands_for_nothing(lake, tmp_path, pai):
+    """Daily files follow each other, and none of them takes another's place."""
+    day = [pai.write(tmp_path / f"{n}" / "pai_machine_metric.csv",
+                     [pai.metric(1, start=n * 86_400 + 60, end=n * 86_400 + 120)]) for n in (1, 2)]  # fmt: skip
+    specs = [pai.write(tmp_path / f"{n}" / "pai_machine_spec.csv", [pai.spec(n)]) for n in (1, 2)]
+    for file in (*day, *specs):
+        lake.land(file)
+
+    assert ["", ""] == [lake.land(file).landings[0].note for file in (day[0], specs[0])]
 
 
 # ------------------------------------------------------------------------------------------------ memory

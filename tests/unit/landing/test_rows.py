@@ -37,6 +37,7 @@ SMALL = Table(
         Column("note", "text"),
     ),
 )
+EMPTY = {"", "NaN", "nan", "NULL", "null", "None", "NA", "N/A", "\\N", "-"}
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -62,18 +63,43 @@ def values(row, table=SMALL):
     return tuple(row[name] for name in table.column_names)
 
 
-def judge(line):
-    """A slow, obvious reading of one raw line of SMALL: its values, or None where it must be refused."""
+def fields_of(text):
+    """By RFC 4180, or None."""
     try:
-        text = line.decode("utf-8").rstrip("\r")
-        fields = next(csv.reader([text], strict=True))
-    except (UnicodeDecodeError, csv.Error):
+        return next(csv.reader([text], strict=True))
+    except csv.Error:
         return None
-    if len(fields) != 4:
+
+
+def rows_of(lines):
+    """Numbered raw rows: a line, or several where a quoted field goes on until a whole row of four fields ends."""
+    rows, number = {}, 1
+    while number <= len(lines):
+        last = number
+        text = lines[number - 1].decode("utf-8", "replace").rstrip("\r")
+        if fields_of(text) is None and len(fields_of(text + '"') or [0] * 5) <= 4:
+            for end in range(number + 1, len(lines) + 1):
+                if lines[end - 1].count(b'"') % 2:
+                    whole = b"\n".join(lines[number - 1 : end]).decode("utf-8", "replace").rstrip("\r")
+                    last = end if len(fields_of(whole) or []) == 4 else number
+                    break
+        rows[number] = b"\n".join(lines[number - 1 : last])
+        number = last + 1
+    return rows
+
+
+def judge(line):
+    """A slow, obvious reading of one raw row of SMALL: its values, or None where it must be refused."""
+    try:
+        fields = fields_of(line.decode("utf-8").rstrip("\r"))
+    except UnicodeDecodeError:
+        return None
+    if fields is None or len(fields) != 4:
         return None
     read = []
     for field, column in zip(fields, SMALL.columns, strict=True):
-        if not (field if column.kind == "text" else field.strip()):
+        empty = {""} if column.kind == "text" else EMPTY
+        if (field if column.kind == "text" else field.strip()) in empty:
             read.append(None)
         elif column.kind == "text":
             read.append(field)
@@ -96,7 +122,27 @@ numbers = st.one_of(
     st.integers(-5, 200).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.sampled_from(
-        ["", " ", "\t", " 7", "7 ", "1e400", "nan", "inf", "-inf", "0x10", "1_0", "many", "4550879.0", "+1", ".5", "5."]
+        [
+            "",
+            " ",
+            "\t",
+            " 7",
+            "7 ",
+            "1e400",
+            "nan",
+            " NULL ",
+            "\\N",
+            "-",
+            "inf",
+            "-inf",
+            "0x10",
+            "1_0",
+            "many",
+            "4550879.0",
+            "+1",
+            ".5",
+            "5.",
+        ]
     ),
 )
 words = st.sampled_from(["a", "bc", "", " ", "ü", "a b", "#", "null", "NA", "\\N"])
@@ -108,6 +154,7 @@ any_lines = st.one_of(
     st.tuples(words, numbers, numbers, words).map(",".join),
     st.lists(words, min_size=1, max_size=7).map(",".join),
     st.sampled_from(["", "  ", '"a",1,2,x', 'a,1,2,"x,y"', 'a,1,2,"x', 'a,1,2,x"', 'a,1,2,"say ""hi"""', "a,1,2,x\r"]),
+    st.sampled_from(['a,1,2,"two', 'lines"', '"b', 'b",1,2,x', '"a"",1', 'a,1,2,5"', 'a,1,2,"cr\r', '"']),
 ).map(str.encode)
 broken_lines = st.sampled_from([b"a,1,2,\xff", b"\xc3,1,2,x", b"a,1,\xe2\x82,x", b"a,1,2,\xef\xbf\xbd"])
 endings = st.sampled_from([b"\n", b""])
@@ -131,9 +178,7 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
     kept, refused, converted = convert(file, tmp_path / "out")
 
     lines = {
-        number: line
-        for number, line in enumerate(content.split(b"\n"), start=1)
-        if line.decode("utf-8", "replace").strip()
+        number: row for number, row in rows_of(content.split(b"\n")).items() if row.decode("utf-8", "replace").strip()
     }
     if header:
         del lines[min(lines)]
@@ -146,6 +191,14 @@ def test_every_line_is_kept_or_refused_once_with_its_number(tmp_path, monkeypatc
     for row in refused:
         assert row["reason"]
         assert lines[row["source_row"]].decode("utf-8", "replace").rstrip("\r") == row["raw_text"]
+
+
+def test_lines_of_one_row_are_told_from_a_stray_quote():
+    """The oracle itself, by hand: a field of two lines is a row; a quote that nobody closed costs its own line only."""
+    whole = {1: b'a,1,2,"two\n\nlines"', 4: b"b,1,2,x"}
+
+    assert whole == rows_of([b'a,1,2,"two', b"", b'lines"', b"b,1,2,x"])
+    assert {1: b'a,1,2,"x', 2: b'b,1,2,"y"', 3: b'c,1,"z'} == rows_of([b'a,1,2,"x', b'b,1,2,"y"', b'c,1,"z'])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -269,7 +322,6 @@ def test_lineage_columns_come_last_and_name_the_landing(tmp_path):
         ('ab,10,20,"x', "1 fields where 4 are expected"),
         ("ab,ten,20,x", "start is not a number: 'ten'"),
         ("ab,1_0,20,x", "start is not a number: '1_0'"),
-        ("ab,nan,20,x", "start is not a finite number"),
         ("ab,10,inf,x", "end is not a finite number"),
         ("ab,10,1e400,x", "end is not a finite number"),
         (",10,20,x", "name is missing"),
@@ -605,7 +657,7 @@ def test_a_table_is_known_by_its_header_alone(tmp_path, table):
         ("long.csv", b"a" * 70_000, "no line ends within its first"),
         ("half.csv.gz", gzip.compress(b"a,b\n" * 9, mtime=0)[:-9], "cannot be read to its end"),
         ("lacks.csv", b"machine,gpu_type,cap_cpu,cap_mem\n", "it lacks cap_gpu"),
-        ("more.csv", b"machine,gpu_type,cap_cpu,cap_mem,cap_gpu,rack\n", "it has besides rack"),
+        ("twice.csv", b"machine,gpu_type,cap_cpu,cap_mem,cap_gpu,CAP_GPU\n", "it has cap_gpu twice"),
         ("joined.csv", b"machine_gpu,machine_cpu,gpu_type,cap_gpu,duration_sec\n1,2,T4,2,3\n", "it lacks"),
     ],
 )  # fmt: skip

@@ -1,22 +1,15 @@
 {#
     What makes two delivered rows the same fact, per entity. `narrow` is a part of the key that nearly always differs:
     repeated rows are first looked for by its hash, and only there by the whole key.
-    `times` are the columns whose moments the row records: the window of days is made of them.
     `only` leaves out rows that silver does not take. `again` says which rows an incremental build must look through: those that
     can share a key with a pending one. Instances are judged with their attempts (touched/judged_instances.sql).
 #}
 {% macro entity_keys() -%}
     {{ return({
-        'job': {
-            'key': ['cluster_id', 'job_id'],
-            'narrow': ['job_id'],
-            'times': ['submitted_at', 'ended_at'],
-            'again': delivered_of_touched_jobs(),
-        },
+        'job': {'key': ['cluster_id', 'job_id'], 'narrow': ['job_id'], 'again': delivered_of_touched_jobs()},
         'task': {
             'key': ['cluster_id', 'job_id', 'task_id'],
             'narrow': ['job_id', 'task_id'],
-            'times': ['submitted_at', 'ended_at'],
             'again': delivered_of_touched_jobs(),
         },
         'usage': {
@@ -37,7 +30,6 @@
         'machine_window': {
             'key': ['cluster_id', 'worker_id', 'machine_id', 'started_at', 'ended_at'],
             'narrow': ['worker_id', 'started_at', 'ended_at'],
-            'times': ['started_at', 'ended_at'],
             'only': 'ended_at is not null',
             'again': within_pending_range('machine_window', 'end_s'),
         },
@@ -46,6 +38,15 @@
             'narrow': ['gpu_model_source'],
             'again': of_pending_keys('gpu_model', 'gpu_model_source'),
         },
+    }) }}
+{%- endmacro %}
+
+{# The columns whose moments a row of an entity records: a cluster's window is made of them, and of the times of instances. #}
+{% macro entity_times() -%}
+    {{ return({
+        'job': ['submitted_at', 'ended_at'],
+        'task': ['submitted_at', 'ended_at'],
+        'machine_window': ['started_at', 'ended_at'],
     }) }}
 {%- endmacro %}
 

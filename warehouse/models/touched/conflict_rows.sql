@@ -5,14 +5,15 @@ with
 losers as (
     {%- for entity, keys in entity_keys().items() %}
     {%- set delivered = ref('int_delivered_' ~ entity ~ 's') %}
+    {%- set times = entity_times().get(entity, ['cast(null as timestamp)']) %}
     {%- set looked_through = keys.get('only', 'true') ~ ' and ' ~ keys.again %}
     select
         '{{ entity }}' as entity,
         {{ 'cluster_id' if 'cluster_id' in keys.key else 'cast(null as varchar)' }} as cluster_id,
         landing_id,
         source_row,
-        least({{ keys.get('times', ['cast(null as timestamp)']) | join(', ') }}) as first_event_at,
-        greatest({{ keys.get('times', ['cast(null as timestamp)']) | join(', ') }}) as last_event_at,
+        least({{ times | join(', ') }}) as first_event_at,
+        greatest({{ times | join(', ') }}) as last_event_at,
         row_text = winner_text as is_equal
     from (
         select

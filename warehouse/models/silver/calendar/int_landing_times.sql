@@ -11,11 +11,11 @@ landings as (
 ),
 
 standing as (
-    {%- for entity, keys in entity_keys().items() if keys.times %}
+    {%- for entity, times in entity_times().items() %}
     select
         delivered.landing_id,
-        least({% for time in keys.times %}delivered.{{ time }}{{ ', ' if not loop.last }}{% endfor %}) as first_event_at,
-        greatest({% for time in keys.times %}delivered.{{ time }}{{ ', ' if not loop.last }}{% endfor %}) as last_event_at
+        least(delivered.{{ times | join(', delivered.') }}) as first_event_at,
+        greatest(delivered.{{ times | join(', delivered.') }}) as last_event_at
     from {{ ref('int_delivered_' ~ entity ~ 's') }} as delivered
     left join {{ ref('conflict_rows') }} as beaten
         on beaten.entity = '{{ entity }}'

@@ -6,8 +6,11 @@ or faulty lake is tried again; bad data is not, since a second look finds the sa
 
 from __future__ import annotations
 
+import glob
 import os
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 # Quiet and at home: no telemetry, and time enough for the first start of Prefect's temporary server, which lays out
@@ -22,17 +25,19 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 # Prefect reads the settings above when it is imported.
+import prefect  # noqa: E402
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_table_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
+from prefect.settings import Settings, get_current_settings  # noqa: E402
 from prefect.states import Completed, Failed  # noqa: E402
 from prefect.tasks import Task  # noqa: E402
 
 from gpulake import config as settings  # noqa: E402
 from gpulake import pipeline  # noqa: E402
 from gpulake.config import Config  # noqa: E402
-from gpulake.errors import LakeError, LockError  # noqa: E402
+from gpulake.errors import LakeError, LockError, UsageError  # noqa: E402
 from gpulake.pipeline import Asked, Step, StepResult  # noqa: E402
 
 _RETRY_AFTER_S = [2.0, 10.0, 30.0]
@@ -114,8 +119,9 @@ def refresh(
     """`pipeline.refresh` as a flow run: the same result, and the run is on record.
 
     It is recorded by the server that PREFECT_API_URL names, else by a temporary one of Prefect's own. Raises what the
-    steps raise, when they have been tried often enough.
+    steps raise, when they have been tried often enough, and UsageError where Prefect's own database is of another version.
     """
+    _check_database(get_current_settings())
     state = gpu_telemetry_full_refresh(
         data=str(data),
         lake=str(config.lake),
@@ -132,6 +138,29 @@ def refresh(
         return result
     assert isinstance(result, BaseException)
     raise result
+
+
+def _check_database(settings: Settings) -> None:
+    """Raise UsageError where the temporary server would not start, since another Prefect laid out its database.
+
+    Prefect tells it after minutes, by the traceback of each attempt.
+    """
+    url = settings.server.database.connection_url
+    file = settings.home / "prefect.db"
+    if settings.api.url or (url and url.get_secret_value() != f"sqlite+aiosqlite:///{file}") or not file.is_file():
+        return
+    known = Path(prefect.__file__).parent / "server" / "database" / "_migrations" / "versions" / "sqlite"
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            laid_out = [str(row[0]) for row in database.execute("SELECT version_num FROM alembic_version")]
+    except sqlite3.Error:
+        return  # new, or locked: Prefect's own affair
+    if any(not list(known.glob(f"*{glob.escape(revision)}*.py")) for revision in laid_out):
+        raise UsageError(
+            f"Prefect's database is of another version than Prefect {prefect.__version__}.",
+            where=str(file),
+            do="set PREFECT_HOME to another folder, or PREFECT_API_URL to a server; `gpulake refresh` needs neither",
+        )
 
 
 # ---------------------------------------------------------------------------------------------- artifacts

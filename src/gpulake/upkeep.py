@@ -58,7 +58,7 @@ def status(folder: Path) -> Status:
     """Look at the newest version. Raises UsageError where there is no lake."""
     with open_newest(folder) as view:
         if view is None:
-            raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
+            raise Layout(folder).no_lake()
         return Status(
             lake=str(folder),
             version=_one(view, "SELECT max(snapshot_id) AS v FROM lake.snapshots()"),
@@ -247,7 +247,7 @@ def verify(folder: Path, *, now: datetime) -> Verification:
     """
     with open_newest(folder) as view:
         if view is None:
-            raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
+            raise Layout(folder).no_lake()
         try:
             faults = _against_landings(view)
             publications = meta.publications(view)

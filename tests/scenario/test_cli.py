@@ -520,9 +520,9 @@ def test_a_failure_says_what_where_and_what_to_do(cli, tmp_path):
     assert 2 == done.returncode
     assert "" == done.stdout
     assert [
-        "gpulake: nothing is published here yet.",
+        "gpulake: there is no such folder.",
         f"  where: {tmp_path / 'lake'}",
-        "  do:    run: gpulake refresh --data DIR",
+        "  do:    check --lake, or run: gpulake refresh --data DIR",
     ] == done.stderr.splitlines()
 
 

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from gpulake import pipeline
+from gpulake.cli.words import text_of
 from gpulake.config import ClusterSettings, Config
 from gpulake.lake import Layout, open_newest
 
@@ -93,6 +94,7 @@ def test_a_dry_run_changes_nothing(lake, tmp_path, pai):
     elsewhere = pipeline.refresh(Config(lake=tmp_path / "none"), data=tmp_path / "trace", dry_run=True)
 
     assert ["pai_job_table"] == [landing.table for landing in planned.land.landed]
+    assert "would land  pai_job_table.csv" in text_of(planned), "rows are not known yet"
     assert before == version(lake)
     assert len(elsewhere.land.landed) > 1
     assert not (tmp_path / "none").exists()

@@ -1,11 +1,15 @@
 """The flow's own part: what is tried again, and how the steps' results become one. No server, no flow run."""
 
+import sqlite3
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("prefect")
+
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
 
 from gpulake import flows, pipeline
 from gpulake.detect import Detected, Judged
@@ -160,3 +164,18 @@ def test_artifacts_count_rows_days_and_tests():
     assert [8, 1, 2] == [row["count"] for row in flows.judged_rows(DETECTED)]
     assert [14, 0, 31, 33] == [row["value"] for row in flows.published_rows(PUBLISHED)]
     assert [] == flows.landed_rows(BUILT) == flows.built_rows(LANDED) == flows.judged_rows(LANDED)
+
+
+@pytest.mark.parametrize("revision", [None, "9725c1cbee35", "ffffffffffff"])
+def test_a_prefect_database_of_another_version_is_told_at_once(tmp_path, revision):
+    """Prefect tells it after two minutes, in two thousand lines of traceback."""
+    if revision:
+        with closing(sqlite3.connect(tmp_path / "prefect.db")) as database:
+            database.execute("CREATE TABLE alembic_version (version_num VARCHAR)")
+            database.execute("INSERT INTO alembic_version VALUES (?)", [revision])
+            database.commit()
+    with temporary_settings({PREFECT_HOME: tmp_path, PREFECT_API_URL: None}):
+        here = get_current_settings()
+    told = pytest.raises(UsageError, match="of another version") if revision == "ffffffffffff" else nullcontext()
+    with told:
+        flows._check_database(here)

@@ -421,10 +421,13 @@ def test_a_damaged_pointer_is_told(folder):
 
 
 def test_nothing_published_is_told(tmp_path):
-    """A first look before the first refresh is a usage error that names the next step."""
-    with pytest.raises(UsageError, match="nothing is published") as told, open_publication(tmp_path):
-        pass
-    assert "gpulake refresh" in told.value.do
+    """A first look before the first refresh is a usage error that names the next step; a slip in --lake is told as one."""
+    (tmp_path / "landed").mkdir()
+    (tmp_path / "landed" / "catalog.duckdb").touch()
+    for folder, what in [("landed", "nothing is published"), ("", "there is no lake here"), ("typo", "no such folder")]:
+        with pytest.raises(UsageError, match=what) as told, open_publication(tmp_path / folder):
+            pass
+        assert "gpulake refresh" in told.value.do
 
 
 def test_older_publications_stay_readable_as_they_were(folder):
@@ -557,7 +560,7 @@ def test_a_lake_of_an_earlier_version_gains_the_columns_it_lacks(folder):
 def test_what_needs_a_lake_makes_none(tmp_path):
     """`gpulake compact --lake TYPO` must not leave an empty lake behind and call it well."""
     with (
-        pytest.raises(UsageError, match="there is no lake here"),
+        pytest.raises(UsageError, match="there is no such folder"),
         writing(tmp_path / "typo", purpose="test", make=False),
     ):
         pass
@@ -577,12 +580,26 @@ def read_only(folder):
             path.chmod(mode)
 
 
+def test_a_file_system_without_locks_can_be_read(folder, monkeypatch):
+    """Some network disks know none: no writer gets one there either, so nothing need be waited for."""
+
+    def no_locks(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with open_newest(folder) as view:
+        assert 1 == view.sql("SELECT count(*) AS n FROM lake.main.numbers")["n"][0].as_py()
+
+
 def test_readers_need_no_write_permission_and_writers_say_so(read_only, mortal_gpulake):
     """A lake on a read-only disk is readable; whoever would write gets one clear error."""
     asked = mortal_gpulake("sql", "--lake", read_only, "--json", "select n from numbers")
     compacted = mortal_gpulake("compact", "--lake", read_only, "--json")
 
     assert [{"n": 1}] == json.loads(asked.stdout), asked.stderr
+    for command in ("status", "verify"):
+        looked = mortal_gpulake(command, "--lake", read_only, "--json")
+        assert (0, None) == (looked.returncode, json.loads(looked.stdout)["error"]), looked.stderr
     assert 15 == compacted.returncode, compacted.stderr
     error = json.loads(compacted.stdout)["error"]
     assert "LakeError" == error["kind"]

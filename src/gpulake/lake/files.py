@@ -65,13 +65,19 @@ def at_rest(layout: Layout) -> Iterator[bool]:
             f"the lake cannot be read: {error.strerror}.", where=str(layout.lock), do="check its rights"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
+        yield _shares(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _shares(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, where no writer gets one either
+        return True
+    return True
 
 
 def copy_whole(file: Path, copy: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpulake.errors import LakeError
+from gpulake.errors import LakeError, UsageError
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,15 @@ class Layout:
     def tended(self) -> Path:
         """When a refresh last forgot old versions; the file may be lost."""
         return self.folder / "tended"
+
+    def is_there(self) -> bool:
+        """Whether the folder holds a lake."""
+        return self.catalog.is_file() or self.sqlite_catalog.is_file()
+
+    def no_lake(self) -> UsageError:
+        """What to tell whoever looks for one where there is none."""
+        what = "there is no lake here." if self.folder.is_dir() else "there is no such folder."
+        return UsageError(what, where=str(self.folder), do="check --lake, or run: gpulake refresh --data DIR")
 
     def publication(self) -> Publication | None:
         """The current publication, or None before the first."""

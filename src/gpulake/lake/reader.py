@@ -68,7 +68,7 @@ def open_newest(folder: Path) -> Iterator[View | None]:
     where there is no such copy yet.
     """
     layout = Layout(folder)
-    if not layout.catalog.is_file() and not layout.sqlite_catalog.is_file():
+    if not layout.is_there():
         yield None
         return
     connection = _at_rest(layout) if layout.catalog.is_file() else _of_the_version_before(layout)
@@ -111,6 +111,8 @@ def _published(
     for attempt in range(3):
         publication = layout.publication()
         if publication is None:
+            if not layout.is_there():
+                raise layout.no_lake()
             raise UsageError("nothing is published here yet.", where=str(folder), do="run: gpulake refresh --data DIR")
         copy = folder / publication.catalog
         connection = connect()

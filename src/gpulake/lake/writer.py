@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from gpulake.errors import GpulakeError, LakeError, UsageError
+from gpulake.errors import GpulakeError, LakeError
 from gpulake.lake import files
 from gpulake.lake.connection import answer, attach, connect, lake_error, quoted
 from gpulake.lake.layout import Layout, Publication
@@ -310,7 +310,7 @@ def writing(
     """
     layout = Layout(folder)
     if not make and not any(file.exists() for file in (layout.catalog, layout.sqlite_catalog, layout.pointer)):
-        raise UsageError("there is no lake here.", where=str(folder), do="run: gpulake refresh --data DIR")
+        raise Layout(folder).no_lake()
     try:
         for part in (layout.folder, layout.data, layout.published, layout.artefacts):
             part.mkdir(parents=True, exist_ok=True)

@@ -119,7 +119,7 @@ def _files(data: Path, endings: tuple[str, ...]) -> tuple[list[Path], list[tuple
         return [data], []
     if not data.is_dir():
         raise SourceError("there is no such file or folder.", where=str(data), do="name the folder with the tables")
-    if _is_lake(data):
+    if Layout(data).is_there():
         raise SourceError(f"the folder is {_LAKE}.", where=str(data), do="name the folder with the tables")
     try:
         next(data.iterdir(), None)
@@ -136,7 +136,7 @@ def _files(data: Path, endings: tuple[str, ...]) -> tuple[list[Path], list[tuple
     for folder, below, names in os.walk(data, onerror=tell):
         for name in list(below):
             path = Path(folder, name)
-            why = _LAKE if _is_lake(path) else _HIDDEN if name.startswith(".") else ""
+            why = _LAKE if Layout(path).is_there() else _HIDDEN if name.startswith(".") else ""
             why = why or ("a link to a folder: deliver that folder" if path.is_symlink() else "")
             if why:
                 below.remove(name)
@@ -151,11 +151,6 @@ def _files(data: Path, endings: tuple[str, ...]) -> tuple[list[Path], list[tuple
             else:
                 others.append((path, "neither a file nor a folder"))
     return sorted(files), sorted(others)
-
-
-def _is_lake(folder: Path) -> bool:
-    layout = Layout(folder)
-    return layout.catalog.is_file() or layout.sqlite_catalog.is_file()
 
 
 def _of_no_ending(path: Path, why: str, tables: Sequence[Table]) -> Unrecognised:

@@ -161,6 +161,7 @@ def test_a_zip_of_two_tables_and_a_locked_one_are_refused(tmp_path):
         ("run.csv.zst", zstd(b""), "the file is empty"),
         ("run.json", json.dumps([{"job": "a"}]).encode(), "it is one JSON array"),
     ],
+    ids=["twice", "packed in a zip", "empty", "a mark alone", "an empty zip", "nothing packed", "array"],
 )
 def test_a_named_file_that_cannot_be_read_says_why(tmp_path, name, content, why):
     """It was meant to be read: it sets the exit code, and its reason is its own."""

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,13 +37,17 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Built:
-    """One finished build: the lake version it made, and the rows of each silver and gold table in it."""
+    """One finished build: the lake version it made, and the rows of each silver and gold table in it.
+
+    `implausible` are the values of all that has landed that no machine or device can show, by reason: they are not known.
+    """
 
     build_id: int
     full_build: bool
     rows: Mapping[str, int]
     models: int
     seconds: float
+    implausible: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,13 +165,13 @@ class Session:
                 where=str(self._config.lake / "dbt" / "dbt.log"),
                 do="mend what it names; nothing was published, and the next refresh builds it again",
             )
-        build_id, rows = self._writer.version(), self._rows()
+        build_id, rows, implausible = self._writer.version(), self._rows(), self._implausible()
         with self._writer.transaction("build", build_id=build_id):
             self._writer.insert(BUILDS, [[build_id, clock.now(), made_by, full, through, json.dumps(rows)]])
             if result.compiled:
                 self._writer.delete(MODELS, "fingerprint = ?", [made_by])
                 self._writer.insert(MODELS, _model_rows(result, made_by))
-        return Built(build_id, full, rows, len(result.nodes), round(time.monotonic() - started, 3))
+        return Built(build_id, full, rows, len(result.nodes), round(time.monotonic() - started, 3), implausible)
 
     def detect(self, build_id: int, *, dry_run: bool = False) -> Detected:
         """Score the days of a build."""
@@ -255,6 +259,13 @@ class Session:
         return {
             name: self._writer.sql(f'SELECT count(*) AS n FROM lake.main."{name}"')["n"][0].as_py() for name in names
         }
+
+    def _implausible(self) -> dict[str, int]:
+        told = self._writer.sql(
+            "SELECT table_name || ': ' || reason AS reason, sum(values_implausible)::bigint AS n "
+            "FROM lake.main.gold_quarantine_daily WHERE values_implausible > 0 GROUP BY ALL ORDER BY n DESC, reason"
+        )
+        return dict(zip(told["reason"].to_pylist(), told["n"].to_pylist(), strict=True))
 
     def _tell(self, what: str, share: float) -> None:
         if self._progress:

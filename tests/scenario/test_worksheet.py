@@ -29,22 +29,22 @@ def test_the_worksheet_day_is_published_as_worked_out_by_hand(days):
     day = days[date(1970, 1, 2)]
 
     by_hand = {
-        "covered_gpu_s": 23_400,
+        "covered_gpu_s": 19_800,
         "capacity_gpu_s": 1_036_800,
-        "coverage_ratio": 23_400 / 1_036_800,
-        "gpu_pct_s": 1_428_000,
-        "avg_gpu_util": 1_428_000 / 23_400,
-        "machine_hours": 4,
-        "p95_gpu_util": 117.5,
+        "coverage_ratio": 19_800 / 1_036_800,
+        "gpu_pct_s": 978_000,
+        "avg_gpu_util": 978_000 / 19_800,
+        "machine_hours": 3,
+        "p95_gpu_util": 215 / 3,
         "covered_core_s": 1_612_800,
         "capacity_core_s": 352 * 86_400,
         "core_pct_s": 71_856_000,
         "avg_cpu_util": 71_856_000 / 1_612_800,
         "covered_machines": 3,
-        "over_capacity_windows": 1,
+        "over_capacity_windows": 0,
         "windows": 8,
-        "avg_gpu_util_unweighted": 81.25,
-        "p95_gpu_util_unweighted": 215.0,
+        "avg_gpu_util_unweighted": 400 / 7,
+        "p95_gpu_util_unweighted": 135.0,
         "avg_cpu_util_unweighted": 30.0,
     }
     assert by_hand == pytest.approx({name: day[name] for name in by_hand}, abs=1e-6)

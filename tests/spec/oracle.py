@@ -29,6 +29,11 @@ def days_of(case: Case) -> dict[date, tuple[int, int]]:
     return {day: (start(day), start(day + timedelta(days=1))) for day in days}
 
 
+def plausible(value: float | None, most: float) -> float | None:
+    """What a machine can show, with a tenth for clocks and counters; another value measures nothing."""
+    return value if value is not None and 0 <= value <= most else None
+
+
 def daily(case: Case) -> list[dict[str, object]]:
     """One row per day, in the columns of gold_cluster_util_daily."""
     machines = {
@@ -38,7 +43,9 @@ def daily(case: Case) -> list[dict[str, object]]:
     for row in case.source_rows("windows"):
         start, end = row["start_time"], row["end_time"]
         if start and end and 0 < start < end:
-            by_machine[row["machine"]].append((int(start), int(end), row["machine_gpu"], row["machine_cpu"]))
+            gpus, _ = machines.get(row["machine"], (1_000, 0))  # more than any machine has, where none is described
+            gpu, cpu = plausible(row["machine_gpu"], 110 * gpus), plausible(row["machine_cpu"], 110)
+            by_machine[row["machine"]].append((int(start), int(end), gpu, cpu))
     result = []
     for day, (first, last) in days_of(case).items():
         gpu_s = gpu_pct_s = core_s = core_pct_s = 0.0

@@ -257,10 +257,30 @@ CASES = [
             "machines": ONE_MACHINE,
             "windows": """
                 worker | machine | start            | end              | gpu | cpu
-                w1     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | 442 | 10
+                w1     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | 220 | 10
             """,
         },
-        expect={"daily": "dt | avg_gpu_util | over_capacity_windows\n 1970-01-02 | 221 | 1"},
+        expect={"daily": "dt | avg_gpu_util | over_capacity_windows\n 1970-01-02 | 110 | 1"},
+    ),
+    Case(
+        name="what_no_gpu_can_show_is_not_measured",
+        breaks="one wild counter would decide a day's mean, and with it an alarm",
+        rows={
+            "machines": ONE_MACHINE,
+            "windows": """
+                worker | machine | start            | end              | gpu        | cpu
+                w1     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | 50         | 10
+                w2     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | 221        | 30
+                w3     | m1      | 1970-01-02 00:00 | 1970-01-02 01:00 | -5         | 111
+                w4     | m1      | 1970-01-02 01:00 | 1970-01-02 02:00 | 4294967295 | 20
+            """,
+        },
+        expect={
+            "daily": """
+                dt         | avg_gpu_util | covered_gpu_s | avg_cpu_util | over_capacity_windows | avg_gpu_util_unweighted
+                1970-01-02 | 25           | 7200          | 20           | 0                     | 50
+            """
+        },
     ),
     Case(
         name="pai_time_zero_is_not_a_time",

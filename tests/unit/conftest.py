@@ -13,7 +13,7 @@ GOLD_COLUMNS = """
     covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, gpu_pct_s double,
     core_pct_s double, covered_machines bigint,
     machine_hours bigint, avg_gpu_util_unweighted double, p95_gpu_util_unweighted double,
-    avg_cpu_util_unweighted double, windows bigint, over_capacity_windows bigint, anomaly_flag integer,
+    avg_cpu_util_unweighted double, windows bigint, gpu_windows bigint, over_capacity_windows bigint, anomaly_flag integer,
     anomaly_score double, expected_gpu_util double, expected_low double, expected_high double, anomaly_p_value double,
     anomaly_driver varchar, anomaly_reason varchar, judgement varchar
 """
@@ -25,6 +25,7 @@ TABLES = f"""
         rows_refused bigint, published_bytes boolean
     );
     create table meta.quarantine (landing_id varchar, source_row bigint, reason varchar, raw_text varchar);
+    create table meta.implausible_values (landing_id varchar, source_row bigint, reason varchar);
     create table gold_detector_days (
         detector varchar, cluster_id varchar, dt date, anomaly_flag integer, anomaly_score double, expected_gpu_util double,
         expected_low double, expected_high double, anomaly_driver varchar, anomaly_reason varchar, judgement varchar
@@ -115,6 +116,12 @@ class MadePublication:
             "insert into meta.quarantine select ?, range, ?, 'x,y' from range(?)", [landing_id, reason, refused]
         )
 
+    def add_implausible(self, table_name, *, reason, values=1, cluster_id="pai2020"):
+        self.connection.execute(
+            "insert into meta.implausible_values select ?, range, ? from range(?)",
+            [f"{cluster_id}-{table_name}", reason, values],
+        )
+
     def add_day(self, dt, *, avg, p95=90.0, cpu=30.0, covered=50.0, capacity=100.0, unweighted=140.0, windows=10,
                 judgement="normal", driver=None, reason=None, cluster_id="pai2020", over=0):  # fmt: skip
         self.connection.execute(
@@ -124,7 +131,7 @@ class MadePublication:
             "?::double as covered_core_s, ?::double as avg_gpu_util_unweighted, ? as windows, ? as judgement, "
             "? as anomaly_driver, ? as anomaly_reason, covered_gpu_s / capacity_gpu_s as coverage_ratio, "
             "avg_gpu_util * covered_gpu_s as gpu_pct_s, avg_cpu_util * covered_core_s as core_pct_s, "
-            "? as over_capacity_windows, ? as anomaly_flag)",
+            "windows as gpu_windows, ? as over_capacity_windows, ? as anomaly_flag)",
             [cluster_id, dt, avg, p95, cpu, covered, capacity, covered, unweighted, windows, judgement, driver, reason,
              over, None if judgement == "not_judged" else int(judgement == "anomaly")],
         )  # fmt: skip
@@ -162,6 +169,7 @@ def two_months():
     )
     made.add_landing("pai_machine_metric", kept=100_471, refused=3, reason="machine_gpu is not a number")
     made.add_landing("pai_instance_table", kept=376_100)
+    made.add_implausible("pai_machine_metric", reason="gpu_util_pct is implausible: below 0", values=7)
     made.add_landing("pai_machine_spec", kept=95, published=True)
     odd = {31: (14.2, "avg_gpu_util"), 44: (41.8, "avg_gpu_util"), 47: (38.5, "p95_gpu_util")}
     first = date(1970, 1, 13)

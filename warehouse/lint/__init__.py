@@ -60,6 +60,12 @@ def entity_keys() -> dict[str, SimpleNamespace]:
     return {"job": keys, "task": keys}
 
 
+def measured_amounts() -> dict[str, dict[str, SimpleNamespace]]:
+    """Two amounts of every entity."""
+    amounts = {"a": SimpleNamespace(above="1", mean=""), "b": SimpleNamespace(above="2", mean="a")}
+    return dict.fromkeys(("task", "usage", "machine_window", "machine", "gpu_model"), amounts)
+
+
 def sums_before(relation: str, *_: object, **__: object) -> str:
     """The one engine's word that is a whole select."""
     return f"select staged.* from {relation} as staged"

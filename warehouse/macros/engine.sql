@@ -104,10 +104,17 @@
     (cast(hash({{ columns | join(', ') }}) as uhugeint) * 18446744073709551616 + hash({{ columns | reverse | join(', ') }}, 1))
 {%- endmacro %}
 
-{# The columns of a row as one value, in order: nothing is copied until `text_of_row` makes a text of the few that need it. #}
+{#
+    The columns of a row as one value, after the number of those that are known: nothing is copied until `text_of_row` makes a
+    text of the few that need it.
+#}
 {% macro row_text(columns) %}{{ return(adapter.dispatch('row_text', 'gpulake')(columns)) }}{% endmacro %}
 {% macro duckdb__row_text(columns) -%}
-    struct_pack({% for column in columns %}c{{ '%02d' % loop.index }} := {{ column }}{{ ', ' if not loop.last }}{% endfor %})
+    struct_pack(known := {% for column in columns %}case when {{ column }} is null then 0 else 1 end{{ ' + ' if not loop.last }}{% endfor %}, {% for column in columns %}c{{ '%02d' % loop.index }} := {{ column }}{{ ', ' if not loop.last }}{% endfor %})
+{%- endmacro %}
+{% macro known_of_row(row) %}{{ return(adapter.dispatch('known_of_row', 'gpulake')(row)) }}{% endmacro %}
+{% macro duckdb__known_of_row(row) -%}
+    {{ row }}.known
 {%- endmacro %}
 {% macro text_of_row(row) %}{{ return(adapter.dispatch('text_of_row', 'gpulake')(row)) }}{% endmacro %}
 {% macro duckdb__text_of_row(row) -%}

@@ -9,19 +9,19 @@
 
 {# PAI's "GB" are GiB: its commonest request, 29.296875, is 30,000 MiB. #}
 {% macro gib_to_bytes(column) -%}
-    cast(round({{ column }} * 1073741824) as bigint)
+    round({{ column }} * 1073741824)
 {%- endmacro %}
 
 {% macro mib_to_bytes(column) -%}
-    cast(round({{ column }} * 1048576) as bigint)
+    round({{ column }} * 1048576)
 {%- endmacro %}
 
 {# '16 GB, HBM2, 4096 bit' as bytes; the scrape's GB and MB are binary. #}
 {% macro memory_text_to_bytes(text) -%}
-    cast(round({{ leading_number(text) }} * case
+    round({{ leading_number(text) }} * case
         when {{ text }} like '%GB%' then 1073741824
         when {{ text }} like '%MB%' then 1048576
-    end) as bigint)
+    end)
 {%- endmacro %}
 
 {# Seconds that a sample of the GenAI trace speaks for: the trace's step. #}
@@ -30,11 +30,6 @@
 {%- endmacro %}
 
 {# ---------------------------------------------------------------------- amounts #}
-
-{# A number of GPUs that can be: not below 0, no NaN, no counter gone wild. Another one is no measurement, and no request. #}
-{% macro is_a_count(gpus) -%}
-    {{ gpus }} between 0 and 1000000
-{%- endmacro %}
 
 {# Milli-GPU-seconds of `gpus` GPUs over whole seconds: rounded once, half away from zero. #}
 {% macro mgpu_s(gpus, seconds) -%}

@@ -37,6 +37,7 @@ def _(result: StepResult) -> str:
     if result.build:
         days = "every day" if result.build.full_build else "the touched days"
         lines.append(f"built {days}: {counted(result.build.models, 'model')} in {result.build.seconds:.1f} s")
+        lines += [f"  not believed: {values:,} × {reason}" for reason, values in result.build.implausible.items()]
     if result.detect:
         lines += [
             f"judged {counted(judged.days, 'day')}"

@@ -48,6 +48,15 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Implausible:
+    """Values of one table that no machine or device can show: they are not known, and their rows stand."""
+
+    table_name: str
+    reason: str
+    values: int
+
+
+@dataclass(frozen=True)
 class Day:
     """One row of `gold_cluster_util_daily_scored`; the names are its columns."""
 
@@ -221,6 +230,7 @@ class ClusterReport:
     jobs: tuple[JobStatus, ...]
     landed: tuple[Landed, ...]
     refused: tuple[Refused, ...]
+    implausible: tuple[Implausible, ...]
     window: Window | None
     days: tuple[Day, ...]
     unavailable: tuple[Unavailable, ...]
@@ -323,6 +333,18 @@ REFUSED = """
     order by count(*) desc, table_name, reason
 """
 
+IMPLAUSIBLE = """
+    select
+        landings.table_name,
+        implausible.reason,
+        count(*) as values,
+    from meta.implausible_values as implausible
+    inner join meta.landings as landings using (landing_id)
+    where landings.cluster_id = ?
+    group by all
+    order by count(*) desc, table_name, reason
+"""
+
 UNAVAILABLE = """
     select
         missing_table,
@@ -343,7 +365,7 @@ def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = Non
     """
     further = further or {}
     asked: list[Rows[Any]] = [WINDOW, DAYS, DETECTORS, VERDICTS, WASTE, FLEET, JOBS, *further.values()]  # of many kinds
-    _check_tables(publication, [each.table for each in asked])
+    _check_tables(publication, [*(each.table for each in asked), "implausible_values"])
     clusters = [_read_cluster(publication, cluster, further or {}) for cluster in publication.sql(CLUSTERS).to_pylist()]
     return Report(
         build_id=publication.build_id,
@@ -355,7 +377,7 @@ def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = Non
 def _check_tables(publication: Readable, needed: Sequence[str]) -> None:
     found = publication.sql(
         "select table_name from information_schema.tables "
-        "where table_catalog = current_database() and table_schema = 'main'"
+        "where table_catalog = current_database() and table_schema in ('main', 'meta')"
     )["table_name"].to_pylist()
     missing = [table for table in needed if table not in found]
     if missing:
@@ -383,6 +405,7 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Ma
         jobs=JOBS.of(publication, name),
         landed=tuple(Landed(**row) for row in rows(LANDED)),
         refused=tuple(Refused(**row) for row in rows(REFUSED)),
+        implausible=tuple(Implausible(**row) for row in rows(IMPLAUSIBLE)),
         window=next(iter(WINDOW.of(publication, name)), None),
         days=days,
         unavailable=tuple(

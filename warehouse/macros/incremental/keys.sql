@@ -13,7 +13,7 @@
             'again': delivered_of_touched_jobs(),
         },
         'usage': {
-            'key': ['cluster_id', 'job_id', 'attempt_id', 'measured_from'],
+            'key': ['cluster_id', 'job_id', 'attempt_id', 'measured_from', 'gpu_device'],
             'narrow': ['job_id', 'attempt_id', 'measured_from'],
             'again': delivered_of_touched_jobs(),
         },

@@ -204,6 +204,16 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# Amounts of rows that are judged again: of pending landings and touched jobs, and of rows that another one stands for now. #}
+{% macro delete_judged_amounts() -%}
+    {%- if not is_full_build() -%}
+    {{ delete_rows(
+        pending_only() ~ ' or job_id in (select job_id from ' ~ ref('touched_jobs') ~ ')'
+        ~ ' or (landing_id, source_row) in (select (landing_id, source_row) from ' ~ ref('conflict_rows') ~ ')'
+    ) }}
+    {%- endif -%}
+{%- endmacro %}
+
 {# After the rows that are due are deleted: what a table lacks. `table` is this model's own, also where a part of it asks. #}
 {% macro not_yet_in(table, key) -%}
     {% if is_full_build() -%}

@@ -34,7 +34,7 @@ losers as (
             {%- endif %}
         window best_first as (
             partition by {{ keys.key | join(', ') }}
-            order by landing_no desc, row_text desc, source_row desc
+            order by landing_no desc, known_fields desc, row_text desc, source_row desc
         )
     ) as ranked
     where place > 1

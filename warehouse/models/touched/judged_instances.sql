@@ -44,7 +44,7 @@ placed as (
     from rows_of_repeated
     window best_first as (
         partition by cluster_id, job_id, task_id, instance_id, attempt_id, started_at, unnamed_ended_at
-        order by landing_no desc, row_text desc, source_row desc
+        order by landing_no desc, known_fields desc, row_text desc, source_row desc
     )
 ),
 

@@ -31,6 +31,11 @@ def _lines(cluster: ClusterReport) -> list[str]:
     hidden_rows = sum(refused.rows for refused in cluster.refused[len(shown) :])
     if hidden_rows:
         lines.append(f"  refused: {hidden_rows:,} more for other reasons (select * from meta.quarantine)")
+    shown_values = cluster.implausible[:5]
+    lines += [f"  not believed: {each.values:,} × {each.reason} ({each.table_name})" for each in shown_values]
+    hidden_values = sum(each.values for each in cluster.implausible[len(shown_values) :])
+    if hidden_values:
+        lines.append(f"  not believed: {hidden_values:,} more implausible values (select * from gold_quarantine_daily)")
     return lines
 
 
@@ -53,7 +58,15 @@ def _html(cluster: ClusterReport) -> str:
         f"<li>{refused.rows:,} × {escape(refused.reason)} ({escape(refused.table_name)})</li>"
         for refused in cluster.refused
     )
-    return "<h2>What landed</h2>\n" + table(header, rows) + (f"\n<p>Refused:</p><ul>{refused}</ul>" if refused else "")
+    implausible = "".join(
+        f"<li>{each.values:,} × {escape(each.reason)} ({escape(each.table_name)})</li>" for each in cluster.implausible
+    )
+    return (
+        "<h2>What landed</h2>\n"
+        + table(header, rows)
+        + (f"\n<p>Refused:</p><ul>{refused}</ul>" if refused else "")
+        + (f"\n<p>Not believed, so not known:</p><ul>{implausible}</ul>" if implausible else "")
+    )
 
 
 SECTION = Section(name="landed", place=10, lines=_lines, html=_html, page_place=70)

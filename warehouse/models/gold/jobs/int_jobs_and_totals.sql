@@ -49,13 +49,17 @@ select
     coalesce(totals.zero_util_mgpu_s, 0) as zero_util_mgpu_s,
     coalesce(totals.unbounded_spans, 0) as unbounded_spans,
     coalesce(totals.is_held, false) or (
-        totals.job_id is null and jobs.n_tasks is not null and not coalesce(lacking.lacks_allocation, false)
+        totals.job_id is null
+        and coalesce(jobs.is_gpu_request_known, false)
+        and not coalesce(lacking.lacks_allocation, false)
     ) as is_counted,
     case
         when totals.unbounded_spans > 0
             then cast(totals.unbounded_spans as varchar) || ' of its attempts with GPUs lack' || case totals.unbounded_spans
                 when 1 then 's' else ''
             end || ' a start or an end, so how long they held them is not known'
+        when totals.job_id is null and not jobs.is_gpu_request_known
+            then 'what it asked for is a number that no machine has'
         when totals.job_id is null and (jobs.n_tasks is null or coalesce(lacking.lacks_allocation, false))
             then 'what the job held is not known'
     end as gpu_h_reason,

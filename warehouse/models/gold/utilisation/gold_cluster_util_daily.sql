@@ -38,6 +38,7 @@ select
     plain.p95_gpu_util as p95_gpu_util_unweighted,
     plain.avg_cpu_util as avg_cpu_util_unweighted,
     coalesce(plain.windows, 0) as windows,
+    coalesce(plain.gpu_windows, 0) as gpu_windows,
     coalesce(plain.over_capacity_windows, 0) as over_capacity_windows
 from days
 left join capacity

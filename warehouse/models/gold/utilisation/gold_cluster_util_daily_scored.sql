@@ -30,6 +30,7 @@ select
     daily.p95_gpu_util_unweighted,
     daily.avg_cpu_util_unweighted,
     daily.windows,
+    daily.gpu_windows,
     daily.over_capacity_windows,
     scores.anomaly_flag,
     scores.anomaly_score,

@@ -8,6 +8,7 @@ select
     {{ exact_quantile('gpu_util_pct', 0.95) }} as p95_gpu_util,
     {{ exact_mean('cpu_util_pct') }} as avg_cpu_util,
     count(*) as windows,
+    count(gpu_util_pct) as gpu_windows,
     count(case when over_capacity then 1 end) as over_capacity_windows
 from {{ ref('silver_gpu_timeseries') }}
 where {{ of_due_days() }}

@@ -1,15 +1,22 @@
 {{ config(materialized='ephemeral') }}
 
--- Tasks that hold GPUs, by a short key: milli-GPUs of each instance.
+-- Tasks that hold GPUs, by a short key: milli-GPUs of each instance, and of which model where the word names one.
 with
 
 tasks as (
     select * from {{ ref('int_tasks') }}
-    where gpu_request_count > 0 and {{ is_a_count('gpu_request_count') }}
+    where gpu_request_count > 0
+),
+
+aliases as (
+    select * from {{ ref('gpu_model_aliases') }}
 )
 
 select
-    {{ row_key(['cluster_id', 'job_id', 'task_id']) }} as task_key,
-    cast(round(gpu_request_count * 1000) as bigint) as held_mgpu
+    {{ row_key(['tasks.cluster_id', 'tasks.job_id', 'tasks.task_id']) }} as task_key,
+    cast(round(tasks.gpu_request_count * 1000) as bigint) as held_mgpu,
+    aliases.gpu_model
 from tasks
-where round(gpu_request_count * 1000) > 0
+left join aliases
+    on tasks.gpu_model_source = aliases.alias
+where round(tasks.gpu_request_count * 1000) > 0

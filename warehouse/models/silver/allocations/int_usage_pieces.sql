@@ -6,16 +6,20 @@
 with
 
 measurements as (
+    select * from {{ ref('int_attempt_usage') }}
+),
+
+-- A sample of memory alone stands where no sample of use speaks.
+reached as (
     select
-        {{ row_key(['cluster_id', 'job_id', 'attempt_id']) }} as measured_key,
-        sample_kind,
-        gpu_used_count,
-        gpu_mem_used_bytes_mean,
-        gpu_mem_used_bytes_max,
-        {{ utc_to_epoch('measured_from') }} as from_s,
-        {{ utc_to_epoch('measured_to') }} as to_s
-    from {{ ref('int_usage') }}
-    where {{ is_a_count('gpu_used_count') }}
+        *,
+        max(case when gpu_used_count is not null then to_s end) over (
+            partition by measured_key
+            order by from_s
+            rows between unbounded preceding and 1 preceding
+        ) as used_until_s
+    from measurements
+    where sample_kind != 'lifetime_mean'
 ),
 
 samples as (
@@ -24,8 +28,8 @@ samples as (
         least(to_s, coalesce(lead(from_s) over in_time, to_s)) as until_s,
         lead(from_s) over in_time as next_from_s,
         row_number() over in_time as place
-    from measurements
-    where sample_kind != 'lifetime_mean'
+    from reached
+    where gpu_used_count is not null or from_s >= coalesce(used_until_s, from_s)
     window in_time as (partition by measured_key order by from_s)
 ),
 

@@ -7,6 +7,7 @@ select
     recurrence_id,
     workload_tag,
     gpu_model_request,
+    {{ known_of_row('row_text') }} - ({{ impossible_fields('group_tag') }}) as known_fields,
     {{ text_of_row('row_text') }} as row_text,
     source,
     landing_id,

@@ -12,6 +12,7 @@ select
     start_s,
     started_at,
     ended_at,
+    {{ known_of_row('row_text') }} - ({{ impossible_fields('instance') }}) as known_fields,
     {{ text_of_row('row_text') }} as row_text,
     source,
     landing_id,

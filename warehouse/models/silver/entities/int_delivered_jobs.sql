@@ -13,6 +13,7 @@ select
     end_time,
     submitted_at,
     ended_at,
+    {{ known_of_row('row_text') }} - ({{ impossible_fields('job') }}) as known_fields,
     {{ text_of_row('row_text') }} as row_text,
     source,
     landing_id,

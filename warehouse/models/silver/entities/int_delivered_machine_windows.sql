@@ -16,6 +16,7 @@ select
     machine_cpu_kernel,
     machine_cpu_usr,
     machine_num_worker,
+    {{ known_of_row('row_text') }} - ({{ impossible_fields('machine_window') }}) as known_fields,
     {{ text_of_row('row_text') }} as row_text,
     source,
     landing_id,

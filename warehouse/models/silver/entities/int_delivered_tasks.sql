@@ -13,6 +13,7 @@ select
     gpu_model_source,
     submitted_at,
     ended_at,
+    {{ known_of_row('row_text') }} - ({{ impossible_fields('task') }}) as known_fields,
     {{ text_of_row('row_text') }} as row_text,
     source,
     landing_id,

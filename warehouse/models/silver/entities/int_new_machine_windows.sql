@@ -13,6 +13,10 @@ beaten as (
         source_row
     from {{ ref('conflict_rows') }}
     where entity = 'machine_window'
+),
+
+machines as (
+    select * from {{ ref('silver_machines') }}
 )
 
 select
@@ -21,14 +25,8 @@ select
     delivered.worker_id,
     delivered.started_at,
     delivered.ended_at,
-    delivered.gpu_util_pct,
-    delivered.cpu_util_pct,
-    delivered.machine_load_1,
-    delivered.machine_net_receive,
-    delivered.machine_cpu_iowait,
-    delivered.machine_cpu_kernel,
-    delivered.machine_cpu_usr,
-    delivered.machine_num_worker,
+    machines.gpu_count,
+    {{ plausible_amounts('machine_window') }},
     delivered.source,
     delivered.landing_id,
     delivered.landing_no,
@@ -37,4 +35,7 @@ from delivered
 left join beaten
     on delivered.landing_id = beaten.landing_id
         and delivered.source_row = beaten.source_row
+left join machines
+    on delivered.cluster_id = machines.cluster_id
+        and delivered.machine_id = machines.machine_id
 where beaten.landing_id is null

@@ -1,5 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
+-- The measurements that stand, each amount where its device can show it. A row speaks of the GPUs of its machine, unless
+-- its source says of how many; memory in use is that of the GPUs that its task holds.
 with
 
 delivered as (
@@ -13,33 +15,61 @@ beaten as (
         source_row
     from {{ ref('conflict_rows') }}
     where entity = 'usage'
+),
+
+machines as (
+    select * from {{ ref('silver_machines') }}
+),
+
+gpu_tasks as (
+    select * from {{ ref('int_gpu_tasks') }}
+),
+
+specs as (
+    select
+        gpu_model,
+        memory_bytes as bytes_of_a_gpu
+    from {{ ref('silver_gpu_specs') }}
+),
+
+capable as (
+    select
+        delivered.*,
+        coalesce(delivered.gpu_devices, machines.gpu_count) as gpu_count,
+        machines.cpu_cores,
+        machines.memory_bytes as machine_memory_bytes,
+        specs.bytes_of_a_gpu
+        * coalesce(ceil(gpu_tasks.held_mgpu / 1000), delivered.gpu_devices, machines.gpu_count) as gpu_memory_bytes
+    from delivered
+    left join beaten
+        on delivered.landing_id = beaten.landing_id
+            and delivered.source_row = beaten.source_row
+    left join machines
+        on delivered.cluster_id = machines.cluster_id
+            and delivered.machine_id = machines.machine_id
+    left join gpu_tasks
+        on {{ row_key(['delivered.cluster_id', 'delivered.job_id', 'delivered.task_id']) }} = gpu_tasks.task_key
+    left join specs
+        on coalesce(machines.gpu_model, gpu_tasks.gpu_model) = specs.gpu_model
+    where beaten.landing_id is null
 )
 
 select
-    delivered.cluster_id,
-    delivered.job_id,
-    delivered.task_id,
-    delivered.attempt_id,
-    delivered.machine_id,
-    delivered.gpu_device,
-    delivered.measured_from,
-    delivered.measured_to,
-    delivered.sample_kind,
-    delivered.gpu_signal,
-    delivered.gpu_used_count,
-    delivered.cpu_used_cores,
-    delivered.memory_used_bytes_mean,
-    delivered.memory_used_bytes_max,
-    delivered.gpu_mem_used_bytes_mean,
-    delivered.gpu_mem_used_bytes_max,
-    delivered.net_rx_bytes_per_s,
-    delivered.net_tx_bytes_per_s,
-    delivered.source,
-    delivered.landing_id,
-    delivered.landing_no,
-    delivered.source_row
-from delivered
-left join beaten
-    on delivered.landing_id = beaten.landing_id
-        and delivered.source_row = beaten.source_row
-where beaten.landing_id is null
+    cluster_id,
+    job_id,
+    task_id,
+    attempt_id,
+    machine_id,
+    gpu_device,
+    gpu_count,
+    gpu_memory_bytes,
+    measured_from,
+    measured_to,
+    sample_kind,
+    gpu_signal,
+    {{ plausible_amounts('usage') }},
+    source,
+    landing_id,
+    landing_no,
+    source_row
+from capable

@@ -41,7 +41,7 @@ select
     alias_lists.aliases,
     ranked.is_cited,
     ranked.architecture,
-    ranked.released,
+    coalesce(cast(ranked.launch_year as varchar), ranked.released) as released,
     ranked.memory_bytes,
     ranked.memory_type,
     ranked.memory_bandwidth_bytes_per_s,

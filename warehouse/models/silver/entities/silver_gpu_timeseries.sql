@@ -6,10 +6,6 @@ windows as (
     select * from {{ ref('int_new_machine_windows') }}
 ),
 
-machines as (
-    select * from {{ ref('silver_machines') }}
-),
-
 days as (
     select * from {{ ref('int_day_quarters') }}
 )
@@ -30,16 +26,13 @@ select
     windows.started_at,
     windows.ended_at,
     {{ seconds_between('windows.started_at', 'windows.ended_at') }} as window_s,
-    machines.gpu_count,
-    windows.gpu_util_pct / nullif(machines.gpu_count, 0) as gpu_util_per_gpu_pct,
-    windows.gpu_util_pct > 100 * nullif(machines.gpu_count, 0) as over_capacity,
+    windows.gpu_count,
+    windows.gpu_util_pct / nullif(windows.gpu_count, 0) as gpu_util_per_gpu_pct,
+    windows.gpu_util_pct > 100 * nullif(windows.gpu_count, 0) as over_capacity,
     days.dt,
     windows.landing_id,
     windows.source_row
 from windows
-left join machines
-    on windows.cluster_id = machines.cluster_id
-        and windows.machine_id = machines.machine_id
 inner join days
     on windows.cluster_id = days.cluster_id
         and {{ quarter_of('windows.ended_at') }} = days.quarter

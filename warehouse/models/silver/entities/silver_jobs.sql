@@ -56,10 +56,12 @@ select
     cast(requests.gpu_request_count as double) as gpu_request_count,
     cast(requests.cpu_request_cores as double) as cpu_request_cores,
     requests.memory_request_bytes,
+    requests.is_gpu_request_known,
     requests.n_tasks,
     requests.n_instances,
     coalesce(aliases.gpu_model, requests.gpu_model_source) as gpu_model,
-    {{ size_class('requests.gpu_request_count', 'requests.n_tasks') }} as size_class,
+    case when requests.is_gpu_request_known then {{ size_class('requests.gpu_request_count', 'requests.n_tasks') }} end
+        as size_class,
     days.dt as submitted_day
 from jobs
 left join statuses

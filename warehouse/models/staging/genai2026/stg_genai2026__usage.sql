@@ -34,7 +34,7 @@ joined as (
 followed as (
     select
         *,
-        min(case when duty_pct is not null then sampled_s end) over (
+        min(case when duty_pct between 0 and 110 then sampled_s end) over (
             partition by cluster_id, container_ip
             order by sampled_s
             rows between 1 following and unbounded following
@@ -50,6 +50,7 @@ select
     followed.container_ip as attempt_id,
     cast(null as varchar) as machine_id,
     cast(null as varchar) as gpu_device,
+    1 as gpu_devices,
     {{ epoch_to_utc('followed.sampled_s') }} as measured_from,
     {{ epoch_to_utc('least(followed.sampled_s + ' ~ genai_sample_s() ~ ', followed.next_duty_s)') }} as measured_to,
     'instant' as sample_kind,
@@ -58,8 +59,8 @@ select
     cast(null as double) as cpu_used_cores,
     cast(null as bigint) as memory_used_bytes_mean,
     cast(null as bigint) as memory_used_bytes_max,
-    {{ whole('followed.memory_bytes') }} as gpu_mem_used_bytes_mean,
-    {{ whole('followed.memory_bytes') }} as gpu_mem_used_bytes_max,
+    round(followed.memory_bytes) as gpu_mem_used_bytes_mean,
+    round(followed.memory_bytes) as gpu_mem_used_bytes_max,
     cast(null as double) as net_rx_bytes_per_s,
     cast(null as double) as net_tx_bytes_per_s,
     {{ row_text([

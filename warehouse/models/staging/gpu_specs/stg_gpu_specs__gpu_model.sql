@@ -12,13 +12,14 @@ select
     coalesce(specs.gpu_model, specs.product_name) as gpu_model_source,
     specs.gpu_model is not null as is_cited,
     coalesce(specs.architecture, specs.gpu_chip) as architecture,
-    coalesce(cast(cast(specs.launch_year as integer) as varchar), specs.released) as released,
+    specs.launch_year,
+    specs.released,
     coalesce(
         {{ gib_to_bytes('specs.memory_gib') }},
         {{ memory_text_to_bytes('specs.memory') }}
     ) as memory_bytes,
     coalesce(specs.memory_type, {{ text_part('specs.memory', ',', 2) }}) as memory_type,
-    cast(round(specs.memory_bandwidth_gb_per_s * 1000000000) as bigint) as memory_bandwidth_bytes_per_s,
+    round(specs.memory_bandwidth_gb_per_s * 1000000000) as memory_bandwidth_bytes_per_s,
     specs.tdp_w,
     specs.fp32_tflops,
     specs.fp16_tensor_tflops,

@@ -15,6 +15,7 @@ select
     sensors.worker_name as attempt_id,
     sensors.machine as machine_id,
     sensors.gpu_name as gpu_device,
+    cast(null as integer) as gpu_devices,
     cast(null as timestamp) as measured_from,
     cast(null as timestamp) as measured_to,
     'lifetime_mean' as sample_kind,

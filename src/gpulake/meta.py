@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from itertools import groupby
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -139,6 +140,92 @@ def quarantined_rows(view: Asked) -> int:
     return _number(view, f"SELECT count(*) AS v FROM {QUARANTINE.qualified}")
 
 
+def landings_with_refusals(view: Asked) -> list[dict[str, Any]]:
+    """The records of landings of which rows have been refused, in their order."""
+    columns = ", ".join(name for name, _ in LANDINGS.columns)
+    found: list[dict[str, Any]] = view.sql(
+        f"SELECT {columns} FROM {LANDINGS.qualified} SEMI JOIN {QUARANTINE.qualified} USING (landing_id) "
+        "ORDER BY landing_no"
+    ).to_pylist()
+    return found
+
+
+def refused_rows(view: Asked, landing_id: str) -> pa.Table:
+    """The refused rows of one landing, in their order."""
+    return view.sql(
+        f"SELECT source_row, raw_text, reason FROM {QUARANTINE.qualified} WHERE landing_id = ? ORDER BY source_row",
+        [landing_id],
+    )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows, or values, that were left out for one reason, and the first of them: file, line, and what stood there."""
+
+    cluster_id: str
+    table_name: str
+    reason: str
+    count: int
+    lines: tuple[Mapping[str, Any], ...]
+
+
+def refused_by_reason(view: Asked, *, lines: int) -> tuple[LeftOut, ...]:
+    """Refused rows by reason, the most frequent first; values in quotes are no part of a reason."""
+    return _left_out(
+        view,
+        "SELECT landings.*, quarantine.source_row, quarantine.reason AS whole_reason, quarantine.raw_text AS line, "
+        "split_part(quarantine.reason, ': ''', 1) AS reason "
+        f"FROM {QUARANTINE.qualified} AS quarantine JOIN {LANDINGS.qualified} AS landings USING (landing_id)",
+        lines,
+    )
+
+
+def implausible_by_reason(view: Asked, *, lines: int) -> tuple[LeftOut, ...]:
+    """Values of kept rows that were left out as implausible, by reason, each with its row; none before a build found any."""
+    known = "SELECT 1 FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'meta' "
+    if not view.sql(f"{known} AND table_name = 'implausible_values'").num_rows:
+        return ()
+    tables = view.sql(
+        f"SELECT DISTINCT bronze_table AS name FROM {LANDINGS.qualified} "
+        "SEMI JOIN lake.meta.implausible_values USING (landing_id) ORDER BY ALL"
+    )["name"].to_pylist()
+    found = [
+        each
+        for name in tables
+        for each in _left_out(
+            view,
+            "SELECT landings.*, value.source_row, value.reason, "
+            "value.column_name || ' = ' || value.delivered_value AS whole_reason, as_delivered::varchar AS line "
+            f"FROM lake.meta.implausible_values AS value JOIN {LANDINGS.qualified} AS landings USING (landing_id) "
+            f'JOIN lake.main."{name}" AS as_delivered '
+            "ON value.landing_id = as_delivered.landing_id AND value.source_row = as_delivered.source_row",
+            lines,
+        )
+    ]
+    return tuple(sorted(found, key=lambda each: -each.count))
+
+
+def _left_out(view: Asked, query: str, lines: int) -> tuple[LeftOut, ...]:
+    rows = view.sql(
+        "SELECT cluster_id, table_name, reason, file_name, source_row, whole_reason, line, "
+        "count(*) OVER (PARTITION BY cluster_id, table_name, reason) AS n "
+        f"FROM ({query}) QUALIFY row_number() OVER ("
+        "PARTITION BY cluster_id, table_name, reason ORDER BY landing_no, source_row) <= greatest(?, 1) "
+        "ORDER BY n DESC, cluster_id, table_name, reason, landing_no, source_row",
+        [lines],
+    ).to_pylist()
+    of_reason = groupby(rows, key=lambda row: (row["cluster_id"], row["table_name"], row["reason"], row["n"]))
+    return tuple(
+        LeftOut(
+            *what,
+            lines=tuple(
+                {name: row[name] for name in ("file_name", "source_row", "whole_reason", "line")} for row in each
+            )[:lines],
+        )
+        for what, each in of_reason
+    )
+
+
 # ---------------------------------------------------------------------------------------------- clusters
 
 
@@ -195,10 +282,10 @@ def last_build(view: Asked) -> Build | None:
 
 
 def is_changed_since(view: Asked, build_id: int) -> bool:
-    """Whether tables were changed after a build by no step of ours: a build that did not finish, or dbt by hand."""
+    """Whether tables were changed after a build: by one that did not finish, by dbt by hand, by a replay."""
     # dbt's commits have no message; merging files changes no row.
     found = view.sql(
-        "SELECT 1 FROM lake.snapshots() WHERE snapshot_id > ? AND commit_message IS NULL "
+        "SELECT 1 FROM lake.snapshots() WHERE snapshot_id > ? AND coalesce(commit_message, 'replay') = 'replay' "
         "AND len(list_filter(map_keys(changes), lambda change: change != 'merge_adjacent')) > 0",
         [build_id],
     )

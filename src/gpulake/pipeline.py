@@ -110,6 +110,12 @@ def _land(opened: Session, asked: Asked) -> StepResult:
     )
 
 
+def _replay(opened: Session, _asked: Asked) -> StepResult:
+    report = opened.replay()
+    rows = sum(landing.rows_kept or 0 for landing in report.landings)
+    return StepResult(why=f"{rows:,} rows were replayed", land=report, publication=opened.publication())
+
+
 def _build(opened: Session, asked: Asked) -> StepResult:
     if not opened.is_due(full=asked.full):
         return StepResult(why="nothing is new since the last publication", publication=opened.publication())
@@ -132,7 +138,12 @@ def _publish(opened: Session, asked: Asked) -> StepResult:
     return passed if asked.dry_run else replace(passed, published=True, publication=opened.publish(tested))
 
 
+def _landings(result: StepResult) -> Sequence[landing.Landing]:
+    return result.land.landings if result.land else ()
+
+
 LAND = Step("land", _land, makes_lake=True)
+REPLAY = Step("replay", _replay, is_last=lambda result: not any(each.rows_kept for each in _landings(result)))
 BUILD = Step("build", _build, is_last=lambda result: result.build is None)
 DETECT = Step("detect", _detect)
 PUBLISH = Step("publish", _publish)
@@ -140,7 +151,7 @@ STEPS = (LAND, BUILD, DETECT, PUBLISH)
 """A refresh, in its order. Whoever runs one walks this list."""
 
 
-def walk(do: Callable[[Step], StepResult]) -> StepResult:
+def walk(do: Callable[[Step], StepResult], *, steps: Sequence[Step] = STEPS) -> StepResult:
     """Do one step after the other until one leaves nothing to do; what they did as one result.
 
     A step that fails ends the walk and is the result's error, beside what the steps before it did and refused; the lake
@@ -148,7 +159,7 @@ def walk(do: Callable[[Step], StepResult]) -> StepResult:
     """
     done: list[StepResult] = []
     try:
-        for step in STEPS:
+        for step in steps:
             done.append(do(step))
             if step.is_last(done[-1]):
                 break
@@ -222,6 +233,17 @@ def land(
     """Only land: what is new waits for the next build."""
     asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again)
     return do(LAND, config, asked, wait_s=wait_s, progress=progress)
+
+
+def replay(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:
+    """Read refused rows once more, as the sources' contracts say today; if any is one now, build all anew and publish."""
+    with session.opened(config, "replay", wait_s=wait_s, progress=progress) as opened:
+        return walk(lambda step: step.run(opened, Asked()), steps=(REPLAY, BUILD, DETECT, PUBLISH))
+
+
+def quarantine(config: Config, *, lines: int) -> upkeep.Quarantine:
+    """What was left out, by reason. Raises UsageError where there is no lake."""
+    return upkeep.quarantine(config.lake, lines=lines)
 
 
 def build(config: Config, *, full: bool = False, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:

@@ -108,6 +108,10 @@ class Session:
         memory.save()
         return report
 
+    def replay(self) -> LandReport:
+        """Read refused rows once more."""
+        return landing.replay(self._writer, all_sources(), config=self._config, now=clock.now())
+
     def waiting(self) -> int:
         """How many landings no publication includes."""
         return len(meta.pending(self._writer))
@@ -129,7 +133,7 @@ class Session:
         if meta.is_changed_since(self._writer, found.build_id):
             raise UsageError(
                 f"tables were changed after build {found.build_id}: a later build did not finish, "
-                "or dbt was run by hand.",
+                "dbt was run by hand, or refused rows were replayed.",
                 where=str(self._config.lake),
                 do="run: gpulake build --full",
             )

@@ -72,6 +72,27 @@ def status(folder: Path) -> Status:
         )
 
 
+@dataclass(frozen=True)
+class Quarantine:
+    """Rows that were refused, and values of kept rows that are implausible, by reason."""
+
+    refused: tuple[meta.LeftOut, ...]
+    implausible: tuple[meta.LeftOut, ...]
+    error: None = None
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return asdict(self)
+
+
+def quarantine(folder: Path, *, lines: int) -> Quarantine:
+    """Look at what was left out, with so many lines of each reason. Raises UsageError where there is no lake."""
+    with open_newest(folder) as view:
+        if view is None:
+            raise Layout(folder).no_lake()
+        return Quarantine(meta.refused_by_reason(view, lines=lines), meta.implausible_by_reason(view, lines=lines))
+
+
 def _tables(view: View) -> tuple[TableStatus, ...]:
     names = view.sql(
         "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "

@@ -1,4 +1,7 @@
-"""Commands that read: status, verify, report, explain, diff, diff-definitions, sql, export, shell, docs. None of them changes the lake."""
+"""Commands that read: status, quarantine, verify, report, explain, diff, diff-definitions, sql, export, shell, docs.
+
+None of them changes the lake, but for `quarantine --replay`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands, in the order that --help lists them."""
-    for command in (status, report, explain, diff, diff_definitions, sql, export, shell, verify, docs):
+    for command in (status, quarantine, report, explain, diff, diff_definitions, sql, export, shell, verify, docs):
         app.command()(command)
 
 
@@ -32,6 +35,29 @@ def status(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> No
     from gpulake import pipeline
 
     edge.answer(pipeline.status(edge.config_of(lake)), as_json=as_json)
+
+
+def quarantine(
+    lake: edge.LakeOption = None,
+    lines: Annotated[
+        int, typer.Option("--lines", metavar="N", min=0, help="How many lines to show of each reason.")
+    ] = 3,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Read refused rows once more, as the source says today, and publish.")
+    ] = False,
+    wait_s: edge.WaitOption = 0.0,
+    as_json: edge.JsonOption = False,
+) -> None:
+    """List refused rows and implausible values by reason, each with its line as delivered."""
+    from gpulake import pipeline
+
+    config = edge.config_of(lake)
+    if not replay:
+        edge.answer(pipeline.quarantine(config, lines=lines), as_json=as_json)
+        return
+    with edge.Screen().closing() as screen:
+        result = pipeline.replay(config, wait_s=wait_s, progress=screen.step)
+    edge.answer(result, as_json=as_json)
 
 
 def verify(

@@ -11,6 +11,7 @@ from itertools import groupby
 from textwrap import wrap
 from typing import cast
 
+from gpulake.cli.edge import visible
 from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
 from gpulake.reading.definitions import Compared, DefinitionDiff
@@ -20,7 +21,7 @@ from gpulake.reading.figure import Explanation, FedBy, Figure, Move
 from gpulake.reading.report import day_name
 from gpulake.telling.text import WIDTH, text_table
 from gpulake.telling.words import counted, pct
-from gpulake.upkeep import Compacted, Status, Verification
+from gpulake.upkeep import Compacted, Quarantine, Status, Verification
 
 
 @singledispatch
@@ -136,6 +137,20 @@ def _(status: Status) -> str:
         else "nothing is published yet"
     )
     return "\n".join(lines)
+
+
+@text_of.register
+def _(found: Quarantine) -> str:
+    lines: list[str] = []
+    for what, left_out in (("refused", found.refused), ("implausible", found.implausible)):
+        for each in left_out:
+            lines.append(f"{what}: {each.count:,} × {each.reason} ({each.table_name}, cluster {each.cluster_id})")
+            for line in each.lines:
+                lines.append(f"  {line['file_name']}:{line['source_row']}: {line['whole_reason']}")
+                lines.append(f"    {visible(line['line'], keep='')}")
+    if found.refused:
+        lines.append("once the source is mended: gpulake quarantine --replay")
+    return "\n".join(lines) or "nothing is left out: no row was refused, and no value is implausible"
 
 
 @text_of.register

@@ -8,6 +8,7 @@ its reason; the others land.
 from gpulake.landing.clusters import settle_clusters
 from gpulake.landing.landings import Landing, LandReport, foresee, land
 from gpulake.landing.memory import Memory
+from gpulake.landing.replays import replay
 from gpulake.landing.surveys import Refused, Survey, survey
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Survey",
     "foresee",
     "land",
+    "replay",
     "settle_clusters",
     "survey",
 ]

@@ -38,12 +38,14 @@ Progress = Callable[[str, float], None]
 class Landing:
     """One delivery in the lake. `status` is "already" when its bytes had landed before: no row was added.
 
+    Of a "replayed" one the counts are of the rows that had been refused.
+
     `missing` counts the numbers and times of each column that the kept rows lack; `columns_left` are the fields that no
     column takes. The `note` says what stands for rows that had landed before.
     """
 
     landing_id: str
-    status: Literal["landed", "already", "would land"]
+    status: Literal["landed", "already", "would land", "replayed"]
     source: str
     cluster_id: str
     table: str
@@ -313,7 +315,7 @@ def _land_one(
         missing=converted.missing,
         columns_left=converted.left,
         published_bytes=digest.sha256 == table.published_sha256,
-        reasons=_reasons(converted.refused),
+        reasons=reasons_of(converted.refused),
     )
     recorded: dict[str, object] = {
         **{name: getattr(landing, name) for name, _ in LANDINGS.columns if hasattr(landing, name)},
@@ -321,8 +323,8 @@ def _land_one(
         "table_name": table.name,
         "file_sha256": digest.sha256,
         "file_bytes": digest.size,
-        "min_event_at": _moment(converted.min_event_s),
-        "max_event_at": _moment(converted.max_event_s),
+        "min_event_at": moment_of(converted.min_event_s),
+        "max_event_at": moment_of(converted.max_event_s),
         "landed_at": now,
         "fields": json.dumps(delivered.recognised.layout.fields) if delivered.recognised.layout.fields else None,
     }
@@ -342,7 +344,7 @@ def _check(delivered: Delivered, converted: Converted, before: tuple[int, int, i
     if converted.rows_kept == 0:
         first = converted.refused["source_row"][0].as_py() if converted.rows_in else 1
         raise ContractError(
-            f"no row of {converted.rows_in} is a row of {table.name}: {_summary(_reasons(converted.refused))}.",
+            f"no row of {converted.rows_in} is a row of {table.name}: {_summary(reasons_of(converted.refused))}.",
             where=f"{path}:{first}",
             do="compare it with the table's columns, or take it out of the folder",
         )
@@ -355,7 +357,7 @@ def _size(path: Path) -> int:
         return 0  # gone since it was recognised: refused when it is hashed
 
 
-def _reasons(refused: pa.Table) -> dict[str, int]:
+def reasons_of(refused: pa.Table) -> dict[str, int]:
     """How many rows were refused for each reason, the most frequent first; values in quotes are left out."""
     counts: dict[str, int] = {}
     for entry in refused["reason"].value_counts().to_pylist():
@@ -380,5 +382,6 @@ def _quarantined(refused: pa.Table, landing: Landing) -> pa.Table:
     )
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def moment_of(seconds: float | None) -> datetime | None:
+    """Seconds since 1970 as the lake keeps them."""
     return None if seconds is None else _EPOCH + timedelta(seconds=seconds)

@@ -329,7 +329,7 @@ def _of_parquet(path: Path, tables: Sequence[Table], named: Table | None) -> Rec
     found = _by_header(path, columns_of(path), asked, named)
     if isinstance(found, Recognised):
         check_columns(path, found.layout.positions)
-        return found
+        return replace(found, layout=replace(found.layout, word="columns"))
     found = found or Unrecognised(path, "its columns are those of no known table")
     if named in asked:
         raise ContractError(f"{found.reason}.", where=str(path), do="compare its columns with the table's")

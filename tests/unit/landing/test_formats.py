@@ -363,7 +363,7 @@ def test_a_files_suffix_says_which_tables_it_may_be(tmp_path):
     assert {".tsv": "tabs", ".jsonl": "json", ".parquet": "parquet"} == {
         s: each.table.name for s, each in found.items()
     }
-    assert ["header", "keys", "header+index"] == [each.layout.name for each in found.values()]
+    assert ["header", "keys", "columns"] == [each.layout.name for each in found.values()]
     assert (".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tar",
             ".tgz", ".tbz2", ".txz", ".tzst") == recognition.endings(tables)  # fmt: skip
 

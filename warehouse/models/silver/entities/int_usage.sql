@@ -1,7 +1,8 @@
 {{ config(materialized='ephemeral') }}
 
 -- The measurements that stand, each amount where its device can show it. A row speaks of the GPUs of its machine, unless
--- its source says of how many; memory in use is that of the GPUs that its task holds.
+-- its source says of how many; memory in use is that of the GPUs that its task holds. A lifetime mean has no time of its own,
+-- so a machine counts with the most that it ever had.
 with
 
 delivered as (
@@ -18,7 +19,15 @@ beaten as (
 ),
 
 machines as (
-    select * from {{ ref('silver_machines') }}
+    select
+        cluster_id,
+        machine_id,
+        max(gpu_count) as gpu_count,
+        max(cpu_cores) as cpu_cores,
+        max(memory_bytes) as memory_bytes,
+        case when count(distinct gpu_model) = 1 then max(gpu_model) end as gpu_model
+    from {{ ref('silver_machines') }}
+    group by cluster_id, machine_id
 ),
 
 gpu_tasks as (

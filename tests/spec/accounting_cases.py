@@ -113,6 +113,70 @@ CASES = [
         },
     ),
     held(
+        "a_use_that_its_machine_cannot_have_is_no_measurement",
+        "a machine table with too few GPUs, or a wild counter, would raise the use of all",
+        tasks="""
+            job | gpu
+            j1  | 100
+            j2  | 100
+        """,
+        instances="""
+            job | worker | machine | start            | end
+            j1  | w1     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+            j2  | w2     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+        """,
+        sensors="""
+            job | worker | machine | gpu
+            j1  | w1     | m1      | 220
+            j2  | w2     | m1      | 220.001
+        """,
+        expect={
+            "job_days": """
+                job | dt         | pool     | allocated | active | idle_held | unknown | over_use | zero_util
+                j1  | 1970-01-02 | Tesla T4 | 3600      | 3600   | 0         | 0       | 4320     | 0
+                j2  | 1970-01-02 | Tesla T4 | 3600      | 0      | 0         | 3600    | 0        | 0
+            """
+        },
+    ),
+    held(
+        "devices_of_one_worker_are_summed",
+        "one device would stand for all, or an unknown one for 0",
+        tasks="""
+            job | gpu
+            j1  | 200
+            j2  | 200
+            j3  | 200
+            j4  | 200
+        """,
+        instances="""
+            job | worker | machine | start            | end
+            j1  | w1     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+            j2  | w2     | m1      | 1970-01-02 11:00 | 1970-01-02 12:00
+            j3  | w3     | m1      | 1970-01-02 12:00 | 1970-01-02 13:00
+            j4  | w4     | m1      | 1970-01-02 13:00 | 1970-01-02 14:00
+        """,
+        sensors="""
+            job | worker | machine | gpu_name | gpu  | cpu_usage
+            j1  | w1     | m1      | 0        | 25   |
+            j1  | w1     | m1      | 1        | 75.5 |
+            j2  | w2     | m1      | 0        | 25   |
+            j2  | w2     | m1      | 1        | -5   |
+            j3  | w3     | m1      | 0        | 150  |
+            j3  | w3     | m1      | 1        | 150  |
+            j4  | w4     | m1      | 0        | 25   |
+            j4  | w4     | m1      | 0        | 9    | 100
+        """,
+        expect={
+            "job_days": """
+                job | dt         | pool     | allocated | active | idle_held | unknown | over_use | zero_util
+                j1  | 1970-01-02 | Tesla T4 | 7200      | 3618   | 3582      | 0       | 0        | 0
+                j2  | 1970-01-02 | Tesla T4 | 7200      | 0      | 0         | 7200    | 0        | 0
+                j3  | 1970-01-02 | Tesla T4 | 7200      | 0      | 0         | 7200    | 0        | 0
+                j4  | 1970-01-02 | Tesla T4 | 7200      | 324    | 6876      | 0       | 0        | 0
+            """
+        },
+    ),
+    held(
         "a_share_of_a_gpu_is_that_share",
         "counted whole, shared GPUs would be held several times over",
         tasks="""

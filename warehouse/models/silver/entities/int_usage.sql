@@ -1,8 +1,8 @@
 {{ config(materialized='ephemeral') }}
 
 -- The measurements that stand, each amount where its device can show it. A row speaks of the GPUs of its machine, unless
--- its source says of how many; memory in use is that of the GPUs that its task holds. A lifetime mean has no time of its own,
--- so a machine counts with the most that it ever had.
+-- its source says of how many; memory in use is that of the GPUs that its task holds. A lifetime mean has no time of its
+-- own, so a machine counts with the most that it ever had.
 with
 
 delivered as (

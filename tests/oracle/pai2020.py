@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 UTC_OFFSET_S = 8 * 3_600
@@ -409,6 +410,8 @@ class Ledger:
     jobs: dict[str, JobFigures]
     unbounded: dict[tuple[date | None, str], Counter[str]]
     """(dt, pool): rows that are started_only, ended_only or of neither time"""
+    main_jobs: dict[tuple[str | None, date, int | None], str]
+    """(machine, dt, hour): the job that held most, of equals the last by name; without an hour, of the whole day"""
     window_start: int
     window_end: int
 
@@ -468,6 +471,7 @@ def _account(trace: Trace) -> Ledger:
     machine_hours: dict = defaultdict(MachineHour)
     pool_days, pool_hours = _empty_pools(trace)
     unbounded: dict = defaultdict(Counter)
+    held_by: dict = defaultdict(Counter)
     measures = measured(trace)
     for row in trace.instances:
         task = trace.tasks.get((row.job, row.task))
@@ -496,6 +500,7 @@ def _account(trace: Trace) -> Ledger:
             dt = EPOCH + timedelta(days=number)
             job_days[row.job, dt, pool].add(part)
             machine_days[row.machine, dt].add(part)
+            held_by[row.machine, dt, None][row.job] += part.allocated
             user_days[job.user if job is not None else None, dt].add(part)
             pool_days[pool, dt].add(part)
             pool_days[pool, dt].active_failed += part.active if failed else 0
@@ -506,6 +511,7 @@ def _account(trace: Trace) -> Ledger:
             dt, hour = EPOCH + timedelta(days=number // 24), number % 24
             held = machine_hours[row.machine, dt, hour]
             held.add(part)
+            held_by[row.machine, dt, hour][row.job] += part.allocated
             held.capacity = machine.cap_mgpu * HOUR_S if machine is not None else 0
             pool_hours[pool, dt, hour].add(part)
             pool_hours[pool, dt, hour].active_failed += part.active if failed else 0
@@ -515,7 +521,34 @@ def _account(trace: Trace) -> Ledger:
         pool_days[pool, dt].over_allocated += held.over_allocated
     plain = (job_days, machine_days, machine_hours, pool_days, pool_hours, user_days, jobs, unbounded)
     borders = (start_of(trace.days[0]), trace.end) if trace.days else (0, 0)
-    return Ledger(*map(dict, plain), *borders)
+    main_jobs = {key: max(jobs, key=lambda job: (jobs[job], job)) for key, jobs in held_by.items()}
+    return Ledger(*map(dict, plain), main_jobs, *borders)
+
+
+def machine_means(folder: Path, column: int) -> dict[tuple[str, date], tuple[Fraction, int]]:
+    """By machine and day the mean of a column of the metrics over the seconds that some window covers, and those seconds.
+
+    In each second the value is the plain mean of the windows that cover it.
+    """
+    windows: dict[tuple[str, int, int, str], tuple[str, str]] = {}
+    for row in _rows(folder, "pai_machine_metric", "worker_name"):
+        start, end = _time(row[2]), _time(row[3])
+        if start is not None and end is not None and start < end:
+            _keep(windows, (row[1], start, end, row[0]), row, row[column])
+    by_machine: dict[str, list[tuple[int, int, Fraction]]] = defaultdict(list)
+    for (machine, start, end, _), value in _values(windows).items():
+        if value:
+            by_machine[machine].append((start, end, Fraction(value)))
+    sums: dict[tuple[str, date], list] = defaultdict(lambda: [Fraction(0), 0])
+    for machine, found in by_machine.items():
+        borders = sorted({border for start, end, _ in found for border in (start, end)})
+        for first, last in pairwise(borders):
+            values = [value for start, end, value in found if start <= first and last <= end]
+            for number, seconds in cut(first, last, length=DAY_S) if values else ():
+                day = sums[machine, EPOCH + timedelta(days=number)]
+                day[0] += sum(values) / len(values) * seconds
+                day[1] += seconds
+    return {key: (total / seconds, seconds) for key, (total, seconds) in sums.items()}
 
 
 def _empty_pools(trace: Trace) -> tuple[dict, dict]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import UTC
 
 import pai2020 as oracle
 import polars as pl
@@ -63,6 +64,13 @@ def test_the_tables_equal_the_oracle(fleet):
         {key: amounts(one) for key, one in ledger.job_days.items()},
         published(publication, "silver_job_days", "job_id", "dt", "pool"),
     )
+    check_equal(
+        {(machine, dt, hour): job for (machine, dt, hour), job in ledger.main_jobs.items() if hour is None},
+        {
+            (row["machine_id"], row["dt"], None): row["main_job_id"]
+            for row in publication.sql("SELECT * FROM gold_machine_util_daily WHERE allocated_gpu_h > 0").to_pylist()
+        },
+    )
     over = Counter()
     for (machine, dt, _), one in ledger.machine_hours.items():
         over[machine, dt] += one.over_allocated
@@ -94,6 +102,16 @@ def test_the_hours_equal_the_oracle(fleet):
         {key: amounts(one, exact) for key, one in ledger.machine_hours.items()},
         published(publication, "silver_allocation_hours", "machine_id", "dt", "hour_no", names=exact),
     )
+    named = publication.sql(
+        "SELECT machine_id, dt, hour_start_at, main_job_id FROM gold_machine_util_hourly WHERE main_job_id IS NOT NULL"
+    ).to_pylist()
+    check_equal(
+        {(machine, dt, hour): job for (machine, dt, hour), job in ledger.main_jobs.items() if hour is not None},
+        {
+            (row["machine_id"], row["dt"], (int(row["hour_start_at"].replace(tzinfo=UTC).timestamp()) - oracle.start_of(row["dt"])) // 3600):
+            row["main_job_id"] for row in named
+        },
+    )  # fmt: skip
     rounded = published(
         publication, "silver_allocation_hours", "machine_id", "dt", "hour_no", names=("active", "idle_held")
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +15,11 @@ from gpulake.dbt import warehouse
 from gpulake.lake import open_publication, writing
 from gpulake.reading.compiled import compiled
 from gpulake.reading.models import computable, read_models
+from gpulake.simulate import pai2020
 
 pytestmark = pytest.mark.slow  # each of its lakes is refreshed twice
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 MOVED = date(1970, 1, 13)
 KEY = ("--key", f"dt={MOVED}", "--key", "cluster_id=pai2020")
 UTIL = ("explain", "gold_cluster_util_daily", "avg_gpu_util", *KEY)
@@ -153,26 +157,29 @@ def test_what_is_typed_is_a_value(moved, gpulake_json):
         assert told["error"]["what"].startswith("no row of gold_cluster_util_daily has")
 
 
-def test_every_figure_is_its_numerator_over_its_denominator(moved):
-    """The parts that the yml names are the parts that the SQL divides."""
-    lake, *_ = moved
-    checked = 0
-    with open_publication(lake) as reader:
+def test_every_figure_is_its_numerator_over_its_denominator(tmp_path):
+    """The parts that the yml names are the parts that the SQL divides, in every row of every table and source."""
+    pai2020.simulate(tmp_path / "data", scale=0.02, days=8, seed=5, faults=True)
+    for source in ("openb2023", "genai2026"):
+        shutil.copytree(FIXTURES / source, tmp_path / "data" / source)
+    assert pipeline.refresh(Config(lake=tmp_path / "lake"), data=tmp_path / "data").published
+    wrong, filled = {}, 0
+    with open_publication(tmp_path / "lake") as reader:
         for name, model in read_models(warehouse.project()).items():
-            names = reader.sql(f"select * from {name} limit 0").column_names if name.startswith("gold_") else []
-            for column in names:
-                over = [
-                    computable(model.columns[column].parts.get(part, ""), names)
-                    for part in ("numerator", "denominator")
-                ]
-                if all(over):
+            for column, told in model.columns.items():
+                parts = [told.parts.get(part, "") for part in ("numerator", "denominator")]
+                if name.startswith("gold_") and all(parts):
+                    over, under = (computable(part, model.columns) for part in parts)
+                    whole = f"({over}) / nullif(cast({under} as double), 0)"
                     (row,) = reader.sql(
-                        f"select count(*) filter (where abs({column} - ({over[0]}) / ({over[1]})) > 1e-9) as wrong, "
-                        f"count({column}) as rows from {name}"
+                        f"select count(*) filter (where ({column} is null) <> ({whole} is null)) as unlike, count({column}) as rows, "
+                        f"count(*) filter (where abs({column} - {whole}) > 1e-9 * greatest(1, abs({column}))) as wrong from {name}"
                     ).to_pylist()
-                    assert (name, column, 0) == (name, column, row["wrong"])
-                    checked += row["rows"] > 0
-    assert checked >= 5
+                    filled += row["rows"] > 0
+                    if row["unlike"] or row["wrong"]:
+                        wrong[name, column] = row
+    assert {} == wrong
+    assert filled > 60
 
 
 def test_after_compaction_the_old_figure_is_still_explained(moved, gpulake_json):

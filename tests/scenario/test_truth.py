@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pai2020 as oracle
 import polars as pl
 import pytest
 
@@ -139,6 +140,21 @@ def test_a_small_fleet_is_counted_exactly(small):
     check_row_counts(small)
     check_run_times(small)
     check_coverage(small)
+
+
+def test_a_machines_load_and_traffic_are_means_over_time(small):
+    """A minute's load would weigh as much as a day's, and a mean of hours' means is off by up to three times."""
+    rows = small.published("select * from gold_machine_util_daily where load_1m is not null")
+    for column, mean, seconds, slack in (
+        (8, "load_1m", "load_covered_s", 1e-6),
+        (9, "net_rx_bytes_per_s", "net_covered_s", 0.5),
+    ):
+        expected = oracle.machine_means(small.trace, column)
+        found = {(row["machine_id"], row["dt"]): row for row in rows.iter_rows(named=True)}
+        assert expected.keys() == found.keys()
+        for key, (value, covered) in expected.items():
+            assert covered == found[key][seconds], (mean, key)
+            assert abs(found[key][mean] - value) <= slack, (mean, key)
 
 
 def test_a_small_fleets_days_close(small):

@@ -42,7 +42,7 @@ QUERIES = {
     "machine_days": f"SELECT machine_id AS machine, dt, pool, parts, main_job_id AS main_job, "
     f"{_gpu_s(*_AMOUNTS, 'over_allocated', 'failed_active')} FROM lake.main.silver_machine_days "
     "WHERE cluster_id = ? ORDER BY machine, dt, pool",
-    "hours": f"SELECT machine_id AS machine, dt, hour_no AS hour, pool, "
+    "hours": f"SELECT machine_id AS machine, dt, hour_no AS hour, pool, main_job_id AS main_job, "
     f"{_gpu_s('capacity', 'over_allocated', *(name for name in _AMOUNTS if name != 'over_use'))} "
     "FROM lake.main.silver_allocation_hours WHERE cluster_id = ? ORDER BY machine, dt, hour",
     "day_lengths": "SELECT dt, count(*) AS hours, sum(capacity_mgpu_s) / 1000.0 AS capacity, "
@@ -230,6 +230,33 @@ CASES = [
             "machine_days": """
                 machine | dt         | allocated | active | idle_held | over_use | main_job
                 m1      | 1970-01-02 | 1800      | 1080   | 720       | 1260     | j2
+            """,
+        },
+    ),
+    held(
+        "the_main_job_is_the_one_that_held_most",
+        "a machine's trouble would be laid at the door of a job with one long attempt, instead of the one that filled it",
+        tasks="""
+            job | gpu
+            j1  | 100
+            j2  | 100
+        """,
+        instances="""
+            job | worker | machine | start            | end
+            j1  | w1     | m1      | 1970-01-02 10:00 | 1970-01-02 11:30
+            j1  | w2     | m1      | 1970-01-02 10:00 | 1970-01-02 11:30
+            j2  | w3     | m1      | 1970-01-02 10:30 | 1970-01-02 13:00
+        """,
+        expect={
+            "machine_days": """
+                machine | dt         | allocated | main_job
+                m1      | 1970-01-02 | 19800     | j1
+            """,
+            "hours": """
+                machine | dt         | hour | allocated | main_job
+                m1      | 1970-01-02 | 10   | 9000      | j1
+                m1      | 1970-01-02 | 11   | 7200      | j2
+                m1      | 1970-01-02 | 12   | 3600      | j2
             """,
         },
     ),

@@ -13,7 +13,8 @@ GOLD_COLUMNS = """
     covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, gpu_pct_s double,
     core_pct_s double, covered_machines bigint,
     machine_hours bigint, avg_gpu_util_unweighted double, p95_gpu_util_unweighted double,
-    avg_cpu_util_unweighted double, windows bigint, gpu_windows bigint, over_capacity_windows bigint, anomaly_flag integer,
+    avg_cpu_util_unweighted double, windows bigint, gpu_pct_windows double, gpu_windows bigint,
+    over_capacity_windows bigint, anomaly_flag integer,
     anomaly_score double, expected_gpu_util double, expected_low double, expected_high double, anomaly_p_value double,
     anomaly_driver varchar, anomaly_reason varchar, judgement varchar
 """
@@ -130,8 +131,9 @@ class MadePublication:
             "?::double as avg_cpu_util, ?::double as covered_gpu_s, ?::double as capacity_gpu_s, "
             "?::double as covered_core_s, ?::double as avg_gpu_util_unweighted, ? as windows, ? as judgement, "
             "? as anomaly_driver, ? as anomaly_reason, covered_gpu_s / capacity_gpu_s as coverage_ratio, "
+            "avg_gpu_util_unweighted * windows as gpu_pct_windows, windows as gpu_windows, "
             "avg_gpu_util * covered_gpu_s as gpu_pct_s, avg_cpu_util * covered_core_s as core_pct_s, "
-            "windows as gpu_windows, ? as over_capacity_windows, ? as anomaly_flag)",
+            "? as over_capacity_windows, ? as anomaly_flag)",
             [cluster_id, dt, avg, p95, cpu, covered, capacity, covered, unweighted, windows, judgement, driver, reason,
              over, None if judgement == "not_judged" else int(judgement == "anomaly")],
         )  # fmt: skip

@@ -150,10 +150,19 @@
     try_cast(round({{ number }}) as bigint)
 {%- endmacro %}
 
-{# A mean whose sum is over decimals, so that it is the same in any order of rows. #}
-{% macro exact_mean(value) %}{{ return(adapter.dispatch('exact_mean', 'gpulake')(value)) }}{% endmacro %}
-{% macro duckdb__exact_mean(value) -%}
-    cast(sum(try_cast({{ value }} as decimal(18, 6))) as double) / nullif(count(try_cast({{ value }} as decimal(18, 6))), 0)
+{# A sum over decimals, so that it is the same in any order of rows, and of how many values it is one. #}
+{% macro exact_sum(value) %}{{ return(adapter.dispatch('exact_sum', 'gpulake')(value)) }}{% endmacro %}
+{% macro duckdb__exact_sum(value) -%}
+    cast(sum(try_cast({{ value }} as decimal(18, 6))) as double)
+{%- endmacro %}
+{% macro exact_count(value) %}{{ return(adapter.dispatch('exact_count', 'gpulake')(value)) }}{% endmacro %}
+{% macro duckdb__exact_count(value) -%}
+    count(try_cast({{ value }} as decimal(18, 6)))
+{%- endmacro %}
+
+{# Their mean. #}
+{% macro exact_mean(value) -%}
+    {{ exact_sum(value) }} / nullif({{ exact_count(value) }}, 0)
 {%- endmacro %}
 
 {# The value of the row that comes first by another column, among the rows of a condition. #}

@@ -18,7 +18,8 @@ PARTS = ("numerator", "denominator", "coverage")
 # The C loader is six times as fast, and as safe; not every build of PyYAML has it.
 _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SIGNS = str.maketrans("\N{MINUS SIGN}×", "-*")
-_ARITHMETIC = re.compile(r"[\w\s.()+*/-]+")
+_ARITHMETIC = re.compile(r"[\w\s.,()+*/-]+")
+_WORDS = frozenset({"case", "when", "then", "end", "coalesce"})
 _UNIT = re.compile(r"\s*\(([^()]+)\)\.?$")
 
 
@@ -86,5 +87,5 @@ def column_of(told: Mapping[str, Any]) -> Column:
 def computable(formula: str, columns: Iterable[str]) -> str | None:
     """A formula as SQL over a table's columns; None where it is words, or needs what the table does not have."""
     sql = formula.translate(_SIGNS)
-    names = re.findall(r"[^\W\d]\w*", sql)
-    return sql if _ARITHMETIC.fullmatch(sql) and names and set(names) <= set(columns) else None
+    names = set(re.findall(r"[^\W\d]\w*", sql)) - _WORDS
+    return sql if _ARITHMETIC.fullmatch(sql) and names and names <= set(columns) else None

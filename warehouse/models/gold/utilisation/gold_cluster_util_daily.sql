@@ -34,11 +34,14 @@ select
     cast(covered.core_pct_s as double) as core_pct_s,
     coalesce(covered.covered_machines, 0) as covered_machines,
     coalesce(covered.machine_hours, 0) as machine_hours,
-    plain.avg_gpu_util as avg_gpu_util_unweighted,
+    plain.gpu_pct_windows / nullif(plain.gpu_windows, 0) as avg_gpu_util_unweighted,
     plain.p95_gpu_util as p95_gpu_util_unweighted,
-    plain.avg_cpu_util as avg_cpu_util_unweighted,
+    plain.cpu_pct_windows / nullif(plain.cpu_windows, 0) as avg_cpu_util_unweighted,
     coalesce(plain.windows, 0) as windows,
+    plain.gpu_pct_windows,
     coalesce(plain.gpu_windows, 0) as gpu_windows,
+    plain.cpu_pct_windows,
+    coalesce(plain.cpu_windows, 0) as cpu_windows,
     coalesce(plain.over_capacity_windows, 0) as over_capacity_windows
 from days
 left join capacity

@@ -43,9 +43,9 @@ summed as (
         max(judged_p95_gpu_util) as highest_p95_gpu_util,
         max(case when from_least_covered = 1 and coverage_ratio is not null then dt end) as lowest_coverage_day,
         min(coverage_ratio) as lowest_coverage_ratio,
-        cast(sum(cast(avg_gpu_util_unweighted * gpu_windows as decimal(38, 6))) as double) as gpu_pct_windows,
-        cast(sum(windows) as bigint) as windows,
+        cast(sum(cast(gpu_pct_windows as decimal(38, 6))) as double) as gpu_pct_windows,
         cast(sum(gpu_windows) as bigint) as gpu_windows,
+        cast(sum(windows) as bigint) as windows,
         cast(sum(over_capacity_windows) as bigint) as over_capacity_windows,
         count(case when judgement = 'anomaly' then 1 end) as flagged_days,
         count(case when judgement = 'not_judged' then 1 end) as not_judged_days
@@ -77,8 +77,8 @@ select
     lowest_coverage_ratio,
     gpu_pct_windows / nullif(gpu_windows, 0) as avg_gpu_util_unweighted,
     gpu_pct_windows,
-    windows,
     gpu_windows,
+    windows,
     over_capacity_windows,
     flagged_days,
     not_judged_days

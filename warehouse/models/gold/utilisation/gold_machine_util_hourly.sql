@@ -6,10 +6,6 @@ machine_hours as (
     select * from {{ ref('int_machine_hours') }}
 ),
 
-machine_days as (
-    select * from {{ ref('silver_machine_days') }}
-),
-
 machines as (
     select * from {{ ref('silver_machines') }}
 ),
@@ -43,24 +39,29 @@ select
     sized.machine_id,
     machines.pool,
     machines.gpu_count,
-    cast(sized.gpu_util_weighted_pct as double) as gpu_util_weighted_pct,
-    sized.gpu_covered_s / sized.hour_s as coverage_ratio,
-    cast(sized.cpu_util_pct as double) as cpu_util_pct,
-    cast(sized.load_1m as double) as load_1m,
-    cast(sized.net_rx_bytes_per_s as double) as net_rx_bytes_per_s,
-    case when sized.is_accounted then sized.allocated_mgpu_s / (sized.hour_s * 1000) end as gpus_allocated,
+    {{ ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count') }} as gpu_util_weighted_pct,
+    {{ ratio('sized.gpu_covered_s', 'sized.hour_s') }} as coverage_ratio,
+    {{ ratio('sized.cpu_pct_s', 'sized.cpu_covered_s') }} as cpu_util_pct,
+    {{ ratio('sized.load_1m_s', 'sized.load_covered_s') }} as load_1m,
+    {{ ratio('sized.net_rx_bytes', 'sized.net_covered_s') }} as net_rx_bytes_per_s,
+    cast(sized.hour_s as bigint) as hour_s,
+    sized.gpu_covered_s,
+    cast(sized.gpu_weighted_pct_s as double) as gpu_weighted_pct_s,
+    sized.cpu_covered_s,
+    cast(sized.cpu_pct_s as double) as cpu_pct_s,
+    sized.load_covered_s,
+    cast(sized.load_1m_s as double) as load_1m_s,
+    sized.net_covered_s,
+    cast(sized.net_rx_bytes as double) as net_rx_bytes,
+    case when sized.is_accounted then sized.allocated_mgpu_s / (sized.hour_s * 1000.0) end as gpus_allocated,
     case when sized.is_accounted then {{ gpu_h('sized.allocated_mgpu_s') }} end as allocated_gpu_h,
     case when sized.is_measured then {{ gpu_h('sized.active_mgpu_s') }} end as active_gpu_h,
     case when sized.is_measured then {{ gpu_h('sized.idle_held_mgpu_s') }} end as idle_held_gpu_h,
     case when sized.is_accounted then {{ gpu_h('sized.unknown_mgpu_s') }} end as unknown_gpu_h,
     case when sized.is_measured then {{ gpu_h('sized.zero_util_mgpu_s') }} end as zero_util_gpu_h,
     case when sized.is_accounted then {{ gpu_h('sized.over_allocated_mgpu_s') }} end as over_allocated_gpu_h,
-    machine_days.main_job_id
+    sized.main_job_id
 from sized
 left join machines
     on sized.cluster_id = machines.cluster_id
         and sized.machine_id = machines.machine_id
-left join machine_days
-    on sized.cluster_id = machine_days.cluster_id
-        and sized.dt = machine_days.dt
-        and sized.machine_id = machine_days.machine_id

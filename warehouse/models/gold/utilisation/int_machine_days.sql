@@ -12,8 +12,10 @@ used as (
         sum(gpu_pct_s) as gpu_pct_s,
         cast(sum(cpu_covered_s) as bigint) as cpu_covered_s,
         sum(cpu_pct_s) as cpu_pct_s,
-        {{ exact_mean('load_1m') }} as load_1m,
-        {{ exact_mean('net_rx_bytes_per_s') }} as net_rx_bytes_per_s
+        cast(sum(load_covered_s) as bigint) as load_covered_s,
+        sum(load_1m_s) as load_1m_s,
+        cast(sum(net_covered_s) as bigint) as net_covered_s,
+        cast(sum(net_rx_bytes) as double) as net_rx_bytes
     from {{ ref('silver_machine_hours') }}
     where {{ of_due_days() }}
     group by cluster_id, dt, machine_id
@@ -30,10 +32,12 @@ select
     coalesce(used.machine_id, held.machine_id) as machine_id,
     coalesce(used.gpu_covered_s, 0) as gpu_covered_s,
     used.gpu_pct_s,
-    used.cpu_covered_s,
+    coalesce(used.cpu_covered_s, 0) as cpu_covered_s,
     used.cpu_pct_s,
-    used.load_1m,
-    used.net_rx_bytes_per_s,
+    coalesce(used.load_covered_s, 0) as load_covered_s,
+    used.load_1m_s,
+    coalesce(used.net_covered_s, 0) as net_covered_s,
+    used.net_rx_bytes,
     coalesce(held.allocated_mgpu_s, 0) as allocated_mgpu_s,
     coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
     coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,

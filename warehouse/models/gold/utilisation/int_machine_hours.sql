@@ -17,17 +17,21 @@ select
     coalesce(used.dt, held.dt) as dt,
     coalesce(used.machine_id, held.machine_id) as machine_id,
     coalesce(used.hour_start_at, held.hour_start_at) as hour_start_at,
-    used.gpu_util_weighted_pct,
     coalesce(used.gpu_covered_s, 0) as gpu_covered_s,
-    used.cpu_util_pct,
-    used.load_1m,
-    used.net_rx_bytes_per_s,
+    used.gpu_weighted_pct_s,
+    coalesce(used.cpu_covered_s, 0) as cpu_covered_s,
+    used.cpu_pct_s,
+    coalesce(used.load_covered_s, 0) as load_covered_s,
+    used.load_1m_s,
+    coalesce(used.net_covered_s, 0) as net_covered_s,
+    used.net_rx_bytes,
     coalesce(held.allocated_mgpu_s, 0) as allocated_mgpu_s,
     coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
     coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,
     coalesce(held.unknown_mgpu_s, 0) as unknown_mgpu_s,
     coalesce(held.zero_util_mgpu_s, 0) as zero_util_mgpu_s,
-    coalesce(held.over_allocated_mgpu_s, 0) as over_allocated_mgpu_s
+    coalesce(held.over_allocated_mgpu_s, 0) as over_allocated_mgpu_s,
+    held.main_job_id
 from used
 full outer join held
     on used.cluster_id = held.cluster_id

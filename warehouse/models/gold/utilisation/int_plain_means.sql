@@ -4,11 +4,12 @@
 select
     cluster_id,
     dt,
-    {{ exact_mean('gpu_util_pct') }} as avg_gpu_util,
+    {{ exact_sum('gpu_util_pct') }} as gpu_pct_windows,
+    {{ exact_count('gpu_util_pct') }} as gpu_windows,
     {{ exact_quantile('gpu_util_pct', 0.95) }} as p95_gpu_util,
-    {{ exact_mean('cpu_util_pct') }} as avg_cpu_util,
+    {{ exact_sum('cpu_util_pct') }} as cpu_pct_windows,
+    {{ exact_count('cpu_util_pct') }} as cpu_windows,
     count(*) as windows,
-    count(gpu_util_pct) as gpu_windows,
     count(case when over_capacity then 1 end) as over_capacity_windows
 from {{ ref('silver_gpu_timeseries') }}
 where {{ of_due_days() }}

@@ -18,6 +18,10 @@ invalid_hours as (
     select * from {{ ref('int_invalid_hours') }}
 ),
 
+main_jobs as (
+    select * from {{ ref('int_main_jobs') }}
+),
+
 days as (
     select * from {{ ref('int_days') }}
 ),
@@ -52,7 +56,12 @@ select
     hours.active_mgpu_s,
     hours.measured_mgpu_s - hours.active_mgpu_s as idle_held_mgpu_s,
     hours.allocated_mgpu_s - hours.measured_mgpu_s as unknown_mgpu_s,
-    hours.zero_util_mgpu_s
+    hours.zero_util_mgpu_s,
+    main_jobs.job_id as main_job_id
 from hours
 inner join days
     on hours.day_no = days.day_no
+left join main_jobs
+    on hours.unit_no = main_jobs.unit_no
+        and hours.day_no = main_jobs.day_no
+        and hours.hour_no = main_jobs.hour_no

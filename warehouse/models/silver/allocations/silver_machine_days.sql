@@ -16,6 +16,25 @@ hours as (
     where {{ of_touched_days('allocation') }}
 ),
 
+by_job as (
+    select
+        cluster_id,
+        dt,
+        machine_id,
+        pool,
+        job_id,
+        cast(sum(allocated_mgpu_s) as bigint) as allocated_mgpu_s,
+        cast(sum(active_mgpu_s) as bigint) as active_mgpu_s,
+        cast(sum(idle_held_mgpu_s) as bigint) as idle_held_mgpu_s,
+        cast(sum(unknown_mgpu_s) as bigint) as unknown_mgpu_s,
+        cast(sum(over_use_mgpu_s) as bigint) as over_use_mgpu_s,
+        cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
+        cast(sum(case when {{ is_failed('job_status') }} then active_mgpu_s else 0 end) as bigint) as failed_active_mgpu_s,
+        count(*) as parts
+    from parts
+    group by cluster_id, dt, machine_id, pool, job_id
+),
+
 held as (
     select
         cluster_id,
@@ -28,10 +47,10 @@ held as (
         cast(sum(unknown_mgpu_s) as bigint) as unknown_mgpu_s,
         cast(sum(over_use_mgpu_s) as bigint) as over_use_mgpu_s,
         cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
-        cast(sum(case when {{ is_failed('job_status') }} then active_mgpu_s else 0 end) as bigint) as failed_active_mgpu_s,
-        count(*) as parts,
+        cast(sum(failed_active_mgpu_s) as bigint) as failed_active_mgpu_s,
+        cast(sum(parts) as bigint) as parts,
         {{ last_by('job_id', '(allocated_mgpu_s, job_id)') }} as main_job_id
-    from parts
+    from by_job
     group by cluster_id, dt, machine_id, pool
 ),
 

@@ -32,8 +32,13 @@ select
     machines.cpu_cores,
     hours.gpu_covered_s,
     hours.cpu_covered_s,
+    hours.load_covered_s,
+    hours.net_covered_s,
     cast(hours.gpu_pct_us / 1000000 as decimal(18, 6)) as gpu_pct_s,
+    cast(hours.gpu_pct_weighted_us / 1000000 as decimal(18, 6)) as gpu_weighted_pct_s,
     cast(hours.cpu_pct_us / 1000000 as decimal(18, 6)) as cpu_pct_s,
+    cast(hours.load_us / 1000000 as decimal(38, 6)) as load_1m_s,
+    hours.net_byte_s as net_rx_bytes,
     cast(
         hours.gpu_pct_weighted_us / 1000000 / nullif(hours.gpu_covered_s, 0) / nullif(machines.gpu_count, 0)
         as decimal(18, 6)

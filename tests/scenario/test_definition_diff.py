@@ -84,11 +84,9 @@ def job_defense_shield(workers):
 
 
 def shield_unused_h(workers):
-    """GPUs whose mean is 0 times the hours that they were held, where the job ran for half an hour."""
+    """GPUs whose mean is 0 times the hours that they were held; its min_run_time is 0 unless a site sets another."""
     if not any(worker.readings for worker in workers):
         return None
-    if max(worker.end for worker in workers) - min(worker.start for worker in workers) < 1_800:
-        return 0
     return sum(w.devices * w.held_s for w in workers if w.readings and mean(w.utils) == 0) / 3_600
 
 
@@ -98,8 +96,9 @@ def gcm(workers):
 
 
 def opencost(workers):
+    """GPUUsageAverage / GPURequestAverage: a worker's usage is the mean over its devices, so never above 1."""
     request = sum(worker.devices * worker.held_s for worker in workers)
-    usage = sum((mean(worker.utils) or 0) * worker.devices * worker.held_s for worker in workers)
+    usage = sum((mean(worker.utils) or 0) * worker.held_s for worker in workers)
     return 100 * usage / request
 
 

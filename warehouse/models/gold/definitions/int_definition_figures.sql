@@ -8,7 +8,8 @@
 --                       figure of a fleet: there, every GPU of every job counts alike
 --   job_defense_shield  Σ elapsed × mean use of a GPU / Σ elapsed, over the GPUs in the job's summary
 --   gcm                 the mean of the readings that are not 0, and 0 where there is none
---   opencost            GPUs used on average over the GPUs asked for, whole ones; a use that is not known is 0
+--   opencost            the mean use of a container's devices over the GPUs it asked for, whole ones: a container of several
+--                       is divided by their number twice; a use that is not known is 0
 with
 
 measured as (
@@ -36,7 +37,7 @@ select
         when 'jobstats' then coalesce(mean_ngpu / nullif(reporting_gpus, 0) / 10000000.0, 100)
         when 'job_defense_shield' then shield_ngpu_s / nullif(shield_gpu_s, 0) / 10000000.0
         when 'gcm' then coalesce(readings_ngpu / nullif(busy_readings, 0) / 10000000.0, 0)
-        when 'opencost' then used_ngpu_s / nullif(gpu_s, 0) / 10000000.0
+        when 'opencost' then device_ngpu_s / nullif(gpu_s, 0) / 10000000.0
     end as double) as util_pct,
     cast(case definition
         when 'ours' then 100.0 * active_mgpu_s / nullif(allocated_mgpu_s, 0)

@@ -19,6 +19,7 @@ select
     reporting_gpu_s,
     mean_ngpu,
     used_ngpu_s,
+    device_ngpu_s,
     shield_gpu_s,
     shield_ngpu_s,
     shield_unused_gpu_s
@@ -42,6 +43,7 @@ select
     sum(reporting_gpu_s) as reporting_gpu_s,
     sum(mean_ngpu) as mean_ngpu,
     sum(used_ngpu_s) as used_ngpu_s,
+    sum(device_ngpu_s) as device_ngpu_s,
     sum(shield_gpu_s) as shield_gpu_s,
     sum(shield_ngpu_s) as shield_ngpu_s,
     sum(shield_unused_gpu_s) as shield_unused_gpu_s

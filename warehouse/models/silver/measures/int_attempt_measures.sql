@@ -9,8 +9,6 @@ select
     cluster_id,
     job_id,
     max((held_mgpu + 999) // 1000) as gpus,
-    min(start_s) as start_s,
-    max(end_s) as end_s,
     cast(sum(end_s - start_s) as bigint) as held_s,
     cast(sum(case when gpu_used_count is not null then end_s - start_s else 0 end) as bigint) as measured_s,
     cast(sum(case when gpu_used_count != 0 then end_s - start_s else 0 end) as bigint) as busy_s,

@@ -11,7 +11,6 @@ jobs as (
     select
         cluster_id,
         job_id,
-        max(end_s) - min(start_s) as elapsed_s,
         cast(sum(allocated_mgpu_s) as bigint) as allocated_mgpu_s,
         cast(sum(active_mgpu_s) as bigint) as active_mgpu_s,
         cast(sum(unknown_mgpu_s) as bigint) as unknown_mgpu_s,
@@ -26,13 +25,13 @@ jobs as (
         cast(sum(case when readings > 0 then gpus * held_s else 0 end) as bigint) as reporting_gpu_s,
         sum(case when readings > 0 then {{ whole('used_ngpu / readings') }} else 0 end) as mean_ngpu,
         sum(case when readings > 0 then {{ whole('used_ngpu / readings * held_s') }} else 0 end) as used_ngpu_s,
+        sum(case when readings > 0 then {{ whole('used_ngpu / readings / gpus * held_s') }} else 0 end) as device_ngpu_s,
         cast(sum(case when readings > 0 and used_ngpu = 0 then gpus * held_s else 0 end) as bigint) as unused_gpu_s
     from attempts
     group by cluster_id, job_id
 )
 
--- Job Defense Shield leaves out a job that uses more than all of its GPUs, and looks for unused GPUs in jobs of half an
--- hour.
+-- Job Defense Shield leaves out a job that uses more than all of its GPUs.
 select
     cluster_id,
     job_id,
@@ -50,8 +49,9 @@ select
     reporting_gpu_s,
     cast(mean_ngpu as decimal(38, 0)) as mean_ngpu,
     cast(used_ngpu_s as decimal(38, 0)) as used_ngpu_s,
+    cast(device_ngpu_s as decimal(38, 0)) as device_ngpu_s,
     case when used_ngpu_s <= reporting_gpu_s * 1000000000 then reporting_gpu_s else 0 end as shield_gpu_s,
     cast(case when used_ngpu_s <= reporting_gpu_s * 1000000000 then used_ngpu_s else 0 end as decimal(38, 0))
         as shield_ngpu_s,
-    case when elapsed_s >= 1800 then unused_gpu_s else 0 end as shield_unused_gpu_s
+    unused_gpu_s as shield_unused_gpu_s
 from jobs

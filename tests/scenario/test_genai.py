@@ -113,6 +113,14 @@ def test_what_the_trace_does_not_record_is_null_with_its_reason(twice):
     assert () == second.tests.warned
 
 
+def test_what_nobody_held_is_as_unknown_in_the_bill_as_in_the_capacity(twice):
+    """The trace describes no machines: 0 idle GPU-hours would say that all were held."""
+    _, _, reader = twice
+
+    assert [(None,)] == tuples(reader, "SELECT DISTINCT unallocated_gpu_h FROM gold_capacity_daily")
+    assert [(None,)] == tuples(reader, "SELECT DISTINCT unallocated_gpu_h FROM gold_cost_daily")
+
+
 def test_the_window_holds_the_last_samples_step(twice):
     """Cut off at the last sample, the seconds after midnight would belong to no day."""
     _, _, reader = twice

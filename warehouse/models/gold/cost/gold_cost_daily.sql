@@ -69,7 +69,7 @@ select
     job_id,
     is_idle,
     {{ gpu_h('case when is_idle then 0 else weight end') }} as allocated_gpu_h,
-    {{ gpu_h('case when is_idle then weight else 0 end') }} as unallocated_gpu_h,
+    {{ gpu_h('case when is_idle then weight when has_unallocated then 0 end') }} as unallocated_gpu_h,
     usd_per_gpu_h,
     cast(
         cast(whole_cents + case when place <= cents_left then 1 else 0 end as bigint) * cast(0.01 as decimal(18, 2))

@@ -28,6 +28,7 @@ priced as (
         pool_days.allocated_mgpu_s,
         case when pool_days.billed_mgpu_s is not null then pool_days.unallocated_mgpu_s end as unallocated_mgpu_s,
         accounted.cluster_id is not null as is_accounted,
+        accounted.cluster_id is not null and pool_days.unallocated_mgpu_s is not null as has_unallocated,
         case when prices.rows_valid = 1 then prices.usd_per_gpu_h end as usd_per_gpu_h,
         case when prices.rows_valid = 1 then prices.label end as price_label,
         case
@@ -60,6 +61,7 @@ select
     allocated_mgpu_s,
     unallocated_mgpu_s,
     is_accounted,
+    has_unallocated,
     usd_per_gpu_h,
     case when is_accounted then cast({{ bill_cents('billed_mgpu_s', 'usd_per_gpu_h') }} as bigint) end as bill_cents,
     price_label,

@@ -115,7 +115,8 @@ def pai_jobs(dice, pai, folder):
             worker_no += 1
             start = 3 * DAY_S + dice.randrange(2 * DAY_S)
             end = start + dice.choice([600, 1_799, 1_800, 7_200, 3 * DAY_S])
-            use = dice.choice([None, 0, 0, round(dice.uniform(0, held), 4), round(dice.uniform(0, 1.3 * held), 4)])
+            above = min(dice.uniform(0, 1.3 * held), 8.8)  # more than 110 % of the machine's 8 GPUs is not believed
+            use = dice.choice([None, 0, 0, round(dice.uniform(0, held), 4), round(above, 4)])
             workers.append(Worker(start, end, held, () if use is None else ((use, end - start),)))
             lines["instance"].append(pai.instance(number, attempt=worker_no, start=f"{start}.0", end=f"{end}.0"))
             if use is not None:

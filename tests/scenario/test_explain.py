@@ -115,6 +115,34 @@ def test_explain_as_of_tells_what_moved_and_the_landing_that_moved_it(moved, gpu
     assert "included since, and reaching it: 1" in text
 
 
+def test_a_status_that_comes_late_is_what_moved_the_days_of_its_job(tmp_path, pai, gpulake_json):
+    """A job of day 10 fails; its GPU-hours of day 12 are failed ones now, though no row of that delivery names day 12."""
+    start, end = 10 * 86_400, 13 * 86_400
+    first, late = tmp_path / "first", tmp_path / "late"
+    pai.write(first / "pai_job_table.csv", [pai.job(n, status="Running", start=f"{start}.0", end="") for n in (1, 2)])
+    pai.write(first / "pai_task_table.csv", [pai.task(1), pai.task(2)])
+    pai.write(first / "pai_instance_table.csv", [
+        pai.instance(1, start=f"{start}.0", end=f"{end}.0"), pai.instance(2, start=f"{start}.0", end=f"{start + 60}.0"),
+    ])  # fmt: skip
+    pai.write(first / "pai_machine_spec.csv", [pai.spec(1)])
+    pai.write(late / "1" / "pai_job_table.csv", [pai.job(1, status="Failed", start=f"{start}.0", end="")])
+    pai.write(late / "2" / "pai_job_table.csv", [pai.job(2, status="Failed", start=f"{start}.0", end="")])
+    builds = [
+        pipeline.refresh(Config(lake=tmp_path / "lake"), data=part).build_id for part in (first, late / "1", late / "2")
+    ]
+    key = ("--key", f"dt={date(1970, 1, 13)}", "--key", "cluster_id=pai2020", "--key", f"user_id={7:012x}")
+    _, told = gpulake_json(
+        "explain", "gold_user_gpu_usage_daily", "failed_gpu_h", *key, "--as-of", builds[0], "--lake", tmp_path / "lake"
+    )
+
+    assert {"then": 0.0, "now": 12.0, "change": 12.0} == told["as_of"]["moved"]["value"]  # half a GPU for a day
+    assert [("pai_job_table", builds[1])] == [
+        (each["table_name"], each["first_build_id"]) for each in told["as_of"]["landings_since"]
+    ]
+    assert 1 == told["as_of"]["other_landings_since"]  # the one of job 2, which held nothing on that day
+    assert ("pai_job_table", builds[1]) in [(each["table_name"], each["first_build_id"]) for each in told["landings"]]
+
+
 def test_diff_lists_exactly_the_day_that_moved(moved, gpulake_json, cli):
     """No other day, and no table that says the same. (The forest is fitted anew: its scores move on any day.)"""
     lake, first, second = moved

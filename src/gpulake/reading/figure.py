@@ -20,6 +20,14 @@ from gpulake.reading.models import PARTS, Column, Model, column_of, computable
 _PROJECT = "warehouse"
 """The dbt project's folder in the source tree, where people look a file up."""
 
+_JOB_DAYS = (
+    ("silver_job_days", "dt"),
+    ("silver_jobs", "submitted_day"),
+    ("silver_unbounded_spans", "dt"),
+    ("silver_unbounded_spans", "submitted_day"),
+)
+"""Where it stands on which days a job's figures lie."""
+
 _DAY_NUMBER = re.compile(r"(?:day )?(\d{1,6})")
 
 
@@ -46,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class FedBy:
-    """One landing that the figure's build includes; without event times it belongs to every day."""
+    """One landing that the figure's build includes; without event times it belongs to every day, with them also to those of its jobs."""
 
     landing_id: str
     table_name: str
@@ -323,7 +331,10 @@ def _why_unknown(reader: Reader, place: _Place, cluster_id: str | None) -> str |
 def _landings(
     reader: Reader, cluster_id: str | None, day: date | None, *, after: int, through: int
 ) -> tuple[FedBy, ...]:
-    """The landings of some builds that reach a day of the cluster; those without times, and the shared ones, reach all."""
+    """The landings of some builds that reach a day of the cluster; those without times, and the shared ones, reach all.
+
+    A row of a job reaches every day of the job: a status moves what failed on a day that the row's own times do not touch.
+    """
     found = reader.sql(
         """
         WITH asked AS (SELECT ?::varchar AS cluster_id, ?::date AS day, ?::bigint AS after, ?::bigint AS through),
@@ -333,7 +344,10 @@ def _landings(
                 timezone('UTC', timezone(time_zone, (day + 1)::timestamp)) AS ends_at
             FROM asked JOIN lake.meta.clusters USING (cluster_id)
         )
-        SELECT landing_id, table_name, file_name, rows_kept, min_event_at, max_event_at, min(build_id) AS first_build_id
+        SELECT
+            landing_id, table_name, file_name, rows_kept, min_event_at, max_event_at, min(build_id) AS first_build_id,
+            max_event_at IS NULL OR starts_at IS NULL
+            OR coalesce(min_event_at, max_event_at) < ends_at AND max_event_at >= starts_at AS reaches
         FROM ops.meta.landings AS landings JOIN ops.meta.published_landings USING (landing_id)
         CROSS JOIN asked LEFT JOIN bounds ON true
         WHERE build_id > after AND build_id <= through
@@ -341,15 +355,46 @@ def _landings(
                 asked.cluster_id IS NULL OR landings.cluster_id = asked.cluster_id
                 OR landings.cluster_id NOT IN (SELECT cluster_id FROM lake.meta.clusters)
             )
-            AND (
-                max_event_at IS NULL OR starts_at IS NULL
-                OR coalesce(min_event_at, max_event_at) < ends_at AND max_event_at >= starts_at
-            )
         GROUP BY ALL ORDER BY min(landing_no)
         """,
         [cluster_id, day, after, through],
+    ).to_pylist()
+    by_jobs = set() if all(row["reaches"] for row in found) else _landings_of_jobs(reader, cluster_id, day)
+    return tuple(FedBy(**row) for row in found if row.pop("reaches") or row["landing_id"] in by_jobs)
+
+
+def _landings_of_jobs(reader: Reader, cluster_id: str | None, day: date | None) -> set[str]:
+    """The landings with a row of a job that was submitted on this day, or held GPUs on it, now or in the older build."""
+    delivered = _tables_with(reader, "lake", ("cluster_id", "job_id", "landing_id"), prefix="stg_")
+    days = [
+        (catalog, table, column)
+        for catalog in ("lake", "earlier")
+        for table, column in _JOB_DAYS
+        if table in _tables_with(reader, catalog, ("cluster_id", "job_id", column), prefix="silver_")
+    ]
+    if not delivered or not days:
+        return set()
+    jobs = " UNION ".join(
+        f"SELECT job_id FROM {catalog}.main.{table} WHERE cluster_id = ? AND {column} = ?"
+        for catalog, table, column in days
     )
-    return tuple(FedBy(**row) for row in found.to_pylist())
+    rows = " UNION ALL ".join(f'SELECT cluster_id, job_id, landing_id FROM lake.main."{table}"' for table in delivered)
+    found = reader.sql(
+        f"SELECT DISTINCT landing_id FROM ({rows}) WHERE cluster_id = ? AND job_id IN ({jobs})",
+        [cluster_id, *[cluster_id, day] * len(days)],
+    )
+    return set(found["landing_id"].to_pylist())
+
+
+def _tables_with(reader: Reader, catalog: str, columns: Sequence[str], *, prefix: str) -> list[str]:
+    found = reader.sql(
+        "SELECT table_name FROM information_schema.columns WHERE table_catalog = ? AND table_schema = 'main' "
+        "AND starts_with(table_name, ?) AND list_contains(?, column_name) "
+        "GROUP BY table_name HAVING count(*) = ? ORDER BY table_name",
+        [catalog, prefix, list(columns), len(columns)],
+    )
+    names: list[str] = found["table_name"].to_pylist()
+    return names
 
 
 def _as_of(

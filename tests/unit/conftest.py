@@ -34,6 +34,7 @@ TABLES = f"""
     create view gold_detectors as select
         detector, cluster_id, detector = 'forest' as is_first, detector || ' flags what it flags.' as note,
         count(*) as scored_days, count(*) filter (where judgement = 'anomaly') as flagged_days,
+        count(*) filter (where judgement = 'not_judged' and anomaly_flag = 1) as flagged_not_judged_days,
         count(*) filter (where judgement = 'not_judged') as not_judged_days
     from gold_detector_days group by all;
     create table silver_machines (cluster_id varchar, machine_id varchar, gpu_count bigint, valid_to timestamp);

@@ -6,7 +6,7 @@ import pytest
 
 from gpulake.errors import UsageError
 from gpulake.reading import report
-from gpulake.telling import terminal, words
+from gpulake.telling import page, terminal, words
 from gpulake.telling.text import WIDTH
 
 
@@ -110,6 +110,17 @@ def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_m
         "forest flags what it flags.",
     ):
         assert said in text
+
+
+def test_all_flags_are_told(two_months):
+    """Who counts anomaly_flag in SQL finds more than the report says were flagged, and trusts neither."""
+    two_months.connection.execute("update gold_detector_days set anomaly_flag = 1 where judgement = 'not_judged'")
+
+    text = terminal.render(report.read(two_months))
+
+    assert "3 days flagged" in text
+    assert "not judged: 3 days, 3 of them flagged all the same" in text
+    assert "3 days, 3 of them flagged all the same" in page.page(report.read(two_months))
 
 
 def test_the_report_fits_a_terminal(two_months):

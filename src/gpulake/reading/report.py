@@ -101,6 +101,7 @@ class Counted:
     note: str
     scored_days: int
     flagged_days: int
+    flagged_not_judged_days: int
     not_judged_days: int
 
 

@@ -154,6 +154,13 @@ def shared_reason(days: Sequence[Day]) -> str | None:
     return reasons.pop() if len(reasons) == 1 else None
 
 
+def not_judged_words(judge: Judge) -> str:
+    """How many days a detector may not judge, and how many of those it flags: with the flagged days these are all flags."""
+    kept = judge.counted.flagged_not_judged_days
+    told = counted(judge.counted.not_judged_days, "day")
+    return f"{told}, {kept:,} of them flagged all the same" if kept else told
+
+
 def kept_flag(day: Day) -> str:
     """A day that is not judged may still carry a detector's flag: say so, beside its name."""
     return " (flagged all the same)" if day.anomaly_flag else ""

@@ -9,7 +9,7 @@ from gpulake.reading.report import ClusterReport, Judge
 from gpulake.telling.markup import WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
-from gpulake.telling.words import by_whom, counted, kept_flag, shared_reason
+from gpulake.telling.words import by_whom, kept_flag, not_judged_words, shared_reason
 
 MOST_DAYS = 6
 """Days listed one by one in a terminal; a page lists them all."""
@@ -22,7 +22,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
 
 def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
     days = judge.not_judged
-    lines = [f"not judged{by_whom(cluster, judge)}: {counted(len(days), 'day')}", RULE]
+    lines = [f"not judged{by_whom(cluster, judge)}: {not_judged_words(judge)}", RULE]
     shared = shared_reason(days)
     if shared is not None:
         return [*lines, *wrap(f"all of them: {shared}", WIDTH, subsequent_indent="    ", break_on_hyphens=False)]
@@ -43,9 +43,9 @@ def _judge_html(cluster: ClusterReport, judge: Judge) -> str:
     title = f"<h2>Not judged{escape(by_whom(cluster, judge))}</h2>\n"
     shared = shared_reason(judge.not_judged)
     if shared is not None:
-        return f"{title}<p>{counted(len(judge.not_judged), 'day')}: {escape(shared)}.</p>"
+        return f"{title}<p>{not_judged_words(judge)}: {escape(shared)}.</p>"
     rows = [[cluster.day_name(day.dt) + kept_flag(day), day.anomaly_reason or ""] for day in judge.not_judged]
-    return title + table([("day", ""), ("why", WORDS)], rows)
+    return f"{title}<p>{not_judged_words(judge)}.</p>" + table([("day", ""), ("why", WORDS)], rows)
 
 
 SECTION = Section(name="not judged", place=50, lines=_lines, html=_html)

@@ -29,6 +29,7 @@ counted as (
         cluster_id,
         count(*) as scored_days,
         count(case when judgement = 'anomaly' then 1 end) as flagged_days,
+        count(case when judgement = 'not_judged' and anomaly_flag = 1 then 1 end) as flagged_not_judged_days,
         count(case when judgement = 'not_judged' then 1 end) as not_judged_days
     from scores
     group by
@@ -44,6 +45,7 @@ select
     standing.note,
     counted.scored_days,
     counted.flagged_days,
+    counted.flagged_not_judged_days,
     counted.not_judged_days
 from standing
 inner join counted

@@ -172,7 +172,9 @@ def two_months():
     )
     made.add_landing("pai_machine_metric", kept=100_471, refused=3, reason="machine_gpu is not a number")
     made.add_landing("pai_instance_table", kept=376_100)
-    made.add_implausible("pai_machine_metric", reason="gpu_util_pct is implausible: below 0", values=7)
+    made.add_implausible(
+        "pai_machine_metric", reason="gpu_util_pct is implausible: above 110 % of the GPUs of its machine", values=1_007
+    )
     made.add_landing("pai_machine_spec", kept=95, published=True)
     odd = {31: (14.2, "avg_gpu_util"), 44: (41.8, "avg_gpu_util"), 47: (38.5, "p95_gpu_util")}
     first = date(1970, 1, 13)

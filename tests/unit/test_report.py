@@ -102,6 +102,7 @@ def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_m
         "build 41, published 2026-11-25 16:02 UTC",
         "pai_machine_metric      1  100,474  100,471        3  headerless",
         "refused: 3 × machine_gpu is not a number (pai_machine_metric)",
+        "not believed: 1,007 × gpu_util_pct is implausible: above 110 % of the GPUs of its machine",
         "day 43, Friday     GPU 14.2 %",
         "avg_gpu_util of 14.2 % is 3.1 standard deviations off",
         "not judged: 3 days",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from html import escape
+from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
 from gpulake.telling.markup import NUMBER, table
 from gpulake.telling.sections import Section
-from gpulake.telling.text import text_table
+from gpulake.telling.text import WIDTH, text_table
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
@@ -32,7 +33,9 @@ def _lines(cluster: ClusterReport) -> list[str]:
     if hidden_rows:
         lines.append(f"  refused: {hidden_rows:,} more for other reasons (select * from meta.quarantine)")
     shown_values = cluster.implausible[:5]
-    lines += [f"  not believed: {each.values:,} × {each.reason} ({each.table_name})" for each in shown_values]
+    for each in shown_values:
+        told = f"  not believed: {each.values:,} × {each.reason} ({each.table_name})"
+        lines += wrap(told, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
     hidden_values = sum(each.values for each in cluster.implausible[len(shown_values) :])
     if hidden_values:
         lines.append(f"  not believed: {hidden_values:,} more implausible values (select * from gold_quarantine_daily)")

@@ -16,7 +16,17 @@ left_out as (
         '{{ entity }}' as entity,
         {{ 'judged.job_id' if entity in ['task', 'usage'] else 'cast(null as varchar)' }} as job_id,
         amounts.column_name,
-        amounts.bounds,
+        case amounts.column_name
+            {%- for column, kind in amounts.items() %}
+            when '{{ column }}' then case
+                when judged.delivered_{{ column }} < 0 then 'below 0'
+                {%- if kind.mean %}
+                when judged.delivered_{{ column }} < judged.{{ kind.mean }} then 'below its mean'
+                {%- endif %}
+                else 'above {{ kind.above }}'
+            end
+            {%- endfor %}
+        end as bound,
         case amounts.column_name
             {%- for column in amounts %}
             when '{{ column }}'
@@ -28,13 +38,10 @@ left_out as (
     from {{ relation }} as judged
     cross join (
         values
-        {%- for column, kind in amounts.items() %}
-        (
-            '{{ column }}',
-            'above {{ kind.above }}{{ ', or below its mean' if kind.mean }}'
-        ){{ ',' if not loop.last }}
+        {%- for column in amounts %}
+        ('{{ column }}'){{ ',' if not loop.last }}
         {%- endfor %}
-    ) as amounts (column_name, bounds)
+    ) as amounts (column_name)
     where
         {{ 'true' if is_full_build() or entity not in ['machine', 'gpu_model'] else 'false' }}
         and (
@@ -51,8 +58,7 @@ select
     job_id,
     column_name,
     delivered_value,
-    column_name || ' is implausible: '
-    || case when delivered_value < 0 then 'below 0' else bounds end as reason,
+    column_name || ' is implausible: ' || bound as reason,
     landing_id,
     source_row
 from left_out

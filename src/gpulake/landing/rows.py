@@ -226,11 +226,7 @@ def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str,
             left = frozenset(frame["left"].explode().drop_nulls())
     low, high = _event_range(frame, table)
     times_unknown = int(frame["times_unknown"].sum())
-    missing = {
-        column.name: count
-        for column in table.columns
-        if column.kind != "text" and (count := int(frame[_missing(column)].sum()))
-    }
+    missing = {column.name: count for column in table.columns if (count := _missing_in(frame, column))}
     if frame.height == 0:
         return Part(None, 0, refused, times_unknown, missing, left, low, high)
     frame = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
@@ -263,7 +259,6 @@ def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
                 if dtype != pl.Float64:
                     faults.append(_unread(column, field, number, "number"))
                 values[column.name] = number.fill_nan(None)
-                values[_missing(column)] = values[column.name].is_null()
             case "time":
                 time = moment(field, dtype=dtype, form=column.form, time_zone=time_zone)
                 values[column.name] = time.utc
@@ -277,8 +272,14 @@ def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
 
 
 def _missing(column: Column) -> str:
-    """The name of what tells, row by row, that a number or time is missing."""
+    """The name of what tells, row by row, that a time is missing: one that cannot be told is null too."""
     return f"{column.name} is missing"
+
+
+def _missing_in(frame: pl.DataFrame, column: Column) -> int:
+    if column.kind == "text":
+        return 0
+    return frame[column.name].null_count() if column.kind == "number" else int(frame[_missing(column)].sum())
 
 
 def _is_clean(frame: pl.DataFrame, faults: Mapping[str, pl.Expr]) -> bool:

@@ -50,4 +50,5 @@ docs: setup
 	$(BIN)/gpulake docs --out out/docs
 
 bench: setup
+	@scripts/setup bench
 	$(BIN)/python -m bench

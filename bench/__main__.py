@@ -33,7 +33,7 @@ BENCHES = (
 def main() -> None:
     """Timed figures are printed, never asserted: the machine may be busy."""
     chosen = sys.argv[1:] or BENCHES
-    libraries = ("duckdb", "dbt-core", "polars", "pandas", "pyarrow", "scikit-learn")
+    libraries = ("duckdb", "dbt-core", "polars", "pyarrow", "scikit-learn")
     print(
         f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )

@@ -23,7 +23,7 @@ def build_in_child(lake: str, *, test: bool) -> None:
 
     with (
         writing(Path(lake), purpose="bench") as writer,
-        Warehouse(Path(lake), lock_fd=writer.lock_fd, let_go=writer.let_go) as dbt,
+        Warehouse(Path(lake), writer=writer) as dbt,
     ):
         results = [dbt.build(full=True)]
         if test:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from bench.measure import ROUNDS, Cost, Target, cpu_of, run_script, tell
@@ -39,16 +40,16 @@ def _build(settings, *, full: bool) -> dict[str, float]:
 
     with (
         lake.writing(settings.lake, purpose="bench") as writer,
-        Warehouse(settings.lake, lock_fd=writer.lock_fd, let_go=writer.let_go) as dbt,
+        Warehouse(settings.lake, writer=writer) as dbt,
     ):
         # An empty selection first: what dbt needs to wake up is not the models' SQL.
         dbt.dbt(["run", "--select", "no_such_model", "--quiet"])
         child = dbt._child.pid  # noqa: SLF001  nobody but this bench asks for it
         landed = meta.landed_tables(writer)
-        pending = [landing.landing_id for landing in meta.pending(writer)]
-        before = cpu_of(child)
-        result = dbt.build(full=full, landed=landed, pending=pending)
-        spent = cpu_of(child) - before
+        before, own_before = cpu_of(child), time.process_time()
+        result = dbt.build(full=full, landed=landed)
+        # A full build is dbt's. Any other runs here, by statements that dbt has written once: that time is left out.
+        spent = time.process_time() - own_before + (cpu_of(child) - before if full else 0.0)
     if not result.ok:
         raise SystemExit(result.why())
     models = [node for node in result.nodes if node.kind == "model"]

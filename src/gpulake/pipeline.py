@@ -287,7 +287,7 @@ def verify(config: Config, *, deep: bool = False, wait_s: float = 0.0) -> upkeep
         publication = writer.layout.publication()
         if publication is None:
             raise UsageError("nothing is published here yet.", where=str(config.lake), do="run: gpulake refresh")
-        with Warehouse(config.lake, lock_fd=writer.lock_fd, let_go=writer.let_go) as dbt:
+        with Warehouse(config.lake, writer=writer) as dbt:
             tested = dbt.test(version=publication.data_version, slow_ones_too=True)
     broken = tuple(f"the data test {node.name} fails: {node.message}" for node in tested.failures)
     if tested.error and not broken:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
-    from gpulake.dbt.warehouse import BuildResult, Warehouse
+    from gpulake.dbt.results import BuildResult
+    from gpulake.dbt.warehouse import Warehouse
     from gpulake.detect import Detected
 
 _BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
@@ -160,7 +161,6 @@ class Session:
         result = warehouse.build(
             full=full,
             landed=meta.landed_tables(self._writer),
-            pending=[waiting.landing_id for waiting in meta.pending(self._writer)],
             is_small=not full and self._is_small(),
         )
         if not result.ok:
@@ -193,7 +193,9 @@ class Session:
         self._tell(f"testing version {found}", 0.0)
         everything = self._must_test_everything()
         result = self._warehouse().test(
-            version=found, everything=everything, is_small=not everything and self._is_small()
+            version=found,
+            everything=everything,
+            is_small=not everything and self._is_small(),
         )
         tested = Tested(
             version=found,
@@ -248,21 +250,21 @@ class Session:
         if self._child is None:
             from gpulake.dbt.warehouse import Warehouse
 
-            self._child = self._stack.enter_context(
-                Warehouse(self._config.lake, lock_fd=self._writer.lock_fd, let_go=self._writer.let_go)
-            )
+            # The first build is a full one, which dbt makes.
+            awake = self.publication() is None
+            self._child = self._stack.enter_context(Warehouse(self._config.lake, writer=self._writer, awake=awake))
         return self._child
 
     def _rows(self) -> dict[str, int]:
         # Views of silver are left out: to count silver_instances is to deduplicate all of bronze.
-        names = self._writer.sql(
-            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
-            "AND (table_name LIKE 'gold%' OR table_name LIKE 'silver%' AND table_type = 'BASE TABLE') "
-            "ORDER BY table_name"
-        )["table_name"].to_pylist()
-        return {
-            name: self._writer.sql(f'SELECT count(*) AS n FROM lake.main."{name}"')["n"][0].as_py() for name in names
-        }
+        views = self._writer.sql(
+            "SELECT view_name FROM duckdb_views() WHERE database_name = 'lake' AND schema_name = 'main' "
+            "AND starts_with(view_name, 'gold') ORDER BY view_name"
+        )["view_name"].to_pylist()
+        counts = [f'(SELECT count(*) FROM lake.main."{name}") AS "{name}"' for name in views]
+        rows = self._writer.sql(f"SELECT {', '.join(counts)}").to_pylist()[0] if views else {}
+        rows |= {n: rows_of for n, rows_of in self._writer.rows_of("main").items() if n.startswith(("gold", "silver"))}
+        return dict(sorted(rows.items()))
 
     def _implausible(self) -> dict[str, int]:
         told = self._writer.sql(

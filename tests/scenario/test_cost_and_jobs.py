@@ -167,7 +167,7 @@ def priced(tmp_path, monkeypatch):
 
     def build(lake, *lines):
         book.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
-        with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        with warehouse.Warehouse(lake.folder) as dbt:
             assert dbt.build(full=True).ok
             with lake.writing() as writer:
                 version = writer.version()
@@ -211,7 +211,7 @@ def test_a_late_job_changes_the_cost_of_those_it_shared_the_day_with(tmp_path):
     at_once, late = TinyLake(tmp_path / "at_once"), TinyLake(tmp_path / "late")
     at_once.add(TWO_DAYS)
     at_once.build(full=True)
-    with warehouse.Warehouse(late.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(late.folder) as dbt:
         late.add(TWO_DAYS, only_landing=1)
         late.build_with(dbt, full=True)
         alone = {row["job_id"]: row["cost_usd"] for row in late.rows(JOBS)}
@@ -235,7 +235,7 @@ def test_the_first_rows_of_a_table_tell_of_every_job(tmp_path):
     lake = TinyLake(tmp_path / "lake")
     without = replace(TWO_DAYS, rows={name: rows for name, rows in TWO_DAYS.rows.items() if name != "instances"})
     only = replace(TWO_DAYS, rows={"instances": TWO_DAYS.rows["instances"]})
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         lake.add(without)
         lake.build_with(dbt, full=True)
         unknown, unbilled = lake.rows(JOBS), lake.rows(COSTS)

@@ -415,7 +415,7 @@ def test_who_still_waits_waits_longer_when_the_window_grows(tmp_path):
     """A job that never started is censored at the window's end: a later delivery that names none of its day moves its figures."""
     lake = TinyLake(tmp_path / "lake")
     waits = "select * from lake.main.gold_queue_wait_daily where grouped_by = 'all' and dt = '1970-01-02'"
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         lake.add(WAITING, only_landing=1)
         lake.build_with(dbt, full=True)
         (before,) = lake.rows(waits)
@@ -477,7 +477,7 @@ def test_deliveries_one_by_one_equal_all_at_once(tmp_path, order):
     print(f"seed {seed}")
     case = delivered_anyhow(seed)
     lake, full = TinyLake(tmp_path / "lake"), TinyLake(tmp_path / "full")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         for number, delivery in enumerate(order):
             lake.add(case, only_landing=delivery)
             full.add(case, only_landing=delivery)

@@ -92,7 +92,7 @@ def test_deliveries_in_any_order_equal_one_delivery(tmp_path, at_once, published
     """A late day must leave the same figures as a day that came in time, to the last digit."""
     case, expected = at_once
     lake = TinyLake(tmp_path / "lake")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         for number, delivery in enumerate([3, 1, 4, 2]):
             lake.add(case, only_landing=delivery)
             lake.build_with(dbt, full=number == 0 or delivery == 1)  # delivery 1 holds the machine table
@@ -110,13 +110,49 @@ def test_a_table_that_comes_last_counts_as_if_it_had_come_first(tmp_path, late, 
     found = []
     for deliveries in ([None], [1, 2, 3, 9]):
         lake = TinyLake(tmp_path / f"lake-{len(found)}")
-        with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        with warehouse.Warehouse(lake.folder) as dbt:
             for number, delivery in enumerate(deliveries):
                 lake.add(case, only_landing=delivery)
                 lake.build_with(dbt, full=number == 0)
         found.append(published_rows(lake.rows))
         lake.close()
     assert_same(*found)
+
+
+@pytest.mark.slow
+def test_what_dbt_wrote_down_makes_what_dbt_makes(tmp_path, published_rows):
+    """The same delivery into the same lake, once by the script and once by dbt itself."""
+    case = sliced(7, days=2)
+    found = []
+    for by_hand in (False, True):
+        lake = TinyLake(tmp_path / f"lake-{by_hand}")
+        lake.add(case, only_landing=1)
+        lake.build(full=True)
+        lake.add(case, only_landing=2)
+        lake.close()
+        with warehouse.Warehouse(lake.folder) as dbt:
+            if by_hand:
+                made = dbt.dbt(["run", "--exclude", "config.materialized:view", "tag:full_builds_only", "--quiet"])
+            else:
+                made = dbt.build(full=False)
+        assert made.ok, made.why()
+        found.append(([node.name for node in made.nodes], published_rows(lake.rows)))
+        lake.close()
+    assert found[0][0] == found[1][0]
+    assert_same(found[1][1], found[0][1])
+
+
+@pytest.mark.slow
+def test_what_is_written_down_needs_no_dbt(tmp_path):
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(7, days=1))
+    lake.build(full=True)
+    lake.build(full=False)
+    lake.close()
+    with warehouse.Warehouse(lake.folder) as dbt:
+        assert dbt._child is None
+    lake.build(full=False)
+    lake.close()
 
 
 @pytest.mark.slow
@@ -139,7 +175,7 @@ def test_a_build_that_fails_in_the_middle_is_repaired_by_the_next(
         before = writer.version()
     with monkeypatch.context() as patched:
         patched.setattr(warehouse, "project", lambda: broken)
-        with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        with warehouse.Warehouse(lake.folder) as dbt:
             made = dbt.build(full=False)
     assert ["silver_machine_days"] == [node.name for node in made.failures]
     assert "too late" in made.why()
@@ -188,7 +224,7 @@ def test_of_two_rows_for_a_status_word_the_one_decided_last_stands(tmp_path):
     """A word that turns out to mean something else gets a further row, and the old one stays as the record."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         lake.build_with(dbt, full=True)
         with lake.writing() as writer, writer.transaction("decide"):
             for word, decided_on in (("failed", "2030-01-01"), ("killed", "2001-01-01")):
@@ -206,7 +242,7 @@ def test_a_build_that_was_not_published_is_repaired_by_the_next(tmp_path, at_onc
     """A build that failed its tests, or was killed, leaves rows behind: they must not count twice."""
     case, expected = at_once
     lake = TinyLake(tmp_path / "lake")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         lake.add(case, only_landing=1)
         lake.build_with(dbt, full=True)
         for delivery in (2, 3, 4):
@@ -229,7 +265,7 @@ def test_one_days_delivery_rebuilds_only_the_days_it_covers(tmp_path):
     lake = TinyLake(tmp_path / "lake")
     for delivery in range(1, 7):
         lake.add(case, only_landing=delivery)
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         lake.build_with(dbt, full=True)
         before = lake.rows("SELECT rowid, dt FROM lake.main.silver_machine_hours")
         lake.add(case, only_landing=99)
@@ -246,7 +282,7 @@ def test_a_failed_test_names_the_broken_law_and_the_rows(tmp_path):
     """'1 test failed' helps nobody at night."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         assert dbt.build(full=True).ok
         with lake.writing() as writer:
             writer._execute("UPDATE lake.main.gold_cluster_util_daily SET coverage_ratio = 7 WHERE dt = '1970-01-02'")
@@ -266,7 +302,7 @@ def test_a_small_builds_tests_look_at_what_it_made_again(tmp_path, touched):
               "machine_gpu": 5.0, "machine_cpu": 5.0, "landing": 99}  # fmt: skip
     case.rows["windows"].append(window)
     lake = TinyLake(tmp_path / "lake")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         for delivery in range(1, 4):
             lake.add(case, only_landing=delivery)
         lake.build_with(dbt, full=True)
@@ -287,7 +323,7 @@ def test_a_bronze_row_without_a_landing_fails_the_test_of_every_source(tmp_path)
     """Rows are counted in each source's tables, also in those that came after the test was written."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         assert dbt.build(full=True).ok
         with lake.writing() as writer:
             writer._execute("INSERT INTO lake.main.bronze_openb2023_node (sn) VALUES ('stray')")
@@ -302,7 +338,7 @@ def test_the_tests_cannot_write(tmp_path):
     """What is tested is exactly what would be published, so testing must change nothing."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         assert dbt.build(full=True).ok
         with lake.writing() as writer:
             version = writer.version()
@@ -318,7 +354,7 @@ def test_unit_tests_of_the_models(tmp_path):
     """Each definition, alone: the models' own unit tests, and the tests that are too slow for every refresh."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         assert dbt.build(full=True).ok
         units = dbt.dbt(["test", "--quiet", "--select", "test_type:unit", "tag:by_hand"])
         assert units.ok, units.why()
@@ -328,7 +364,7 @@ def test_unit_tests_of_the_models(tmp_path):
 def test_the_child_ends_with_its_parents_pipe(tmp_path):
     """A killed refresh must not leave a process that holds the lake's lock for ever."""
     lake = TinyLake(tmp_path / "lake")
-    dbt = warehouse.Warehouse(lake.folder, lock_fd=None)
+    dbt = warehouse.Warehouse(lake.folder)
     dbt._child.stdin.close()
     assert 0 == dbt._child.wait(timeout=60)
     dbt._replies.close()
@@ -339,7 +375,7 @@ def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path):
     """The machine may kill dbt for memory: say so, and lose nothing."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         time.sleep(1)
         os.kill(dbt._child.pid, signal.SIGKILL)
         with pytest.raises(LakeError, match="ended without an answer"):

@@ -29,7 +29,7 @@ def at_once(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dbt(at_once):
-    with Warehouse(at_once.folder, lock_fd=None) as warehouse:
+    with Warehouse(at_once.folder) as warehouse:
         yield warehouse
 
 
@@ -64,7 +64,7 @@ def test_late_and_repeated_deliveries_change_nothing(tmp_path, at_once):
     """A backfill of what is already there must not move a published figure, nor may a late file leave another one than in time."""
     lake, dice = TinyLake(tmp_path / "lake"), random.Random(4)
     cases = [delivered(case, dice=dice, parts=3, first=2) for case in FLEETS]
-    with Warehouse(lake.folder, lock_fd=None) as dbt:
+    with Warehouse(lake.folder) as dbt:
         deliver(lake, cases, [2, 1, 3], dbt)
     check_same(silver(at_once, FLEETS), silver(lake, FLEETS))
     lake.close()
@@ -78,7 +78,7 @@ def test_any_order_of_deliveries_equals_a_full_rebuild(tmp_path):
     fresh = drawn(fleets(conflicts=False), n=12, start=start) + drawn(sampled_fleets(), n=6, start=start)
     order = dice.sample(range(1, 5), 4)
     lake, whole = TinyLake(tmp_path / "lake"), TinyLake(tmp_path / "whole")
-    with Warehouse(lake.folder, lock_fd=None) as dbt:
+    with Warehouse(lake.folder) as dbt:
         deliver(lake, [delivered(case, dice=dice, parts=4, first=order[0]) for case in fresh], [*order, order[1]], dbt)
     by_parts = silver(lake, fresh)
     whole.add(*fresh)

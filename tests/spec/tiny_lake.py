@@ -147,15 +147,14 @@ class TinyLake:
 
     def build(self, *, full: bool, publish: bool = True) -> None:
         """Build and test; then count every landing as published."""
-        with Warehouse(self.folder, lock_fd=None) as warehouse:
+        with Warehouse(self.folder) as warehouse:
             self.build_with(warehouse, full=full, publish=publish)
 
     def build_with(self, warehouse: Warehouse, *, full: bool, publish: bool = True) -> None:
         self.close()
         with self.writing() as writer:
             landed = writer.sql(f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified}")
-            pending = self._pending(writer)
-        made = warehouse.build(full=full, landed=landed["name"].to_pylist(), pending=pending)
+        made = warehouse.build(full=full, landed=landed["name"].to_pylist())
         assert made.ok, made.why()
         with self.writing() as writer:
             version = writer.version()

@@ -8,7 +8,6 @@ an inherited descriptor, so the lock outlives a killed parent until this process
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import os
 import queue
@@ -18,12 +17,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any  # dbt has no types
 
 from dbt import compilation
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
@@ -31,15 +28,12 @@ from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_d
 from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
 
-from gpulake.dbt import connection
+from gpulake.dbt import connection, project
 
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
-_FAILING_ROWS_SHOWN = 5
 _PROJECTS_KEPT = 8
 _BEGINS_WITH = re.compile(r"(?:\s|--[^\n]*\n)*with\b", re.IGNORECASE)
 _A_REF = re.compile(r"\{\{ ref\('(\w+)'\) \}\}")
-_PENDING_NAMED = 500
-"""More landings than this are looked up, not named in each statement."""
 
 
 class Plugin(BasePlugin):
@@ -56,7 +50,8 @@ class Runner:
 
     def __init__(self) -> None:
         self._exception: BaseException | None = None
-        kept = Path(os.environ["GPULAKE_PARSED"]) / f"{_project_digest()}.msgpack"
+        digest = project.digest(Path(os.environ["DBT_PROJECT_DIR"]))
+        kept = Path(os.environ["GPULAKE_PARSED"]) / f"{digest}.msgpack"
         self._manifest: Any = _kept_project(kept)  # dbt has no types
         if self._manifest is None:
             parsed = dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
@@ -79,79 +74,84 @@ class Runner:
 
         `shared`: on one connection, with few commits; a command that fails leaves what it committed before the failure.
         """
+        if shared:
+            connection.share()
+        else:
+            connection.own_connections()
+        reply, outcome = self._run(arguments, pinned_at=pinned_at)
+        if shared:
+            _skip_after_a_failure(reply["nodes"])
+        if outcome is not None and "--full-refresh" in arguments:
+            reply["compiled"] = _compiled(outcome, self._manifest)
+        return reply
+
+    def write_down(self, arguments: Sequence[str]) -> dict[str, object]:
+        """Have dbt tell what one command would run, and run nothing: the steps of a script."""
+        noted = connection.note()
+        reply, _ = self._run(arguments)
+        nodes = self._manifest.nodes if self._manifest else {}
+        reply["nodes"] = []
+        reply["steps"] = [
+            {
+                "name": nodes[key].name,
+                "kind": str(nodes[key].resource_type),
+                "statements": statements,
+                "failing": (nodes[key].compiled_code or "") if key.startswith("test.") else "",
+                "warns": key.startswith("test.") and nodes[key].config.severity.upper() == "WARN",
+            }
+            for key, statements in noted.items()
+        ]
+        return reply
+
+    def _run(
+        self, arguments: Sequence[str], *, pinned_at: int | None = None
+    ) -> tuple[dict[str, Any], dbtRunnerResult | None]:
         if self._manifest is None:
-            return {"ok": False, "nodes": [], "seconds": 0.0, "error": f"the dbt project is broken: {self._exception}"}
+            error = f"the dbt project is broken: {self._exception}"
+            return {"ok": False, "nodes": [], "seconds": 0.0, "error": error}, None
         started = time.monotonic()
         os.environ["GPULAKE_SNAPSHOT"] = str(pinned_at or 0)
+        os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         if arguments[0] == "docs":
             # A project that was read from the cache has never met dbt's flags, and cannot be written without them.
             dbtRunner().invoke(["parse", "--no-partial-parse", *_QUIET])
             self._manifest.write(str(Path(os.environ["DBT_TARGET_PATH"]) / "manifest.json"))
         forget_compiled(self._manifest)
-        connection.share(shared=shared)
-        os.environ["DBT_TARGET"] = "write" if pinned_at is None else "pinned"
         ok, nodes, error = False, [], ""
-        compiled: list[dict[str, object]] = []
         try:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
-            if shared and pinned_at is None:
-                _skip_after_a_failure(nodes)
             ok, error = bool(outcome.success), str(outcome.exception or "")
-            if "--full-refresh" in arguments:
-                compiled = _compiled(outcome, self._manifest)
         finally:
             try:
                 connection.close(keep=ok)
             except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
                 ok, error = False, f"the last commit failed: {failure}"
-        return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error,
-                "compiled": compiled}  # fmt: skip
+        return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}, outcome
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
         os.environ["GPULAKE_LANDED"] = ",".join(request.get("landed", ()))
-        pending = request.get("pending", ())
-        os.environ["GPULAKE_PENDING"] = ",".join(pending) if len(pending) <= _PENDING_NAMED else ""
-        # On few rows a second thread does nothing but wait, and that takes a third of the time.
-        os.environ["GPULAKE_THREADS"] = "1" if request.get("is_small") else str(os.cpu_count() or 1)
         match request["do"]:
-            case "build" if request["full"]:
+            case "build":
                 chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]
                 return self.invoke([*chosen, "--fail-fast", *_QUIET], shared=True)
-            case "build":
+            case "write down a build":
                 # Views and seeds change only with the project, and a changed project is built in full.
                 skipped = ["config.materialized:view", "tag:full_builds_only"]
-                return self.invoke(["run", "--exclude", *skipped, "--fail-fast", *_QUIET], shared=True)
-            case "test":
+                return self.write_down(["run", "--exclude", *skipped, "--fail-fast", *_QUIET])
+            case "write down the tests":
                 left_out = [] if request["slow_ones_too"] else ["tag:by_hand"]
                 left_out += [] if request["everything"] else ["tag:everything"]
                 skipped = ["--exclude", *left_out] if left_out else []
                 os.environ["GPULAKE_TESTED"] = "everything" if request["everything"] else "touched"
-                return self.invoke(
-                    ["test", "--select", "test_type:data", *skipped, *_QUIET],
-                    pinned_at=request["version"],
-                    shared=True,
-                )
+                return self.write_down(["test", "--select", "test_type:data", *skipped, *_QUIET])
             case "dbt":
                 if request["arguments"][0] == "test":
                     unfold(self._manifest)
                 return self.invoke(request["arguments"], pinned_at=request["version"])
             case unknown:
                 raise ValueError(unknown)
-
-
-def _project_digest() -> str:
-    """Of every file of the project, where it lies (a parsed seed names its file), and what reads it."""
-    digest = hashlib.sha256(sys.version.encode())
-    for name in ("dbt-core", "dbt-duckdb"):
-        digest.update(f"{name}=={version(name)}\n".encode())
-    folder = Path(os.environ["DBT_PROJECT_DIR"]).resolve()
-    digest.update(f"{folder}\0".encode())
-    for file in sorted(file for file in folder.rglob("*") if file.suffix in {".sql", ".yml", ".csv"}):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _kept_project(file: Path) -> Any:  # dbt has no types
@@ -244,7 +244,7 @@ def _nodes(outcome: dbtRunnerResult) -> list[dict[str, Any]]:
             "name": result.node.name,
             "kind": str(result.node.resource_type),
             "status": str(result.status),
-            "message": _message(result),
+            "message": result.message or "",
             "seconds": result.execution_time,
         }
         for result in results
@@ -285,18 +285,6 @@ def _skip_after_a_failure(nodes: list[dict[str, Any]]) -> None:
         if failed:
             node["status"] = "skipped"
         failed = failed or node["status"] == "error"
-
-
-def _message(result: Any) -> str:
-    """dbt's own message; for a failed data test the first rows that it found."""
-    if str(result.status) != "fail" or not getattr(result.node, "compiled_code", None):
-        return result.message or ""
-    environment: Any = DuckDBConnectionManager.env()
-    cursor = environment.handle().cursor()
-    found = cursor.execute(result.node.compiled_code)
-    names = [column[0] for column in found.description]
-    rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
-    return "; ".join(", ".join(f"{name} = {value}" for name, value in row.items()) for row in rows)
 
 
 def _requests() -> queue.Queue[str]:

@@ -1,86 +1,89 @@
-"""One connection for all nodes of a dbt command, with few commits.
-
-dbt gives each node a connection and a commit of its own. On DuckLake a commit costs some 30 ms, and as much again for
-reading the catalog after it: more than most of our models. Here the nodes share one connection, and what they made is
-committed together. A table that is not committed yet counts as empty when DuckDB plans a join, so the many rows of a
-large one are committed as soon as its node ends: then a plan is off by a hundred thousand rows at the most.
-"""
+"""DuckDB as dbt gets it here: one connection for all nodes of a command; or one that only notes what they would do."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any  # dbt has no types
 
 from dbt.adapters.duckdb import environments
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.environments.local import LocalEnvironment
+from dbt.adapters.factory import get_adapter_by_type
 
-_CHANGES = ("create", "insert", "delete")
-"""Statements that say how many rows they changed. They begin so: the project asks for no comments in front."""
+from gpulake.dbt.transactions import ROWS_HELD, FewCommits
+
+_NOTED = ("create", "insert", "delete", "set")
+"""How statements of a model begin that change something."""
+_NOTHING_FAILED = "SELECT 0 AS failures, false AS should_warn, false AS should_error"
 
 
 class SharedConnection(LocalEnvironment):
-    """DuckDB for dbt with a single connection, always inside a transaction.
+    """DuckDB for dbt with a single connection, always inside a transaction."""
 
-    `rows_held`: how many rows written, or deleted, may wait for the next commit. After a statement that fails nothing
-    is committed any more; what only reads goes on.
-    """
-
-    def __init__(self, credentials: Any, *, rows_held: int = 100_000) -> None:
+    def __init__(self, credentials: Any, *, rows_held: int = ROWS_HELD) -> None:
         super().__init__(credentials)
         self.conn: Any
-        self._cursor: Any = None
+        self._commits: FewCommits | None = None
         self._rows_held = rows_held
-        self._rows = 0
-        self._failed = False
 
     def handle(self) -> Any:
         """What dbt takes for a connection of its own."""
         with self.lock:
-            if self._cursor is None:
+            if self._commits is None:
                 self.conn = self.initialize_db(self.creds, self._plugins)
-                self._cursor = self.initialize_cursor(self.creds, self.conn.cursor(), self._plugins, {})
-                self._cursor.execute("BEGIN")
+                cursor = self.initialize_cursor(self.creds, self.conn.cursor(), self._plugins, {})
+                self._commits = FewCommits(cursor, rows_held=self._rows_held)
             return _Handle(self)
 
     def execute(self, sql: str, bindings: Any = None) -> Any:
         """One statement. Returns DuckDB's cursor."""
-        if sql == "BEGIN":
-            return self._cursor
-        try:
-            if sql == "COMMIT":
-                if self._rows > self._rows_held and not self._failed:
-                    self._cursor.execute("COMMIT")
-                    self._begin()
-                return self._cursor
-            self._cursor.execute(sql, bindings)
-            if sql.lstrip()[:6].lower() in _CHANGES and (changed := self._cursor.fetchone()):
-                self._rows += changed[0]
-        except Exception:
-            # What was made since the last commit is lost; those who read on see the lake as it was there.
-            self._failed = True
-            # A database that a full disk has broken takes neither; the failure that is told is the first.
-            with suppress(Exception):
-                self._cursor.execute("ROLLBACK")
-            with suppress(Exception):
-                self._begin()
-            raise
-        return self._cursor
+        assert self._commits is not None
+        if sql == "COMMIT":
+            self._commits.node_ended()
+        elif sql != "BEGIN":
+            self._commits.execute(sql, bindings)
+        return self.cursor
+
+    @property
+    def cursor(self) -> Any:
+        """DuckDB's."""
+        assert self._commits is not None
+        return self._commits.cursor
 
     def finish(self, *, keep: bool) -> None:
         """Commit what is left, where it is to be kept and no statement failed, and close."""
         with self.lock:
             try:
-                if self._cursor is not None and keep and not self._failed:
-                    self._cursor.execute("COMMIT")
+                if self._commits is not None:
+                    self._commits.finish(keep=keep)
             finally:
-                self._cursor = None
+                self._commits = None
                 self.close()  # type: ignore[no-untyped-call]
 
-    def _begin(self) -> None:
-        self._rows = 0
-        self._cursor.execute("BEGIN")
+
+class Scribe(SharedConnection):
+    """Notes what each node would change, or ask as a test, and does none of it. What dbt asks of the catalog is answered.
+
+    `noted`: the statements of each node, in the order in which dbt ran them.
+    """
+
+    def __init__(self, credentials: Any, noted: dict[str, list[str]]) -> None:
+        super().__init__(credentials)
+        self.noted = noted
+
+    def execute(self, sql: str, bindings: Any = None) -> Any:
+        """One statement, noted or done. Returns a cursor that answers as a change, or a passed test, would."""
+        adapter: Any = get_adapter_by_type("duckdb")  # type: ignore[no-untyped-call]
+        node = str(adapter.connections.get_thread_connection().name)
+        is_change = node.startswith("model.") and sql.lstrip().lower().startswith(_NOTED)
+        is_test = node.startswith("test.") and "should_error" in sql
+        if sql in ("BEGIN", "COMMIT"):
+            return self.cursor
+        if is_change or is_test:
+            self.noted.setdefault(node, []).append(sql)
+            return super().execute(_NOTHING_FAILED)
+        return super().execute(sql, bindings)
 
 
 class _Handle:
@@ -103,18 +106,29 @@ class _Handle:
         pass
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._shared._cursor, name)  # noqa: SLF001
+        return getattr(self._shared.cursor, name)
 
 
-def share(*, shared: bool) -> None:
-    """Give the next dbt command one connection for all its nodes, or one for each."""
+def own_connections() -> None:
+    """Give each node of the next dbt command a connection of its own, as dbt does."""
+    _make(LocalEnvironment)
 
-    def create(creds: Any) -> LocalEnvironment:
-        if shared:
-            return SharedConnection(creds, rows_held=int(os.environ["GPULAKE_ROWS_HELD"]))
-        return LocalEnvironment(creds)
 
-    environments.create = create
+def share() -> None:
+    """Give the nodes of the next dbt command one connection, with few commits."""
+    _make(lambda credentials: SharedConnection(credentials, rows_held=int(os.environ["GPULAKE_ROWS_HELD"])))
+
+
+def note() -> dict[str, list[str]]:
+    """Have the next dbt command only noted: what this returns is filled as it goes."""
+    noted: dict[str, list[str]] = {}
+    _make(lambda credentials: Scribe(credentials, noted))
+    return noted
+
+
+def _make(kind: Callable[[Any], LocalEnvironment]) -> None:
+    offered: Any = environments  # dbt-duckdb offers no other way to have one of another kind
+    offered.create = kind
 
 
 def close(*, keep: bool) -> None:

@@ -1,4 +1,4 @@
-"""The warehouse: dbt in a child process, with typed results. Nobody else starts dbt."""
+"""The warehouse: builds and tests of one lake, with typed results. Nobody else starts dbt."""
 
 from __future__ import annotations
 
@@ -8,131 +8,92 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
+from gpulake.dbt import script
+from gpulake.dbt.project import digest, files_of
+from gpulake.dbt.results import BuildResult, CompiledModel, NodeResult
+from gpulake.dbt.transactions import ROWS_HELD
 from gpulake.errors import LakeError
-from gpulake.lake import EXTENSIONS, Layout, extension_file
+from gpulake.lake import EXTENSIONS, Connection, Layout, Writer, extension_file, lent
 
-_SHAPING = ("models", "macros", "seeds")
+_SHAPING = ("models/", "macros/", "seeds/")
 _MEMORY = "800MB"
 """What DuckDB may hold at once; beyond it sorts and joins spill into the lake's folder."""
-_ROWS_HELD = "100000"
-"""Rows that a build writes, or deletes, before it commits: see `connection`."""
-
-
-@dataclass(frozen=True)
-class NodeResult:
-    """What became of one model, seed or test. A failed data test's message shows the rows it found."""
-
-    name: str
-    kind: str
-    status: str
-    message: str
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Built, passed, or warned only."""
-        return self.status in {"success", "pass", "warn"}
-
-
-@dataclass(frozen=True)
-class CompiledModel:
-    """The SQL that a full build ran for a model, and what it stands on: names, and the file of each or ""."""
-
-    model: str
-    file: str
-    depends_on: tuple[str, ...]
-    depends_on_files: tuple[str, ...]
-    compiled_sql: str
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """What one dbt command did. `error` is set when dbt could not even begin; `compiled` is told of a full build."""
-
-    ok: bool
-    nodes: tuple[NodeResult, ...]
-    seconds: float
-    error: str = ""
-    compiled: tuple[CompiledModel, ...] = ()
-
-    @property
-    def failures(self) -> tuple[NodeResult, ...]:
-        """Nodes that failed themselves, without those skipped because of them."""
-        return tuple(node for node in self.nodes if not node.ok and node.status != "skipped")
-
-    def why(self) -> str:
-        """The failures in one line; empty when there are none."""
-        return "; ".join(f"{node.name}: {node.message}" for node in self.failures) or self.error
 
 
 class Warehouse:
-    """One dbt child, started at once so that its imports run beside the caller's work.
+    """Builds and tests one lake. dbt makes full builds, and writes down the others and the tests: see `script`.
 
-    The child inherits `lock_fd`, so the lake stays locked until it has ended, and it ends when this object closes or its
-    process dies. It opens the catalog for the time of one command: whoever else in this process has it open lets go of
-    it by `let_go`, which is called before each.
+    dbt runs in a child that is started when it is first needed; `awake`: at once, so that its imports run beside the
+    caller's work. The child inherits the lock, so the lake stays locked until it has ended, and it ends when this object
+    closes or its process dies. The catalog is open for the time of one command, here or in the child: `writer`, which holds the
+    lock, lets go of it before each.
     """
 
-    def __init__(self, lake_dir: Path, *, lock_fd: int | None, let_go: Callable[[], None] | None = None) -> None:
+    def __init__(self, lake_dir: Path, *, writer: Writer | None = None, awake: bool = False) -> None:
         self._layout = Layout(lake_dir.resolve())
-        self._let_go = let_go
-        self._replies, child_end = _pipe()
-        passed = (child_end,) if lock_fd is None else (child_end, lock_fd)
-        try:
-            with (self.log.parent / "console.log").open("wb") as console:
-                self._child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "gpulake.dbt.child", str(child_end)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=console,
-                    pass_fds=passed,
-                    env={**os.environ, **environment(self._layout)},
-                    text=True,
-                )
-        finally:
-            os.close(child_end)
+        self._writer = writer
+        self._environment = environment(self._layout)
+        self._digest = digest(project())
+        self._child: subprocess.Popen[str] | None = None
+        if awake or not any(self._kept_in.glob(f"{self._digest}-*.json")):
+            self._child = self._woken()
 
     @property
     def log(self) -> Path:
         """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
-    def build(
-        self, *, full: bool, landed: Sequence[str] = (), pending: Sequence[str] = (), is_small: bool = False
-    ) -> BuildResult:
+    def build(self, *, full: bool, landed: Sequence[str] = (), is_small: bool = False) -> BuildResult:
         """Build every model at the lake's newest version: all of it, or what the pending landings touch.
 
-        `landed` are all bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for.
-        `pending` are all pending landings' ids. Both save work; where none is given the models find out by themselves.
+        `landed` are all bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for. Where
+        none is given the models find out by themselves.
         `is_small`: there are so few pending rows that one thread does them in the same time.
         """
-        asked = {"do": "build", "full": full, "landed": list(landed), "pending": list(pending), "is_small": is_small}
-        return self._ask(asked)
+        if full:
+            return _result(self._ask({"do": "build", "landed": list(landed)}))
+        written = self._script({"do": "write down a build", "landed": list(landed)})
+        if isinstance(written, BuildResult):
+            return written
+        with self._lent(version=None, is_small=is_small) as connection:
+            return script.build(connection, written, rows_held=int(self._environment["GPULAKE_ROWS_HELD"]))
 
     def test(
-        self, *, version: int, everything: bool = True, slow_ones_too: bool = False, is_small: bool = False
+        self,
+        *,
+        version: int,
+        everything: bool = True,
+        slow_ones_too: bool = False,
+        is_small: bool = False,
     ) -> BuildResult:
         """Test the lake as it was at one version, read-only: what is tested is exactly what would be published.
 
         Not `everything`: only the rows that the last build made again, where all others have been tested before.
         `slow_ones_too`: also the tests that read every attempt, which no refresh runs.
         """
-        asked = {"everything": everything, "slow_ones_too": slow_ones_too, "is_small": is_small}
-        return self._ask({"do": "test", "version": version, **asked})
+        asked = {"do": "write down the tests", "everything": everything, "slow_ones_too": slow_ones_too}
+        written = self._script(asked)
+        if isinstance(written, BuildResult):
+            return written
+        with self._lent(version=version, is_small=is_small) as connection:
+            return script.test(connection, written)
 
     def dbt(self, arguments: Sequence[str], *, version: int | None = None) -> BuildResult:
         """Run any dbt command by hand, on the newest version or, read-only, on the one that is given."""
-        return self._ask({"do": "dbt", "arguments": list(arguments), "version": version})
+        return _result(self._ask({"do": "dbt", "arguments": list(arguments), "version": version}))
 
     def close(self) -> None:
-        """End the child and wait for it."""
+        """End the child, if one was started, and wait for it."""
+        if self._child is None:
+            return
         if self._child.stdin:
             self._child.stdin.close()
         self._child.wait()
@@ -146,10 +107,53 @@ class Warehouse:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Mapping[str, object]) -> BuildResult:
+    @property
+    def _kept_in(self) -> Path:
+        return Path(self._environment["GPULAKE_PARSED"])
+
+    def _script(self, request: Mapping[str, object]) -> script.Script | BuildResult:
+        """What dbt would run, from where it is kept, else from dbt; where dbt cannot tell, what it says instead."""
+        file = script.file_of(self._kept_in, digest=self._digest, request=request)
+        found = script.kept(file)
+        if found is None:
+            reply = self._ask(request)
+            if not reply["ok"]:
+                return _result(reply)
+            found = script.read(reply["steps"])
+            script.keep(found, file)
+        return found
+
+    def _lent(self, *, version: int | None, is_small: bool) -> AbstractContextManager[Connection]:
+        # On few rows a second thread does nothing but wait, and that takes a third of the time.
+        threads = 1 if is_small else os.cpu_count() or 1
+        memory, scratch = self._environment["GPULAKE_MEMORY"], Path(self._environment["GPULAKE_SCRATCH"])
+        if self._writer:
+            return self._writer.lend(version=version, threads=threads, memory=memory, scratch=scratch)
+        return lent(self._layout, version=version, threads=threads, memory=memory, scratch=scratch)
+
+    def _woken(self) -> subprocess.Popen[str]:
+        self._replies, child_end = _pipe()
+        passed = (child_end, self._writer.lock_fd) if self._writer else (child_end,)
+        try:
+            with (self.log.parent / "console.log").open("wb") as console:
+                return subprocess.Popen(
+                    [sys.executable, "-P", "-m", "gpulake.dbt.child", str(child_end)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=console,
+                    pass_fds=passed,
+                    env={**os.environ, **self._environment},
+                    text=True,
+                )
+        finally:
+            os.close(child_end)
+
+    def _ask(self, request: Mapping[str, object]) -> dict[str, Any]:
+        if self._child is None:
+            self._child = self._woken()
         assert self._child.stdin is not None
-        if self._let_go:
-            self._let_go()
+        if self._writer:
+            self._writer.let_go()
         try:
             self._child.stdin.write(json.dumps(request) + "\n")
             self._child.stdin.flush()
@@ -162,10 +166,14 @@ class Warehouse:
                 where=str(self.log.parent / "console.log"),
                 do="read that file; a full disk or too little memory end it so",
             )
-        reply = json.loads(line)
-        nodes = tuple(NodeResult(**node) for node in reply["nodes"])
-        compiled = tuple(CompiledModel(**model) for model in reply.get("compiled", ()))
-        return BuildResult(reply["ok"], nodes, reply["seconds"], reply["error"], compiled)
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+
+def _result(reply: Mapping[str, Any]) -> BuildResult:
+    nodes = tuple(NodeResult(**node) for node in reply["nodes"])
+    compiled = tuple(CompiledModel(**model) for model in reply.get("compiled", ()))
+    return BuildResult(reply["ok"], nodes, reply["seconds"], reply["error"], compiled)
 
 
 def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:
@@ -180,6 +188,7 @@ def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:
     return child.returncode
 
 
+@cache
 def project() -> Path:
     """Where the dbt project lies: in the wheel, or beside `src` in a checkout."""
     package = Path(__file__).resolve().parents[1]
@@ -189,22 +198,20 @@ def project() -> Path:
 
 def fingerprint() -> str:
     """A digest of all that shapes the tables: another one means that everything must be built again."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name in ("gpulake", "dbt-core", "dbt-duckdb", "duckdb"):
-        digest.update(f"{name}=={installed(name)}\n".encode())
-    files = [project() / "dbt_project.yml"]
-    for folder in _SHAPING:
-        files.extend(file for file in (project() / folder).rglob("*") if file.suffix in {".sql", ".yml", ".csv"})
-    for file in sorted(files):
-        digest.update(f"{file.relative_to(project()).as_posix()}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+        found.update(f"{name}=={installed(name)}\n".encode())
+    for name, file in files_of(project()):
+        if name == "dbt_project.yml" or name.startswith(_SHAPING):
+            found.update(f"{name}\0".encode())
+            found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def docs(out: Path) -> Path:
     """Write the models' documentation as one page that needs no server and no lake. Returns its file."""
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, Warehouse(Path(folder), lock_fd=None) as warehouse:
+    with tempfile.TemporaryDirectory() as folder, Warehouse(Path(folder)) as warehouse:
         made = warehouse.dbt(["docs", "generate", "--static", "--empty-catalog", "--no-compile", "--quiet"])
         if not made.ok:
             raise LakeError(f"the models' documentation could not be made: {made.why()}.", where=str(project()))
@@ -229,8 +236,9 @@ def environment(layout: Layout) -> dict[str, str]:
         "GPULAKE_SCRATCH": str(scratch),
         "GPULAKE_EXTENSION_FILES": os.pathsep.join(str(extension_file(name)) for name in EXTENSIONS),
         "GPULAKE_PARSED": str(_parsed_folder(folder)),
+        "GPULAKE_THREADS": str(os.cpu_count() or 1),
         "GPULAKE_MEMORY": os.environ.get("GPULAKE_MEMORY", _MEMORY),
-        "GPULAKE_ROWS_HELD": os.environ.get("GPULAKE_ROWS_HELD", _ROWS_HELD),
+        "GPULAKE_ROWS_HELD": os.environ.get("GPULAKE_ROWS_HELD", str(ROWS_HELD)),
     }
 
 

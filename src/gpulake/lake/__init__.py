@@ -5,7 +5,7 @@ that is made at each publication, read-only and pinned, so they never wait and n
 for right answers, not for speed: each stands beside the fault it prevents.
 """
 
-from gpulake.lake.connection import EXTENSIONS, SETTINGS, attach_options, extension_file
+from gpulake.lake.connection import EXTENSIONS, SETTINGS, Connection, attach_options, extension_file, first_line, lent
 from gpulake.lake.layout import Layout, Publication
 from gpulake.lake.reader import Reader, View, open_newest, open_publication, write_duckdb
 from gpulake.lake.writer import Writer, writing
@@ -13,6 +13,7 @@ from gpulake.lake.writer import Writer, writing
 __all__ = [
     "EXTENSIONS",
     "SETTINGS",
+    "Connection",
     "Layout",
     "Publication",
     "Reader",
@@ -20,6 +21,8 @@ __all__ = [
     "Writer",
     "attach_options",
     "extension_file",
+    "first_line",
+    "lent",
     "open_newest",
     "open_publication",
     "write_duckdb",

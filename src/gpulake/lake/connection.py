@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import duckdb
 import pyarrow as pa
 
 from gpulake.errors import GpulakeError, LakeError, LockError, UsageError
+from gpulake.lake.layout import Layout
+
+Connection = duckdb.DuckDBPyConnection
 
 EXTENSIONS = ("ducklake",)
 SETTINGS: Mapping[str, str | bool] = {
@@ -79,6 +83,40 @@ def attach(
     connection.execute(f"ATTACH 'ducklake:{kind}{quoted(catalog)}' AS {alias} ({options})")
     # ATTACH alone opens nothing. An open catalog can be read to the end, whatever becomes of its file's name.
     connection.execute(f"FROM {alias}.current_snapshot()")
+
+
+@contextmanager
+def lent(
+    layout: Layout,
+    *,
+    version: int | None,
+    threads: int,
+    memory: str,
+    scratch: Path,
+    connection: Connection | None = None,
+) -> Iterator[Connection]:
+    """A connection for statements that name their tables `lake.<schema>.<table>`: at the newest version, or read-only at one.
+
+    Who writes holds the lock, and nobody else has the catalog open. `connection`: one with nothing attached, which stays open.
+    `memory`: what DuckDB may hold at once; beyond it sorts and joins spill into `scratch`. Raises LakeError where the
+    lake cannot be opened.
+    """
+    used = connection or connect()
+    try:
+        used.execute(f"SET threads = {int(threads)}")
+        used.execute(f"SET memory_limit = '{memory}'")
+        with suppress(duckdb.NotImplementedException):  # once it was used it cannot be another
+            used.execute(f"SET temp_directory = '{quoted(scratch)}'")
+        try:
+            attach(used, layout.catalog, layout.data, alias="lake", version=version)
+        except duckdb.Error as error:
+            raise lake_error(error, layout.folder) from error
+        yield used
+    finally:
+        with suppress(duckdb.Error):  # a full disk may have broken the database
+            used.execute("DETACH lake")
+        if connection is None:
+            used.close()
 
 
 def answer(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[object]) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gpulake.errors import GpulakeError, LakeError
 from gpulake.lake import files
-from gpulake.lake.connection import answer, attach, connect, lake_error, quoted
+from gpulake.lake.connection import Connection, answer, attach, connect, lake_error, lent, quoted
 from gpulake.lake.layout import Layout, Publication
 from gpulake.lake.migration import bring_over
 from gpulake.lake.tidying import Untidy, find_untidy
@@ -65,9 +65,42 @@ class Writer:
         self._detach()
         self._renewed = False
 
+    @contextmanager
+    def lend(self, *, version: int | None, threads: int, memory: str, scratch: Path) -> Iterator[Connection]:
+        """Its connection, for statements of somebody else: see `lent`."""
+        self.let_go()
+        if self._duckdb is None:
+            self._duckdb = connect()
+        try:
+            with lent(
+                self.layout, version=version, threads=threads, memory=memory, scratch=scratch, connection=self._duckdb
+            ) as connection:
+                yield connection
+            self._duckdb.execute("SET threads = 1")
+        except BaseException:
+            self._close()  # whatever state it is in
+            raise
+
     def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
         """The rows of one query at the newest version."""
         return answer(self._connection, query, params)
+
+    def rows_of(self, schema: str) -> dict[str, int]:
+        """The rows of each table of a schema at the newest version, as the catalog counts them: no file is opened."""
+        counted = self.sql(
+            "SELECT held.table_name, "
+            "coalesce(sum(file.record_count), 0) - coalesce(sum(deletion.delete_count), 0) AS n "
+            "FROM __ducklake_metadata_lake.ducklake_table AS held "
+            "INNER JOIN __ducklake_metadata_lake.ducklake_schema AS house USING (schema_id) "
+            "LEFT JOIN __ducklake_metadata_lake.ducklake_data_file AS file "
+            "ON held.table_id = file.table_id AND file.end_snapshot IS NULL "
+            "LEFT JOIN __ducklake_metadata_lake.ducklake_delete_file AS deletion "
+            "ON file.data_file_id = deletion.data_file_id AND deletion.end_snapshot IS NULL "
+            "WHERE held.end_snapshot IS NULL AND house.end_snapshot IS NULL AND house.schema_name = ? "
+            "GROUP BY held.table_name ORDER BY held.table_name",
+            [schema],
+        )
+        return {name: int(n) for name, n in zip(*(column.to_pylist() for column in counted.columns), strict=True)}
 
     def version(self) -> int:
         """The lake's newest version."""

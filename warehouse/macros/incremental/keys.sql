@@ -58,19 +58,13 @@
     {%- endif %}
 {%- endmacro %}
 
-{# The range of a number, as the source has it, over the pending rows: read when the model is compiled, so that files are skipped. #}
+{# The range of a number, as the source has it, over the pending rows. #}
 {% macro within_pending_range(entity, column) -%}
-    {%- if is_full_build() -%}
+    {% if is_full_build() -%}
     true
     {%- else -%}
-        {%- set bounds = bounds_of(
-            'select min(' ~ column ~ '), max(' ~ column ~ ') from ' ~ ref('int_delivered_' ~ entity ~ 's')
-            ~ ' where ' ~ pending_only()
-        ) -%}
-        {%- if not bounds or bounds[0] is none -%}
-    false
-        {%- else -%}
-    {{ column }} between {{ bounds[0] }} and {{ bounds[1] }}
-        {%- endif -%}
+        {%- set pending_rows = ref('int_delivered_' ~ entity ~ 's') ~ ' where ' ~ pending_only() -%}
+    {{ column }} between ({{ asked_first('select min(' ~ column ~ ') from ' ~ pending_rows) }})
+        and ({{ asked_first('select max(' ~ column ~ ') from ' ~ pending_rows) }})
     {%- endif -%}
 {%- endmacro %}

@@ -12,25 +12,12 @@
     {{ return(api.Relation.create(database=target.database, schema=schema, identifier=name)) }}
 {%- endmacro %}
 
-{# The one row of a query, read when the model is compiled; none while the project is only parsed. #}
-{% macro bounds_of(query) -%}
-    {{ return(run_query(query).rows[0] if execute else none) }}
-{%- endmacro %}
-
-{# At most this many values are named as constants: those let files be skipped. #}
-{% macro most_named() -%}
-    {{ return(500) }}
-{%- endmacro %}
-
-{# A list of texts for `in`: named where the query gives few, else the query itself. #}
-{% macro named_or_asked(query) -%}
-    {%- set rows = run_query(query ~ ' limit ' ~ (most_named() + 1)).rows if execute else [] -%}
-    {%- if rows | length > most_named() -%}
-        {{ return(query) }}
-    {%- endif -%}
-    {%- set names = ["''"] -%}
-    {%- for row in rows %}{% do names.append("'" ~ row[0] ~ "'") %}{% endfor -%}
-    {{ return(names | join(', ')) }}
+{#
+    A query of one column whose values gpulake asks for once, and puts in its place: constants let files be skipped. Where they
+    are too many, and to whoever runs the statement as it is, the query stands there as any other.
+#}
+{% macro asked_first(query) -%}
+    /*asked first*/ {{ query }} /*:asked first*/
 {%- endmacro %}
 
 {# ---------------------------------------------------------------------- landings #}
@@ -44,10 +31,9 @@
     where published.landing_id is null
 {%- endmacro %}
 
-{# Rows of the pending landings. Where the caller names those (GPULAKE_PENDING), all other files are skipped by it. #}
+{# Rows of the pending landings. #}
 {% macro pending_only() -%}
-    {%- set named = env_var('GPULAKE_PENDING', '') -%}
-    landing_id in ({{ "'" ~ named.replace(',', "', '") ~ "'" if named else pending_landings() }})
+    landing_id in ({{ asked_first(pending_landings()) }})
 {%- endmacro %}
 
 {# ---------------------------------------------------------------------- jobs #}
@@ -57,7 +43,7 @@
     {% if is_full_build() -%}
     true
     {%- else -%}
-    landing_id in ({{ named_or_asked('select landing_id from ' ~ ref('touched_landings')) }})
+    landing_id in ({{ asked_first('select landing_id from ' ~ ref('touched_landings')) }})
     {%- endif %}
 {%- endmacro %}
 
@@ -97,22 +83,18 @@
 {%- endmacro %}
 
 {#
-    Rows of due jobs, on the days on which they can have held anything: read when the model is compiled, since constants let
-    files be skipped. A job that the job table lacks may have held something on any day.
+    Rows of due jobs, on the days on which they can have held anything. A job that the job table lacks may have held something
+    on any day.
 #}
 {% macro of_due_jobs_on_their_days() -%}
     {{ of_due_jobs() }}
-    {%- if not is_full_build() -%}
-        {%- set bounds = bounds_of(
-            'select min(first_seen_at), max(last_seen_at), count(case when not is_known then 1 end) from ' ~ ref('due_jobs')
-        ) -%}
-        {%- set day = modules.datetime.timedelta(days=1) -%}
-        {%- if not bounds or bounds[2] %}
-        {%- elif bounds[0] is none %}
-        and false
-        {%- else %}
-        and dt between date '{{ (bounds[0] - day).date() }}' and date '{{ (bounds[1] + day).date() }}'
-        {%- endif -%}
+    {%- if not is_full_build() %}
+        and dt between ({{ asked_first(
+            "select case when count(*) filter (where not is_known) = 0 then cast(min(first_seen_at) as date) - 1 else date '0001-01-01' end from " ~ ref('due_jobs')
+        ) }})
+        and ({{ asked_first(
+            "select case when count(*) filter (where not is_known) = 0 then cast(max(last_seen_at) as date) + 1 else date '9999-12-31' end from " ~ ref('due_jobs')
+        ) }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -142,23 +124,18 @@
     ({{ of_touched_days('job') }} or dt is null)
 {%- endmacro %}
 
-{# The time range of the touched days, read when the model is compiled: constants let files be skipped. #}
+{# Rows of the time range of the touched days. #}
 {% macro within_touched_range(entity, start, end) -%}
     {%- if is_full_build() -%}
     true
     {%- else -%}
-        {%- set bounds = bounds_of(
-            'select min(days.starts_at), max(days.ends_at) from ' ~ ref('touched_days') ~ ' as touched inner join '
-            ~ ref('silver_days') ~ ' as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt '
-            ~ "where touched.entity = '" ~ entity ~ "'"
-        ) -%}
-        {%- if not bounds -%}
-    true
-        {%- elif bounds[0] is none -%}
-    false
-        {%- else -%}
-    {{ end }} > timestamp '{{ bounds[0] }}' and {{ start }} < timestamp '{{ bounds[1] }}'
-        {%- endif -%}
+        {%- set touched_days -%}
+        from {{ ref('touched_days') }} as touched
+        inner join {{ ref('silver_days') }} as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt
+        where touched.entity = '{{ entity }}'
+        {%- endset -%}
+    {{ end }} > ({{ asked_first('select min(days.starts_at) ' ~ touched_days) }})
+        and {{ start }} < ({{ asked_first('select max(days.ends_at) ' ~ touched_days) }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -11,7 +11,7 @@ select
     cast(null as bigint) as landing_no
 where false
 {%- else -%}
-{%- set new_landings = named_or_asked(
+{%- set new_landings = asked_first(
     'select landing_id from ' ~ source('meta', 'landings') ~ ' where landing_no > (select coalesce(max(landing_no), 0) from ' ~ this ~ ')'
 ) -%}
 {%- for rows in delivered %}

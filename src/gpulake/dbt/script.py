@@ -1,0 +1,198 @@
+"""What dbt would run, written down once and run without it: a build of what is touched, or the data tests.
+
+The statements of such a command follow from the project and from which tables have landed, and from nothing that a
+delivery brings. So dbt writes them once; each delivery after that runs them on DuckDB alone. What they ask of the lake
+before they run (see `asked_first` in the project's macros) is asked here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gpulake.dbt.results import BuildResult, NodeResult
+from gpulake.dbt.transactions import FewCommits
+from gpulake.lake import Connection, first_line
+
+_ASKED_FIRST = re.compile(r"/\*asked first\*/|/\*:asked first\*/")
+_MOST_ASKED = 500
+"""More values than this are not named in a statement: the query stays in their place."""
+_FAILING_ROWS_SHOWN = 5
+_KEPT = 32
+
+
+@dataclass(frozen=True)
+class Step:
+    """One model or data test. `failing` is a test's own query: the rows that fail it; `warns`: they only warn."""
+
+    name: str
+    kind: str
+    statements: tuple[str, ...]
+    failing: str = ""
+    warns: bool = False
+
+
+Script = tuple[Step, ...]
+
+# ---------------------------------------------------------------------------------------------- keeping
+
+
+def file_of(folder: Path, *, digest: str, request: object) -> Path:
+    """Where the script for a request is kept; `digest` is that of the project, and of what reads it."""
+    asked = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    return folder / f"{digest}-{asked[:16]}.json"
+
+
+def read(steps: Iterable[Mapping[str, Any]]) -> Script:
+    """The script out of the objects that JSON knows."""
+    return tuple(Step(**{**step, "statements": tuple(step["statements"])}) for step in steps)
+
+
+def kept(file: Path) -> Script | None:
+    """The script, if it was kept and is whole."""
+    try:
+        found = read(json.loads(file.read_text()))
+        file.touch()  # the ones used last are the ones kept
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return found
+
+
+def keep(script: Script, file: Path) -> None:
+    """Keep it, and only the few that were used last. Where that cannot be, dbt writes it again."""
+    with suppress(OSError):
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps([asdict(step) for step in script]))
+        unfinished.replace(file)
+        newest_first = sorted(file.parent.glob("*.json"), key=lambda other: other.stat().st_mtime, reverse=True)
+        for old in newest_first[_KEPT:]:
+            old.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------------------------------- running
+
+
+def build(connection: Connection, script: Script, *, rows_held: int) -> BuildResult:
+    """Run a build, with few commits. The first failure ends it, and what was committed before stays."""
+    started = time.monotonic()
+    commits = FewCommits(connection, rows_held=rows_held)
+    asked = _Asked(connection)
+    nodes: list[NodeResult] = []
+    error = ""
+    try:
+        for step in script:
+            began = time.monotonic()
+            message = _do(commits, asked, step)
+            status = "error" if message else "success"
+            nodes.append(NodeResult(step.name, step.kind, status, message, time.monotonic() - began))
+            if message:
+                break
+    finally:
+        try:
+            commits.finish(keep=len(nodes) == len(script) and nodes[-1].ok)
+        except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
+            error = f"the last commit failed: {failure}"
+    ok = not error and all(node.ok for node in nodes)
+    return BuildResult(ok, tuple(nodes), time.monotonic() - started, error)
+
+
+def _do(commits: FewCommits, asked: _Asked, step: Step) -> str:
+    """Run one model. Returns what went wrong, or nothing."""
+    try:
+        for statement in step.statements:
+            commits.execute(*asked.within(statement))
+        commits.node_ended()
+    except Exception as failure:  # noqa: BLE001  whatever DuckDB says is told
+        return first_line(failure)
+    return ""
+
+
+def test(connection: Connection, script: Script) -> BuildResult:
+    """Run data tests, each whatever became of the others. A failed one's message shows the first rows that fail it."""
+    started = time.monotonic()
+    asked = _Asked(connection)
+    nodes = tuple(_tested(connection, asked, step) for step in script)
+    return BuildResult(all(node.ok for node in nodes), nodes, time.monotonic() - started)
+
+
+def _tested(connection: Connection, asked: _Asked, step: Step) -> NodeResult:
+    began = time.monotonic()
+    (statement,) = step.statements
+    message = ""
+    try:
+        found = connection.execute(*asked.within(statement)).fetchone()
+        assert found is not None
+        _, should_warn, should_error = found
+        if should_error and not step.warns:
+            status, message = "fail", _rows_that_fail(connection, asked, step)
+        elif should_warn:
+            status = "warn"
+        else:
+            status = "pass"
+    except Exception as failure:  # noqa: BLE001  whatever DuckDB says is told
+        status, message = "error", first_line(failure)
+    return NodeResult(step.name, step.kind, status, message, time.monotonic() - began)
+
+
+def _rows_that_fail(connection: Connection, asked: _Asked, step: Step) -> str:
+    found = connection.execute(*asked.within(step.failing))
+    names = [column[0] for column in found.description]
+    rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
+    return "; ".join(", ".join(f"{name} = {value}" for name, value in row.items()) for row in rows)
+
+
+class _Asked:
+    """Answers what statements ask first, once for all of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._answers: dict[str, list[object] | None] = {}
+
+    def within(self, statement: str) -> tuple[str, list[object]]:
+        """The statement with a place for each answer, and the answers."""
+        marks = _ASKED_FIRST.finditer(statement)
+        pieces: list[str] = []
+        values: list[object] = []
+        end = 0
+        for opened, closed in _outermost(marks):
+            query = statement[opened.end() : closed.start()]
+            pieces.append(statement[end : opened.start()])
+            found = self._answer(query)
+            if found is None:
+                whole, inner = self.within(query)
+                pieces.append(whole)
+                values += inner
+            else:
+                pieces.append(", ".join("?" for _ in found))
+                values += found
+            end = closed.end()
+        return "".join([*pieces, statement[end:]]), values
+
+    def _answer(self, query: str) -> list[object] | None:
+        """The values of a query's one column, a null where it has none; None where they are too many."""
+        if query not in self._answers:
+            rows = self._connection.execute(*self.within(query)).fetchmany(_MOST_ASKED + 1)
+            values = [value for (value,) in rows] or [None]
+            self._answers[query] = values if len(values) <= _MOST_ASKED else None
+        return self._answers[query]
+
+
+def _outermost(marks: Iterator[re.Match[str]]) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Each pair of marks that stands in no other."""
+    depth = 0
+    opened: re.Match[str] | None = None
+    for mark in marks:
+        if mark[0] == "/*asked first*/":
+            opened = mark if depth == 0 else opened
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0 and opened:
+                yield opened, mark

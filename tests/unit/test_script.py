@@ -1,0 +1,120 @@
+"""What dbt wrote down is run as dbt would run it: few commits, the first failure ends a build, every test is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from gpulake.dbt import script
+from gpulake.dbt.script import Step
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(tmp_path / "lake.duckdb")) as lake:
+        lake.execute("CREATE TABLE days AS SELECT unnest([1, 2, 3]) AS day")
+        lake.execute("CREATE TABLE made (day INTEGER)")
+        yield lake
+
+
+def _model(*statements: str) -> Step:
+    return Step("model", "model", statements)
+
+
+def _test(rows: str, **settings: object) -> Step:
+    counted = f"SELECT count(*), count(*) != 0, count(*) != 0 FROM ({rows})"
+    return Step("test", "test", (counted,), failing=rows, **settings)  # type: ignore[arg-type]
+
+
+def _asked(query: str) -> str:
+    return f"/*asked first*/ {query} /*:asked first*/"
+
+
+def _made(connection: duckdb.DuckDBPyConnection) -> list[int | None]:
+    return [day for (day,) in connection.sql("FROM made ORDER BY day").fetchall()]
+
+
+def test_what_is_asked_first_stands_in_the_statement_as_its_values(connection: duckdb.DuckDBPyConnection) -> None:
+    within = script._Asked(connection).within
+    assert within(
+        f"SELECT 1 WHERE 1 IN ({_asked('SELECT day FROM days ORDER BY day')}) OR 5 = ({_asked('SELECT 5')})"
+    ) == (
+        "SELECT 1 WHERE 1 IN (?, ?, ?) OR 5 = (?)",
+        [1, 2, 3, 5],
+    )
+    # A question inside a question is asked before it.
+    inner = _asked("SELECT max(day) FROM days")
+    assert within(f"SELECT ({_asked(f'SELECT {inner} + 1')})") == ("SELECT (?)", [4])
+    assert within(f"SELECT 1 IN ({_asked('SELECT day FROM days WHERE day > 3')})") == ("SELECT 1 IN (?)", [None])
+
+
+def test_many_values_are_left_where_they_are(connection: duckdb.DuckDBPyConnection) -> None:
+    within = script._Asked(connection).within
+    query = f"SELECT unnest(range({_asked('SELECT 501')}))"
+    assert within(f"SELECT 7 IN ({_asked(query)})") == ("SELECT 7 IN ( SELECT unnest(range(?)) )", [501])
+
+
+def test_a_question_is_asked_once_in_a_build(connection: duckdb.DuckDBPyConnection) -> None:
+    """The first statement changes the answer, and the second still has the one of before."""
+    insert = f"INSERT INTO made SELECT {_asked('SELECT count(*) FROM days')}"
+    done = script.build(connection, (_model(insert, "DELETE FROM days"), _model(insert)), rows_held=0)
+    assert done.ok
+    assert _made(connection) == [3, 3]
+
+
+def test_a_failure_ends_a_build_and_keeps_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    steps = (
+        _model("INSERT INTO made FROM days"),
+        _model("INSERT INTO made SELECT CAST('word' AS INTEGER)"),
+        _model("INSERT INTO made VALUES (9)"),
+    )
+    done = script.build(connection, steps, rows_held=100)
+    assert [node.status for node in done.nodes] == ["success", "error"]
+    assert "Could not convert string 'word'" in done.why()
+    assert _made(connection) == []
+    # Where each model's rows are many, what went before stays, as a build that is cut off leaves it.
+    assert not script.build(connection, steps, rows_held=0).ok
+    assert _made(connection) == [1, 2, 3]
+
+
+def test_each_test_is_run_whatever_became_of_the_others(connection: duckdb.DuckDBPyConnection) -> None:
+    steps = (
+        _test("SELECT * FROM days WHERE day > 1"),
+        _test("SELECT * FROM nowhere"),
+        _test("SELECT * FROM days WHERE day > 2", warns=True),
+        _test("SELECT * FROM days WHERE day > 3"),
+    )
+    done = script.test(connection, steps)
+    assert [node.status for node in done.nodes] == ["fail", "error", "warn", "pass"]
+    assert not done.ok
+    assert done.nodes[0].message == "day = 2; day = 3"
+    assert "nowhere does not exist" in done.nodes[1].message
+
+
+def test_a_script_is_kept_for_its_request_and_project(tmp_path: Path) -> None:
+    steps = (_model("INSERT INTO made FROM days"), _test("SELECT 1", warns=True))
+    file = script.file_of(tmp_path, digest="one", request={"landed": ["a"]})
+    assert script.kept(file) is None
+    script.keep(steps, file)
+    assert script.kept(file) == steps
+    others = {
+        script.file_of(tmp_path, digest="two", request={"landed": ["a"]}),
+        script.file_of(tmp_path, digest="one", request={"landed": ["b"]}),
+    }
+    assert len({file, *others}) == 3
+    file.write_text(file.read_text()[:-9])
+    assert script.kept(file) is None
+
+
+def test_only_the_scripts_used_last_are_kept(tmp_path: Path) -> None:
+    files = [tmp_path / f"{n:03}.json" for n in range(script._KEPT + 1)]
+    for file in files:
+        script.keep((_model("SELECT 1"),), file)
+        script.kept(files[0])
+    kept = sorted(tmp_path.glob("*.json"))
+    assert len(kept) == script._KEPT
+    assert files[0] in kept
+    assert files[1] not in kept

@@ -2,24 +2,12 @@
 
 with
 
-scorings as (
-    select * from {{ source('meta', 'scorings') }}
-),
-
-newest as (
-    select max(build_id) as build_id
-    from scorings
+standing as (
+    select * from {{ ref('int_standing_scorings') }}
 ),
 
 scores as (
     select * from {{ source('meta', 'scores') }}
-),
-
-standing as (
-    select scorings.*
-    from scorings
-    inner join newest
-        on scorings.build_id = newest.build_id
 )
 
 select

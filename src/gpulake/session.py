@@ -166,7 +166,7 @@ class Session:
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
-                where=str(self._config.lake / "dbt" / "dbt.log"),
+                where=str(self._config.lake / "dbt" / "dbt.log") if full else str(self._config.lake),
                 do="mend what it names; nothing was published, and the next refresh builds it again",
             )
         build_id, rows, implausible = self._writer.version(), self._rows(), self._implausible()
@@ -208,13 +208,13 @@ class Session:
             raise DataTestError(
                 f"no data test ran: {_names(result)}.",
                 where=f"lake version {found}",
-                do="see <lake>/dbt/dbt.log; what was not tested is not published",
+                do="run: gpulake dbt test; what was not tested is not published",
             )
         if not result.ok:
             raise DataTestError(
                 f"{len(tested.failed)} of {len(result.nodes)} data tests failed: {_names(result)}.",
                 where=f"lake version {found}",
-                do="see <lake>/dbt/dbt.log; the last publication stays as it is",
+                do="the last publication stays as it is; all rows that fail: gpulake dbt test",
             )
         return tested
 

@@ -177,7 +177,7 @@ def waits(lake):
 def corrected(tmp_path_factory, published_rows):
     """Three deliveries, a build after each; what was told after the first one, the lake, and all its rows."""
     lake = TinyLake(tmp_path_factory.mktemp("corrected") / "lake")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         for delivery in (1, 2, 3):
             lake.add(*CASES, only_landing=delivery)
             lake.build_with(dbt, full=delivery == 1)
@@ -265,7 +265,7 @@ def test_a_wait_is_known_or_counted(corrected):
 def test_any_number_of_builds_gives_the_same_rows(tmp_path, corrected, published_rows, builds):
     """A correction that is built alone must leave what a full build of everything makes."""
     lake = TinyLake(tmp_path / "lake")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         for number, deliveries in enumerate(builds):
             for delivery in deliveries:
                 lake.add(*CASES, only_landing=delivery)

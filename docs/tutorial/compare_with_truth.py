@@ -28,28 +28,43 @@ def rmse(estimate: pa.ChunkedArray, truth: pa.ChunkedArray) -> float:
     return float(np.sqrt(np.nanmean((estimate.to_numpy() - truth.to_numpy()) ** 2)))
 
 
+def bias(estimate: pa.ChunkedArray, truth: pa.ChunkedArray) -> float:
+    """The mean difference, in percentage points: above 0 where the estimate is too high."""
+    return float(np.nanmean(estimate.to_numpy() - truth.to_numpy()))
+
+
+def correlation(estimate: pa.ChunkedArray, truth: pa.ChunkedArray) -> float:
+    """Whether high days are high and low days low: 1 where they are so exactly."""
+    return float(np.corrcoef(estimate.to_numpy(), truth.to_numpy())[0, 1])
+
+
 def main(trace: Path, lake: Path) -> None:
-    """Print one line per way of computing a day."""
+    """Each way of computing a day against the same truth: that of all seconds, and that of the covered ones."""
     with open_publication(lake) as publication:
         days = publication.sql(DAYS)
     truth = pq.read_table(trace / "truth" / "days.parquet").sort_by("dt")
     days = days.filter(pc.is_in(days["dt"], truth["dt"]))
-    gpu, cpu = truth["avg_gpu_util"], truth["avg_cpu_util"]
+    gpu = truth["avg_gpu_util"]
     per_gpu = pc.divide(days["avg_gpu_util_unweighted"], days["gpus_per_machine"])
     spread = float(np.std(gpu.to_numpy()))
     print(f"{truth.num_rows} days; their true mean is {pc.mean(gpu).as_py():.1f} %, give or take {spread:.1f}")
-    print("off by, in percentage points (RMSE)        GPU    CPU")
-    for name, gpu_off, cpu_off in (
-        ("mean of the rows, as delivered", rmse(days["avg_gpu_util_unweighted"], gpu), None),
-        ("mean of the rows, per GPU", rmse(per_gpu, gpu), rmse(days["avg_cpu_util_unweighted"], cpu)),
-        ("ours, against all seconds", rmse(days["avg_gpu_util"], gpu), rmse(days["avg_cpu_util"], cpu)),
-        (
-            "ours, against covered seconds",
-            rmse(days["avg_gpu_util"], truth["avg_gpu_util_covered"]),
-            rmse(days["avg_cpu_util"], truth["avg_cpu_util_covered"]),
-        ),
+    print("                                        against all seconds          against covered seconds")
+    print("in percentage points (RMSE, bias)       GPU          CPU             GPU          CPU      ")
+    for name, gpu_days, cpu_days in (
+        ("mean of the rows, as delivered", days["avg_gpu_util_unweighted"], None),
+        ("mean of the rows, per GPU", per_gpu, days["avg_cpu_util_unweighted"]),
+        ("ours", days["avg_gpu_util"], days["avg_cpu_util"]),
     ):
-        print(f"{name:38} {gpu_off:7.1f} {'' if cpu_off is None else format(cpu_off, '6.1f')}")
+        told = [
+            "" if found is None else f"{rmse(found, truth[column]):4.1f} {bias(found, truth[column]):+5.1f}"
+            for part in ("", "_covered")
+            for found, column in ((gpu_days, f"avg_gpu_util{part}"), (cpu_days, f"avg_cpu_util{part}"))
+        ]
+        print(f"{name:36} {told[0]:12} {told[1]:15} {told[2]:12} {told[3]}".rstrip())
+    print(
+        f"correlation with the true days, GPU: mean of the rows {correlation(per_gpu, gpu):.2f}, "
+        f"ours {correlation(days['avg_gpu_util'], gpu):.2f}"
+    )
     coverage_off = pc.max(pc.abs(pc.subtract(days["coverage_ratio"], truth["coverage_ratio"]))).as_py()
     print(f"coverage_ratio: off by {coverage_off:.6f} at most")
 

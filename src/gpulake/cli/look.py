@@ -111,6 +111,10 @@ def report(
         edge.put_json({**asdict(found), "error": None})
     else:
         edge.put(terminal.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
+        drawn = {"the days": png, "where the GPU-hours went": waterfall, "both on one page": html}
+        written = [f"  {file}  {what}" for what, file in drawn.items() if file is not None]
+        if written:
+            edge.put("\n".join(["", "written", *written]))
 
 
 def explain(

@@ -66,6 +66,11 @@ def measured_amounts() -> dict[str, dict[str, SimpleNamespace]]:
     return dict.fromkeys(("task", "usage", "machine_window", "machine", "gpu_model"), amounts)
 
 
+def entity_times() -> dict[str, list[str]]:
+    """Any one."""
+    return {"job": ["submitted_at", "ended_at"]}
+
+
 def sums_before(relation: str, *_: object, **__: object) -> str:
     """The one engine's word that is a whole select."""
     return f"select staged.* from {relation} as staged"

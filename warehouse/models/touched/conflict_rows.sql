@@ -5,7 +5,7 @@ with
 losers as (
     {%- for entity, keys in entity_keys().items() %}
     {%- set delivered = ref('int_delivered_' ~ entity ~ 's') %}
-    {%- set times = entity_times().get(entity, ['cast(null as timestamp)']) %}
+    {%- set times = entity_times()[entity] | default(['cast(null as timestamp)']) %}
     {%- set looked_through = keys.get('only', 'true') ~ ' and ' ~ keys.again %}
     select
         '{{ entity }}' as entity,

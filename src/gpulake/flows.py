@@ -82,13 +82,14 @@ TASKS: Mapping[str, Task[..., StepResult]] = {step.name: _task_of(step) for step
 
 
 @flow(name="gpu_telemetry_full_refresh")
-def gpu_telemetry_full_refresh(
+def gpu_telemetry_full_refresh(  # noqa: PLR0917  Prefect passes parameters by name
     data: str,
     lake: str | None = None,
     source: str | None = None,
     cluster: str | None = None,
-    rehash: bool = False,  # noqa: FBT001, FBT002  Prefect passes parameters by name
+    rehash: bool = False,  # noqa: FBT001, FBT002
     again: bool = False,  # noqa: FBT001, FBT002
+    corrects: bool = False,  # noqa: FBT001, FBT002
     full: bool = False,  # noqa: FBT001, FBT002
     wait_s: float = 60.0,
 ) -> State[StepResult]:
@@ -98,7 +99,9 @@ def gpu_telemetry_full_refresh(
     landed and published is. Parameters are plain values, so a deployment can carry them.
     """
     config = settings.load(os.environ, lake=Path(lake) if lake else None)
-    asked = Asked(data=Path(data), source=source, cluster=cluster, rehash=rehash, again=again, full=full)
+    asked = Asked(
+        data=Path(data), source=source, cluster=cluster, rehash=rehash, again=again, corrects=corrects, full=full
+    )
     result = pipeline.walk(lambda step: TASKS[step.name](config, asked, wait_s=wait_s))
     if result.error:
         return Failed(message=str(result.error), data=result)
@@ -113,6 +116,7 @@ def refresh(
     cluster: str | None = None,
     rehash: bool = False,
     again: bool = False,
+    corrects: bool = False,
     full: bool = False,
     wait_s: float = 0.0,
 ) -> StepResult:
@@ -129,6 +133,7 @@ def refresh(
         cluster=cluster,
         rehash=rehash,
         again=again,
+        corrects=corrects,
         full=full,
         wait_s=wait_s,
         return_state=True,

@@ -79,6 +79,7 @@ class Asked:
     cluster: str | None = None
     rehash: bool = False
     again: bool = False
+    corrects: bool = False
     full: bool = False
     dry_run: bool = False
 
@@ -100,7 +101,9 @@ class Step:
 
 
 def _land(opened: Session, asked: Asked) -> StepResult:
-    report = opened.land(asked.surveyed, cluster=asked.cluster, rehash=asked.rehash, again=asked.again)
+    report = opened.land(
+        asked.surveyed, cluster=asked.cluster, rehash=asked.rehash, again=asked.again, corrects=asked.corrects
+    )
     waiting = opened.waiting()
     return StepResult(
         why=f"{waiting} landings wait for the next build" if waiting else "nothing is new",
@@ -203,6 +206,7 @@ def refresh(
     dry_run: bool = False,
     rehash: bool = False,
     again: bool = False,
+    corrects: bool = False,
     full: bool = False,
     wait_s: float = 0.0,
     progress: Progress | None = None,
@@ -211,7 +215,7 @@ def refresh(
 
     A file that is refused is the result's `error`, and so is a build or test that fails; the lake stays as published.
     """
-    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again, full=full)
+    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again, corrects=corrects, full=full)
     _ = asked.surveyed  # before the lock, as in `do`
     if dry_run:
         return _plan(config, asked)
@@ -227,11 +231,12 @@ def land(
     cluster: str | None = None,
     rehash: bool = False,
     again: bool = False,
+    corrects: bool = False,
     wait_s: float = 0.0,
     progress: Progress | None = None,
 ) -> StepResult:
     """Only land: what is new waits for the next build."""
-    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again)
+    asked = Asked(data=data, source=source, cluster=cluster, rehash=rehash, again=again, corrects=corrects)
     return do(LAND, config, asked, wait_s=wait_s, progress=progress)
 
 
@@ -372,7 +377,9 @@ def _plan(config: Config, asked: Asked) -> StepResult:
     with lake.open_newest(config.lake) as reader:
         landed = meta.landed_bytes(reader) if reader else frozenset()
         latest = meta.landed_bytes(reader, latest_only=True) if reader and asked.again else None
-    report = landing.foresee(asked.surveyed, cluster=asked.cluster, landed=landed, latest=latest)
+    report = landing.foresee(
+        asked.surveyed, cluster=asked.cluster, landed=landed, latest=latest, corrects=asked.corrects
+    )
     new = len(report.landed)
     return StepResult(
         why=f"would land {new} deliveries, build and publish" if new else "nothing would land",

@@ -90,7 +90,7 @@ class Session:
         self._whole = whole
         self._child: Warehouse | None = None
 
-    def land(self, surveyed: Survey, *, cluster: str | None, rehash: bool, again: bool) -> LandReport:
+    def land(self, surveyed: Survey, *, cluster: str | None, rehash: bool, again: bool, corrects: bool) -> LandReport:
         """Land what is new, and what is asked for again."""
         memory = landing.Memory(self._config.lake / "files.json")
         report = landing.land(
@@ -102,6 +102,7 @@ class Session:
             memory=memory,
             rehash=rehash,
             again=again,
+            corrects=corrects,
             # dbt takes seconds to load: its child does so while the rest is landed.
             on_new=self._warehouse if self._whole else None,
             progress=self._progress,

@@ -48,11 +48,13 @@ LANDINGS = _meta(
     landed_at="timestamp",
     values_missing="bigint",
     fields="varchar",
+    corrects="boolean",
 )
 """One row per accepted delivery of one table: rows_in = rows_kept + rows_refused.
 
 `times_unknown` counts local times that the clocks of the cluster's zone show twice or never: they are null in bronze.
 `values_missing` counts the numbers and times that the kept rows lack; `fields` is the header as a JSON list, if there is one.
+`corrects`: its facts of machines have always been so, whatever was said before.
 """
 
 QUARANTINE = _meta(

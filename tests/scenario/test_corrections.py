@@ -143,6 +143,38 @@ CASES = [
     ),
 ]
 
+# Delivery 1 says 2 GPUs and has a record of day 2; 2 says 4 and has day 3; 3 says 4 once more and has day 4, and a late one of
+# day 2; 4 says another model, 5 the old one again before any record of then, and 6 brings day 5. m2 is new in delivery 3.
+DATED = """
+    machine | gpu_type | gpus | cores | landing
+    m1      | T4       | 2    | 4     | 1
+    m1      | T4       | 4    | 4     | 2
+    m1      | T4       | 4    | 4     | 3
+    m2      | P100     | 1    | 4     | 3
+    m1      | V100     | 4    | 4     | 4
+    m1      | T4       | 8    | 4     | 5
+"""
+WORK = """
+    worker | machine | start            | end              | gpu | cpu | landing
+    w1     | m1      | 1970-01-02 00:00 | 1970-01-02 12:00 | 100 | 1   | 1
+    w2     | m1      | 1970-01-02 12:00 | 1970-01-03 00:00 | 100 | 1   | 1
+    w3     | m1      | 1970-01-03 00:00 | 1970-01-04 00:00 | 100 | 1   | 2
+    w4     | m1      | 1970-01-04 00:00 | 1970-01-05 00:00 | 100 | 1   | 3
+    w5     | m1      | 1970-01-02 12:00 | 1970-01-02 13:00 | 100 | 1   | 3
+    w6     | m1      | 1970-01-05 00:00 | 1970-01-05 23:00 | 100 | 1   | 6
+"""
+HELD = {
+    "tasks": "job | task | n | gpu\n j1 | t | 1 | 800",
+    "instances": """
+        job | task | instance | worker | status     | start            | end              | machine | landing
+        j1  | t    | a1       | v1     | Terminated | 1970-01-02 00:00 | 1970-01-05 12:00 | m1      | 6
+    """,
+}
+MACHINES_CHANGE = [
+    Case(name="dated", rows={"machines": DATED, "windows": WORK, **HELD}),
+    Case(name="always", corrects=frozenset({5}), rows={"machines": DATED, "windows": WORK, **HELD}),
+]
+
 
 def asked(lake, query):
     return [
@@ -274,3 +306,72 @@ def test_any_number_of_builds_gives_the_same_rows(tmp_path, corrected, published
     lake.close()
     for name, rows in corrected[2].items():
         assert rows == found[name], name
+
+
+@pytest.fixture(
+    scope="module", params=[[(1,), (2,), (3,), (4,), (5, 6)], [(1, 2, 3, 4, 5, 6)]], ids=["one by one", "at once"]
+)
+def machines_changed(tmp_path_factory, request):
+    """Machines that change, built after each delivery, or once."""
+    lake = TinyLake(tmp_path_factory.mktemp("machines") / "lake")
+    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+        for deliveries in request.param:
+            for delivery in deliveries:
+                lake.add(*MACHINES_CHANGE, only_landing=delivery)
+            lake.build_with(dbt, full=True)
+    yield lake
+    lake.close()
+
+
+def test_a_changed_machine_holds_from_the_clusters_now(machines_changed):
+    """A repair of today would change the capacity, the use and the over-allocation of every past day."""
+    # m1: 2 GPUs on day 2, 4 on days 3 and 4; what was said of a V100 before day 5 had a record is overruled by the 8 GPUs,
+    # which hold from day 5 on. m2, never said before, always had its GPU. 8 GPUs are held until noon of day 5.
+    capacity = asked(
+        machines_changed,
+        "SELECT dt, pool, capacity_gpu_h, allocated_gpu_h, over_allocated_gpu_h FROM lake.main.gold_capacity_daily "
+        "WHERE cluster_id = 'dated' ORDER BY pool, dt",
+    )
+    assert [
+        *((f"1970-01-0{day}", "Tesla P100-PCIE-16GB", 24.0, 0.0, 0.0) for day in (2, 3, 4, 5)),
+        ("1970-01-02", "Tesla T4", 48.0, 192.0, 144.0), ("1970-01-03", "Tesla T4", 96.0, 192.0, 96.0),
+        ("1970-01-04", "Tesla T4", 96.0, 192.0, 96.0), ("1970-01-05", "Tesla T4", 192.0, 96.0, 0.0),
+    ] == capacity  # fmt: skip
+    # 100 % on m1 is a half of 2 GPUs, a quarter of 4, an eighth of 8
+    use = asked(
+        machines_changed,
+        "SELECT dt, avg_gpu_util, covered_gpu_s FROM lake.main.gold_cluster_util_daily WHERE cluster_id = 'dated' ORDER BY dt",
+    )
+    assert [
+        ("1970-01-02", 50.0, 172_800), ("1970-01-03", 25.0, 345_600), ("1970-01-04", 25.0, 345_600),
+        ("1970-01-05", 12.5, 662_400),
+    ] == use  # fmt: skip
+    machine_days = asked(
+        machines_changed,
+        "SELECT DISTINCT dt, gpu_count FROM lake.main.gold_machine_util_daily WHERE cluster_id = 'dated' ORDER BY dt",
+    )
+    assert [("1970-01-02", 2), ("1970-01-03", 4), ("1970-01-04", 4), ("1970-01-05", 8)] == machine_days
+    hours = asked(
+        machines_changed,
+        "SELECT dt, gpu_count, count(*) FROM lake.main.gold_machine_util_hourly WHERE cluster_id = 'dated' "
+        "GROUP BY ALL ORDER BY dt",
+    )
+    assert [("1970-01-02", 2, 24), ("1970-01-03", 4, 24), ("1970-01-04", 4, 24), ("1970-01-05", 8, 23)] == hours
+    needed = asked(
+        machines_changed, "SELECT machines_used, machines_needed FROM lake.main.gold_jobs WHERE cluster_id = 'dated'"
+    )
+    assert [(1, None)] == needed  # nobody knows what a job asks for that the job table lacks
+
+
+def test_a_delivery_that_corrects_says_how_it_always_was(machines_changed):
+    """An inventory that was wrong from the start could not be put right."""
+    found = asked(
+        machines_changed,
+        "SELECT machine_id, gpu_count, valid_from, valid_to FROM lake.main.silver_machines WHERE cluster_id = 'always' ORDER BY ALL",
+    )
+    assert [("m1", 8, None, None), ("m2", 1, None, None)] == found
+    capacity = asked(
+        machines_changed,
+        "SELECT dt, capacity_gpu_h FROM lake.main.gold_capacity_daily WHERE cluster_id = 'always' AND pool = 'Tesla T4' ORDER BY dt",
+    )
+    assert [(f"1970-01-0{day}", 192.0) for day in (2, 3, 4, 5)] == capacity

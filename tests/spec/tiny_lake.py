@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -59,7 +59,7 @@ def table(text: str) -> list[dict[str, str | None]]:
 class Case:
     """One cluster: its zone, its rows as pipe tables (`landing` column: which delivery), and what must come out.
 
-    Times are source seconds, or `day hh:mm[:ss]` of the cluster's zone, day 1 being 1970-01-01.
+    `corrects` are the deliveries that were landed with --corrects. Times are source seconds, or `day hh:mm[:ss]` of the cluster's zone, day 1 being 1970-01-01.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Case:
     pools: str = "gpu_model"
     source: str = "pai2020"
     first_year: str = "1970-01-01"
+    corrects: frozenset[int] = frozenset()
     rows: dict[str, str | list[dict[str, object]]] = field(default_factory=dict)
     expect: dict[str, str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
@@ -128,9 +129,10 @@ class TinyLake:
                 deliveries[row["landing"]].append(row)
             for number, rows in sorted(deliveries.items()):
                 if only_landing in {None, number}:
-                    self._land(writer, case.name, name, rows)
+                    landed_at = LANDED_AT + timedelta(minutes=number)
+                    self._land(writer, case.name, name, rows, landed_at, corrects=number in case.corrects)
 
-    def _land(self, writer, cluster: str, name: str, rows) -> None:
+    def _land(self, writer, cluster: str, name: str, rows, landed_at: datetime, *, corrects: bool) -> None:
         self._landing_no += 1
         landing_id = f"{cluster}/{name}/{self._landing_no}"
         bronze = BRONZE[TABLES[name].bronze]
@@ -142,7 +144,7 @@ class TinyLake:
         writer.insert(LANDINGS, [(
             landing_id, self._landing_no, SOURCE_OF[name].name, cluster, name, bronze.name, f"{name}.csv", "", 0, "headerless",
             len(rows), len(rows), 0, 0, False, _moment(min(times, default=None)), _moment(max(times, default=None)),
-            LANDED_AT, 0, None,
+            landed_at, 0, None, corrects,
         )])  # fmt: skip
 
     def build(self, *, full: bool, publish: bool = True) -> None:

@@ -89,7 +89,7 @@ def test_the_parameters_are_plain_values():
     """A deployment keeps them as JSON and the UI shows a field for each."""
     fields = flows.gpu_telemetry_full_refresh.parameters.properties
 
-    assert ["data", "lake", "source", "cluster", "rehash", "again", "full", "wait_s"] == list(fields)
+    assert ["data", "lake", "source", "cluster", "rehash", "again", "corrects", "full", "wait_s"] == list(fields)
     assert ["data"] == flows.gpu_telemetry_full_refresh.parameters.required
 
 

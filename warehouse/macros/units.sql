@@ -50,6 +50,17 @@
     )
 {%- endmacro %}
 
+{# Whether a row of `machines` says what a machine was at a moment. #}
+{% macro is_valid_at(machines, moment) -%}
+    ({{ machines }}.valid_from is null or {{ machines }}.valid_from <= {{ moment }})
+    and ({{ machines }}.valid_to is null or {{ machines }}.valid_to > {{ moment }})
+{%- endmacro %}
+
+{# What is said of a machine, as one value to compare. #}
+{% macro machine_facts(of) -%}
+    {{ row_text([of ~ '.gpu_model_source', of ~ '.gpu_count', of ~ '.cpu_cores', of ~ '.memory_bytes', of ~ '.valid_from', of ~ '.valid_to']) }}
+{%- endmacro %}
+
 {# Whole cents of milli-GPU-seconds at a price: half a cent counts as one. #}
 {% macro bill_cents(mgpu_s, usd_per_gpu_h) -%}
     (2 * {{ wide_integer(mgpu_s) }} * cast({{ usd_per_gpu_h }} * 1000000 as bigint) + 36000000000) // 72000000000

@@ -22,6 +22,12 @@ RehashOption = Annotated[bool, typer.Option("--rehash", help="Read files again t
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Land once more, as the latest, what a later landing stands for.")
 ]
+CorrectsOption = Annotated[
+    bool,
+    typer.Option(
+        "--corrects", help="What it says of machines was always so; else a change holds from the cluster's now."
+    ),
+]
 FullOption = Annotated[bool, typer.Option("--full", help="Rebuild every day, not only those touched.")]
 
 
@@ -39,6 +45,7 @@ def refresh(
     dry_run: edge.DryRunOption = False,
     rehash: RehashOption = False,
     again: AgainOption = False,
+    corrects: CorrectsOption = False,
     full: FullOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
@@ -55,6 +62,7 @@ def refresh(
             dry_run=dry_run,
             rehash=rehash,
             again=again,
+            corrects=corrects,
             full=full,
             wait_s=wait_s,
             progress=screen.step,
@@ -69,6 +77,7 @@ def land(
     lake: edge.LakeOption = None,
     rehash: RehashOption = False,
     again: AgainOption = False,
+    corrects: CorrectsOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
 ) -> None:
@@ -83,6 +92,7 @@ def land(
             cluster=cluster,
             rehash=rehash,
             again=again,
+            corrects=corrects,
             wait_s=wait_s,
             progress=screen.step,
         )
@@ -138,6 +148,7 @@ def flow(
     lake: edge.LakeOption = None,
     rehash: RehashOption = False,
     again: AgainOption = False,
+    corrects: CorrectsOption = False,
     full: FullOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
@@ -156,6 +167,7 @@ def flow(
         cluster=cluster,
         rehash=rehash,
         again=again,
+        corrects=corrects,
         full=full,
         wait_s=wait_s,
     )

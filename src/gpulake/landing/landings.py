@@ -100,12 +100,14 @@ def land(
     memory: Memory | None = None,
     rehash: bool = False,
     again: bool = False,
+    corrects: bool = False,
     on_new: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> LandReport:
     """Land each delivery once: repeating a call adds no row. `on_new` is called when the first new one is met.
 
-    `again`: what has landed lands once more, as the latest, unless it is the latest of its table. Files that cannot be read, or of which no row survives, are in the report's `refused`; the others have landed.
+    `again`: what has landed lands once more, as the latest, unless it is the latest of its table.
+    `corrects`: what the delivery says of machines has always been so; without it a change holds from the cluster's now. Files that cannot be read, or of which no row survives, are in the report's `refused`; the others have landed.
     """
     landings: list[Landing] = []
     refused, left_alone = list(surveyed.refused), list(surveyed.unrecognised)
@@ -118,13 +120,10 @@ def land(
             named = _bytes(delivered, hashed.digest.sha256, cluster)
             before = meta.landings_of(writer, named)
             landing = _known(delivered, before[0]) if before else None
-            if (
-                landing
-                and again
-                and not delivered.is_shipped
-                and named not in meta.landed_bytes(writer, latest_only=True)
-            ):
-                landing = None
+            if landing and not delivered.is_shipped:
+                is_latest = not again or named in meta.landed_bytes(writer, latest_only=True)
+                is_said = not (corrects and delivered.table.shapes_history) or before[0]["corrects"]
+                landing = landing if is_latest and is_said else None
             if landing is None:
                 landing_id = name_landing(named, time=len(before) + 1)
                 if on_new:
@@ -132,8 +131,9 @@ def land(
                     on_new = None
                 meter = _meter(delivered.path.name, hashed.digest.size, progress)
                 landing = _land_one(
-                    writer, delivered, hashed, landing_id, config=config, cluster=cluster, now=now, progress=meter
-                )
+                    writer, delivered, hashed, landing_id, config=config, cluster=cluster, corrects=corrects, now=now,
+                    progress=meter,
+                )  # fmt: skip
             landings.append(landing)
         except (SourceError, ContractError) as error:
             refused.append(Refused(delivered.path, error))
@@ -192,6 +192,7 @@ def foresee(
     cluster: str | None,
     landed: AbstractSet[meta.Bytes],
     latest: AbstractSet[meta.Bytes] | None = None,
+    corrects: bool = False,
 ) -> LandReport:
     """What landing would do, without a lake: hash every delivery and say which are new.
 
@@ -208,6 +209,7 @@ def foresee(
         sha256 = digest.sha256
         named = _bytes(delivered, sha256, cluster)
         is_there = named in (landed if latest is None or delivered.is_shipped else landed & latest)
+        is_there = is_there and (delivered.is_shipped or not (corrects and delivered.table.shapes_history))
         landings.append(
             Landing(
                 landing_id=name_landing(named),
@@ -278,6 +280,7 @@ def _land_one(
     *,
     config: Config,
     cluster: str | None,
+    corrects: bool,
     now: datetime,
     progress: files.Progress,
 ) -> Landing:
@@ -326,6 +329,7 @@ def _land_one(
         "min_event_at": moment_of(converted.min_event_s),
         "max_event_at": moment_of(converted.max_event_s),
         "landed_at": now,
+        "corrects": corrects,
         "fields": json.dumps(delivered.recognised.layout.fields) if delivered.recognised.layout.fields else None,
     }
     with writer.transaction("land", landing_id=landing_id):

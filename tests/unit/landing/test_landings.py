@@ -521,6 +521,19 @@ def test_again_lands_once_more_as_the_latest(lake, corrected):
     assert [(1, 50.0), (2, 80.0), (3, 50.0)] == [tuple(row.values()) for row in found]
 
 
+def test_what_corrects_is_noted_and_lands_once_more_for_it(lake, tmp_path, pai):
+    """A table of machines that has landed as a change could not be declared to have been so always."""
+    folder = tmp_path / "machines"
+    pai.write(folder / "pai_machine_spec.csv", [pai.spec(1)])
+    statuses = [
+        lake.land(folder, **said).landings[0].status for said in ({}, {"corrects": True}, {"corrects": True}, {})
+    ]
+
+    assert ["landed", "landed", "already", "already"] == statuses
+    found = lake.rows("SELECT landing_no, corrects FROM lake.meta.landings ORDER BY ALL")
+    assert [(1, False), (2, True)] == [tuple(row.values()) for row in found]
+
+
 def test_a_later_landing_of_other_times_or_keys_stands_for_nothing(lake, tmp_path, pai):
     """Daily files follow each other, and none of them takes another's place."""
     day = [pai.write(tmp_path / f"{n}" / "pai_machine_metric.csv",

@@ -3,6 +3,7 @@
     repeated rows are first looked for by its hash, and only there by the whole key.
     `only` leaves out rows that silver does not take. `again` says which rows an incremental build must look through: those that
     can share a key with a pending one. Instances are judged with their attempts (touched/judged_instances.sql).
+    What landings say of one machine are dated facts, not rows of one key (int_machines).
 #}
 {% macro entity_keys() -%}
     {{ return({
@@ -23,8 +24,8 @@
             'again': of_pending_keys('group_tag', 'instance_id'),
         },
         'machine': {
-            'key': ['cluster_id', 'machine_id'],
-            'narrow': ['machine_id'],
+            'key': ['cluster_id', 'machine_id', 'landing_no'],
+            'narrow': ['machine_id', 'landing_no'],
             'again': of_pending_keys('machine', 'machine_id'),
         },
         'machine_window': {

@@ -64,3 +64,4 @@ left join accounted
 left join machines
     on machine_days.cluster_id = machines.cluster_id
         and machine_days.machine_id = machines.machine_id
+        and {{ is_valid_at('machines', 'days.starts_at') }}

@@ -65,3 +65,4 @@ from sized
 left join machines
     on sized.cluster_id = machines.cluster_id
         and sized.machine_id = machines.machine_id
+        and {{ is_valid_at('machines', 'sized.hour_start_at') }}

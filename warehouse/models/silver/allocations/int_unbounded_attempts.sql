@@ -70,6 +70,7 @@ left join jobs
 left join machines
     on instances.cluster_id = machines.cluster_id
         and instances.machine_id = machines.machine_id
+        and {{ is_valid_at('machines', "coalesce(instances.started_at, instances.ended_at, timestamp '9999-12-31')") }}
 left join statuses
     on instances.source = statuses.source
         and instances.status_source = statuses.status_source

@@ -69,5 +69,6 @@ inner join clusters
 left join machines
     on amounts.cluster_id = machines.cluster_id
         and amounts.machine_id = machines.machine_id
+        and {{ is_valid_at('machines', epoch_to_utc('amounts.start_s')) }}
 left join jobs
     on {{ row_key(['amounts.cluster_id', 'amounts.job_id']) }} = jobs.job_key

@@ -59,9 +59,10 @@ over as (
         cluster_id,
         dt,
         machine_id,
+        pool,
         cast(sum(over_allocated_mgpu_s) as bigint) as over_allocated_mgpu_s
     from hours
-    group by cluster_id, dt, machine_id
+    group by cluster_id, dt, machine_id, pool
 )
 
 select
@@ -84,3 +85,4 @@ inner join over
     on held.cluster_id = over.cluster_id
         and held.dt = over.dt
         and held.machine_id is not distinct from over.machine_id
+        and held.pool = over.pool

@@ -38,6 +38,5 @@ left join beaten
 left join machines
     on delivered.cluster_id = machines.cluster_id
         and delivered.machine_id = machines.machine_id
-        and (machines.valid_from is null or machines.valid_from <= coalesce(delivered.started_at, delivered.ended_at))
-        and (machines.valid_to is null or machines.valid_to > coalesce(delivered.started_at, delivered.ended_at))
+        and {{ is_valid_at('machines', 'coalesce(delivered.started_at, delivered.ended_at)') }}
 where beaten.landing_id is null

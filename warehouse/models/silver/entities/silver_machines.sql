@@ -29,7 +29,9 @@ select
         when machines.gpu_count is null or machines.gpu_count = 0 then null
         when clusters.pools = 'all' then 'all'
         else coalesce(aliases.gpu_model, machines.gpu_model_source, 'unnamed model')
-    end as pool
+    end as pool,
+    machines.landing_id,
+    machines.source_row
 from machines
 left join aliases
     on machines.gpu_model_source = aliases.alias

@@ -54,3 +54,4 @@ inner join days
 left join machines
     on measured_machines.cluster_id = machines.cluster_id
         and measured_machines.machine_id = machines.machine_id
+        and {{ is_valid_at('machines', 'days.starts_at + hours.hour_no * interval 1 hour') }}

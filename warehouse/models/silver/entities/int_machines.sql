@@ -73,9 +73,18 @@ changed as (
 )
 
 select
-    * replace (
-        holds_from as valid_from,
-        least(valid_to, lead(holds_from) over (partition by cluster_id, machine_id order by landing_no)) as valid_to
-    )
+    cluster_id,
+    machine_id,
+    gpu_model_source,
+    gpu_count,
+    cpu_cores,
+    memory_bytes,
+    delivered_gpu_count,
+    delivered_cpu_cores,
+    delivered_memory_bytes,
+    holds_from as valid_from,
+    least(valid_to, lead(holds_from) over (partition by cluster_id, machine_id order by landing_no)) as valid_to,
+    landing_id,
+    source_row
 from changed
 where overruled_from is null or overruled_from > coalesce(holds_from, timestamp '0001-01-01')

@@ -1,8 +1,8 @@
 {{ config(materialized='ephemeral') }}
 
 -- The first and the last moment that a landing has a record of, in rows that stand: a beaten row counts for nothing. Of few
--- landings that takes a look at their rows (shaken_landings).
-{%- set shaken = named_or_asked('select landing_id from ' ~ ref('shaken_landings')) %}
+-- landings that takes a look at their rows (shaken_landings): of none of them, where asking gives no value.
+{%- set shaken = asked_first('select landing_id from ' ~ ref('shaken_landings')) %}
 
 with
 
@@ -41,7 +41,7 @@ select
     min_event_at,
     max_event_at
 from landings
-where max_event_at is not null and landing_id not in ({{ shaken }})
+where max_event_at is not null and not coalesce(landing_id in ({{ shaken }}), false)
 union all
 select
     landings.landing_id,

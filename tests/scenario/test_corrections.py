@@ -314,7 +314,7 @@ def test_any_number_of_builds_gives_the_same_rows(tmp_path, corrected, published
 def machines_changed(tmp_path_factory, request):
     """Machines that change, built after each delivery, or once."""
     lake = TinyLake(tmp_path_factory.mktemp("machines") / "lake")
-    with warehouse.Warehouse(lake.folder, lock_fd=None) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         for deliveries in request.param:
             for delivery in deliveries:
                 lake.add(*MACHINES_CHANGE, only_landing=delivery)

@@ -185,7 +185,9 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
     place = Workplace(tmp_path / "clone")
     (place.folder / "gpulake.toml").write_text("\n".join(settings))
     shutil.copytree(ROOT / "tests" / "fixtures" / "worksheet", place.folder / "DIR")
-    (command,) = re.findall(r"^`(\S*gpulake refresh .*?)`", (DOCS / "how-to" / "configure.md").read_text(), re.MULTILINE)
+    (command,) = re.findall(
+        r"^`(\S*gpulake refresh .*?)`", (DOCS / "how-to" / "configure.md").read_text(), re.MULTILINE
+    )
     place.type(command)
 
     with open_publication(place.folder / tomllib.loads("\n".join(settings))["lake"]) as reader:

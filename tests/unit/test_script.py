@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from gpulake.dbt import script
+from gpulake.dbt.asked import Asked
 from gpulake.dbt.script import Step
 
 
@@ -38,7 +39,7 @@ def _made(connection: duckdb.DuckDBPyConnection) -> list[int | None]:
 
 
 def test_what_is_asked_first_stands_in_the_statement_as_its_values(connection: duckdb.DuckDBPyConnection) -> None:
-    within = script._Asked(connection).within
+    within = Asked(connection).within
     assert within(
         f"SELECT 1 WHERE 1 IN ({_asked('SELECT day FROM days ORDER BY day')}) OR 5 = ({_asked('SELECT 5')})"
     ) == (
@@ -48,11 +49,16 @@ def test_what_is_asked_first_stands_in_the_statement_as_its_values(connection: d
     # A question inside a question is asked before it.
     inner = _asked("SELECT max(day) FROM days")
     assert within(f"SELECT ({_asked(f'SELECT {inner} + 1')})") == ("SELECT (?)", [4])
-    assert within(f"SELECT 1 IN ({_asked('SELECT day FROM days WHERE day > 3')})") == ("SELECT 1 IN (?)", [None])
+
+
+def test_no_value_is_no_null(connection: duckdb.DuckDBPyConnection) -> None:
+    """Nothing is not in an empty list, and unknown in one that holds a null."""
+    sql, values = Asked(connection).within(f"SELECT 1 NOT IN ({_asked('SELECT day FROM days WHERE day > 3')})")
+    assert connection.execute(sql, values).fetchall() == [(True,)]
 
 
 def test_many_values_are_left_where_they_are(connection: duckdb.DuckDBPyConnection) -> None:
-    within = script._Asked(connection).within
+    within = Asked(connection).within
     query = f"SELECT unnest(range({_asked('SELECT 501')}))"
     assert within(f"SELECT 7 IN ({_asked(query)})") == ("SELECT 7 IN ( SELECT unnest(range(?)) )", [501])
 

@@ -90,7 +90,6 @@ class Runner:
         noted = connection.note()
         reply, _ = self._run(arguments)
         nodes = self._manifest.nodes if self._manifest else {}
-        reply["nodes"] = []
         reply["steps"] = [
             {
                 "name": nodes[key].name,
@@ -122,6 +121,9 @@ class Runner:
             outcome = dbtRunner(manifest=self._manifest).invoke([*arguments])
             nodes = _nodes(outcome)
             ok, error = bool(outcome.success), str(outcome.exception or "")
+            if not ok and not error and all(node["status"] in {"success", "pass", "warn", "skipped"} for node in nodes):
+                # A part without a relation that cannot be compiled is no result of dbt's.
+                error = f"dbt failed: see {os.environ['DBT_LOG_PATH']}/dbt.log"
         finally:
             try:
                 connection.close(keep=ok)

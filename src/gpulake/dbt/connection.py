@@ -11,6 +11,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.environments.local import LocalEnvironment
 from dbt.adapters.factory import get_adapter_by_type
 
+from gpulake.dbt.asked import Asked
 from gpulake.dbt.transactions import ROWS_HELD, FewCommits
 
 _NOTED = ("create", "insert", "delete", "set")
@@ -25,6 +26,7 @@ class SharedConnection(LocalEnvironment):
         super().__init__(credentials)
         self.conn: Any
         self._commits: FewCommits | None = None
+        self._asked: Asked | None = None
         self._rows_held = rows_held
 
     def handle(self) -> Any:
@@ -33,16 +35,18 @@ class SharedConnection(LocalEnvironment):
             if self._commits is None:
                 self.conn = self.initialize_db(self.creds, self._plugins)
                 cursor = self.initialize_cursor(self.creds, self.conn.cursor(), self._plugins, {})
-                self._commits = FewCommits(cursor, rows_held=self._rows_held)
+                self._commits, self._asked = FewCommits(cursor, rows_held=self._rows_held), Asked(cursor)
             return _Handle(self)
 
     def execute(self, sql: str, bindings: Any = None) -> Any:
         """One statement. Returns DuckDB's cursor."""
         assert self._commits is not None
+        assert self._asked is not None
         if sql == "COMMIT":
             self._commits.node_ended()
         elif sql != "BEGIN":
-            self._commits.execute(sql, bindings)
+            asking, values = self._asked.within(sql)
+            self._commits.execute(asking, values or bindings)
         return self.cursor
 
     @property

@@ -1,29 +1,25 @@
 """What dbt would run, written down once and run without it: a build of what is touched, or the data tests.
 
 The statements of such a command follow from the project and from which tables have landed, and from nothing that a
-delivery brings. So dbt writes them once; each delivery after that runs them on DuckDB alone. What they ask of the lake
-before they run (see `asked_first` in the project's macros) is asked here.
+delivery brings. So dbt writes them once; each delivery after that runs them on DuckDB alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gpulake.dbt.asked import Asked
 from gpulake.dbt.results import BuildResult, NodeResult
 from gpulake.dbt.transactions import FewCommits
 from gpulake.lake import Connection, first_line
 
-_ASKED_FIRST = re.compile(r"/\*asked first\*/|/\*:asked first\*/")
-_MOST_ASKED = 500
-"""More values than this are not named in a statement: the query stays in their place."""
 _FAILING_ROWS_SHOWN = 5
 _KEPT = 32
 
@@ -83,7 +79,7 @@ def build(connection: Connection, script: Script, *, rows_held: int) -> BuildRes
     """Run a build, with few commits. The first failure ends it, and what was committed before stays."""
     started = time.monotonic()
     commits = FewCommits(connection, rows_held=rows_held)
-    asked = _Asked(connection)
+    asked = Asked(connection)
     nodes: list[NodeResult] = []
     error = ""
     try:
@@ -103,7 +99,7 @@ def build(connection: Connection, script: Script, *, rows_held: int) -> BuildRes
     return BuildResult(ok, tuple(nodes), time.monotonic() - started, error)
 
 
-def _do(commits: FewCommits, asked: _Asked, step: Step) -> str:
+def _do(commits: FewCommits, asked: Asked, step: Step) -> str:
     """Run one model. Returns what went wrong, or nothing."""
     try:
         for statement in step.statements:
@@ -117,12 +113,12 @@ def _do(commits: FewCommits, asked: _Asked, step: Step) -> str:
 def test(connection: Connection, script: Script) -> BuildResult:
     """Run data tests, each whatever became of the others. A failed one's message shows the first rows that fail it."""
     started = time.monotonic()
-    asked = _Asked(connection)
+    asked = Asked(connection)
     nodes = tuple(_tested(connection, asked, step) for step in script)
     return BuildResult(all(node.ok for node in nodes), nodes, time.monotonic() - started)
 
 
-def _tested(connection: Connection, asked: _Asked, step: Step) -> NodeResult:
+def _tested(connection: Connection, asked: Asked, step: Step) -> NodeResult:
     began = time.monotonic()
     (statement,) = step.statements
     message = ""
@@ -141,58 +137,8 @@ def _tested(connection: Connection, asked: _Asked, step: Step) -> NodeResult:
     return NodeResult(step.name, step.kind, status, message, time.monotonic() - began)
 
 
-def _rows_that_fail(connection: Connection, asked: _Asked, step: Step) -> str:
+def _rows_that_fail(connection: Connection, asked: Asked, step: Step) -> str:
     found = connection.execute(*asked.within(step.failing))
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
     return "; ".join(", ".join(f"{name} = {value}" for name, value in row.items()) for row in rows)
-
-
-class _Asked:
-    """Answers what statements ask first, once for all of them."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._answers: dict[str, list[object] | None] = {}
-
-    def within(self, statement: str) -> tuple[str, list[object]]:
-        """The statement with a place for each answer, and the answers."""
-        marks = _ASKED_FIRST.finditer(statement)
-        pieces: list[str] = []
-        values: list[object] = []
-        end = 0
-        for opened, closed in _outermost(marks):
-            query = statement[opened.end() : closed.start()]
-            pieces.append(statement[end : opened.start()])
-            found = self._answer(query)
-            if found is None:
-                whole, inner = self.within(query)
-                pieces.append(whole)
-                values += inner
-            else:
-                pieces.append(", ".join("?" for _ in found))
-                values += found
-            end = closed.end()
-        return "".join([*pieces, statement[end:]]), values
-
-    def _answer(self, query: str) -> list[object] | None:
-        """The values of a query's one column, a null where it has none; None where they are too many."""
-        if query not in self._answers:
-            rows = self._connection.execute(*self.within(query)).fetchmany(_MOST_ASKED + 1)
-            values = [value for (value,) in rows] or [None]
-            self._answers[query] = values if len(values) <= _MOST_ASKED else None
-        return self._answers[query]
-
-
-def _outermost(marks: Iterator[re.Match[str]]) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
-    """Each pair of marks that stands in no other."""
-    depth = 0
-    opened: re.Match[str] | None = None
-    for mark in marks:
-        if mark[0] == "/*asked first*/":
-            opened = mark if depth == 0 else opened
-            depth += 1
-        else:
-            depth -= 1
-            if depth == 0 and opened:
-                yield opened, mark

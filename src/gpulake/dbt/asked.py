@@ -11,7 +11,9 @@ from typing import Any  # DuckDB's connections, and dbt's cursors
 
 _MARKS = re.compile(r"/\*asked first\*/|/\*:asked first\*/")
 _MOST = 500
-"""More values than this are not named in a statement, and none cannot be: the query stays in their place."""
+"""More values than this are not named in a statement: the query stays in their place."""
+_NOTHING = "SELECT NULL WHERE false"
+"""No list is empty in SQL, and one that holds a null is not: nothing is not in an empty one, and unknown in the other."""
 
 
 class Asked:
@@ -36,16 +38,16 @@ class Asked:
                 pieces.append(whole)
                 values += inner
             else:
-                pieces.append(", ".join("?" for _ in found))
+                pieces.append(", ".join("?" for _ in found) or _NOTHING)
                 values += found
             end = closed.end()
         return "".join([*pieces, statement[end:]]), values
 
     def _answer(self, query: str) -> list[object] | None:
-        """The values of a query's one column; None where there are none, which no list can say, or too many."""
+        """The values of a query's one column; None where they are too many."""
         if query not in self._answers:
             rows = self._connection.execute(*self.within(query)).fetchmany(_MOST + 1)
-            self._answers[query] = [value for (value,) in rows] if 0 < len(rows) <= _MOST else None
+            self._answers[query] = [value for (value,) in rows] if len(rows) <= _MOST else None
         return self._answers[query]
 
 

@@ -364,7 +364,7 @@ def test_unit_tests_of_the_models(tmp_path):
 def test_the_child_ends_with_its_parents_pipe(tmp_path):
     """A killed refresh must not leave a process that holds the lake's lock for ever."""
     lake = TinyLake(tmp_path / "lake")
-    dbt = warehouse.Warehouse(lake.folder)
+    dbt = warehouse.Warehouse(lake.folder, awake=True)
     dbt._child.stdin.close()
     assert 0 == dbt._child.wait(timeout=60)
     dbt._replies.close()

@@ -52,6 +52,12 @@
     least({{ later }}, case when {{ local_time(earlier, time_zone) }} = {{ midnight }} then {{ earlier }} end)
 {%- endmacro %}
 
+{# Whole days from the first of January 1970 to a date. #}
+{% macro days_since_1970(day) %}{{ return(adapter.dispatch('days_since_1970', 'gpulake')(day)) }}{% endmacro %}
+{% macro duckdb__days_since_1970(day) -%}
+    ({{ day }} - date '1970-01-01')
+{%- endmacro %}
+
 {# One row per day from one date to another, both included. #}
 {% macro each_day(first_day, last_day) %}{{ return(adapter.dispatch('each_day', 'gpulake')(first_day, last_day)) }}{% endmacro %}
 {% macro duckdb__each_day(first_day, last_day) -%}

@@ -176,6 +176,7 @@ class Waste:
     active_gpu_h: float | None
     measured_gpu_h: float
     efficiency_ratio: float | None
+    allocation_coverage_ratio: float | None
     unbounded_spans: int
     failed_unbounded_spans: int
     failed_unbounded_gpu_h_high: float

@@ -84,8 +84,15 @@ def waste_steps(waste: Waste) -> tuple[Step, ...]:
 
 
 def beside_waste(waste: Waste) -> tuple[str, ...]:
-    """What the classes do not hold, one sentence each: attempts of unknown length, and what was held above the capacity."""
+    """Whose measurement the classes are, and what they do not hold: attempts of unknown length, and what was held above the
+    capacity. One sentence each.
+    """
     told: list[str] = []
+    if waste.measured_gpu_h:
+        told.append(
+            f"use is here what the jobs' own sensors say: they measured {ratio_pct(waste.allocation_coverage_ratio)} "
+            "of what was held"
+        )
     if waste.unbounded_spans:
         where = "not counted"
         if waste.starts_at_capacity:

@@ -33,7 +33,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
             f"GPU use    mean {pct(window.avg_gpu_util)}   {', '.join(extremes)}".rstrip(),
             f"           95th percentile of machine-hours between {low} and {high} from day to day",
         ]
-    coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time was measured"
+    coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time was measured by the machines' windows"
     if window.lowest_coverage_day is not None and cluster.has_gpu_use:
         least = ratio_pct(window.lowest_coverage_ratio)
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
@@ -89,9 +89,9 @@ def _tiles(cluster: ClusterReport) -> str:
     if window is None or not cluster.has_gpu_use:
         return ""
     tiles = [
-        ("", pct(window.avg_gpu_util), "mean GPU use of measured time"),
-        ("", pct(window.avg_cpu_util), "mean CPU use of measured time"),
-        ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured"),
+        ("", pct(window.avg_gpu_util), "mean GPU use of what machines measured"),
+        ("", pct(window.avg_cpu_util), "mean CPU use of what machines measured"),
+        ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured by the machines' windows"),
         *(
             [("", f"{cluster.fleet.gpus:,}", f"GPUs in {counted(cluster.fleet.machines, 'machine')}")]
             if cluster.fleet

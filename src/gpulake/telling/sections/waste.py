@@ -49,4 +49,4 @@ def _html(cluster: ClusterReport) -> str:
     )
 
 
-SECTION = Section(name="waste", place=30, lines=_lines, html=_html)
+SECTION = Section(name="waste", place=15, lines=_lines, html=_html)

@@ -22,6 +22,8 @@ plain as (
 select
     days.cluster_id,
     days.dt,
+    days.day_no,
+    days.day_label,
     cast(covered.gpu_pct_s / nullif(covered.covered_gpu_s, 0) as double) as avg_gpu_util,
     covered.p95_gpu_util,
     cast(covered.core_pct_s / nullif(covered.covered_core_s, 0) as double) as avg_cpu_util,

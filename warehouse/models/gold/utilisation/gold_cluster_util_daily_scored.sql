@@ -14,6 +14,8 @@ scores as (
 select
     daily.cluster_id,
     daily.dt,
+    daily.day_no,
+    daily.day_label,
     daily.avg_gpu_util,
     daily.p95_gpu_util,
     daily.avg_cpu_util,

@@ -178,7 +178,7 @@ def broken(lake: TinyLake, dbt: Warehouse, *tests: str) -> dict[str, str]:
     lake.close()
     with lake.writing() as writer:
         version = writer.version()
-    result = dbt.test(version=version)
+    result = dbt.test(version=version, slow_ones_too=True)
     assert not result.error, result.error
     assert set(tests) <= {node.name for node in result.nodes}
     return {node.name: node.message for node in result.failures if node.name in tests}

@@ -107,7 +107,7 @@ def test_the_report_says_what_landed_what_was_refused_and_what_was_flagged(two_m
         "avg_gpu_util of 14.2 % is 3.1 standard deviations off",
         "not judged: 3 days",
         "less than half of the usual",
-        "52.4 % of all GPU time was measured by the machines' windows",
+        "52.4 % of all GPU time, by the machines' windows",
         "forest flags what it flags.",
     ):
         assert said in text

@@ -33,7 +33,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
             f"GPU use    mean {pct(window.avg_gpu_util)}   {', '.join(extremes)}".rstrip(),
             f"           95th percentile of machine-hours between {low} and {high} from day to day",
         ]
-    coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time was measured by the machines' windows"
+    coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time, by the machines' windows"
     if window.lowest_coverage_day is not None and cluster.has_gpu_use:
         least = ratio_pct(window.lowest_coverage_ratio)
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"

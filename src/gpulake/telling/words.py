@@ -84,15 +84,8 @@ def waste_steps(waste: Waste) -> tuple[Step, ...]:
 
 
 def beside_waste(waste: Waste) -> tuple[str, ...]:
-    """Whose measurement the classes are, and what they do not hold: attempts of unknown length, and what was held above the
-    capacity. One sentence each.
-    """
+    """What the classes do not hold, one sentence each: attempts of unknown length, and what was held above the capacity."""
     told: list[str] = []
-    if waste.measured_gpu_h:
-        told.append(
-            f"use is here what the jobs' own sensors say: they measured {ratio_pct(waste.allocation_coverage_ratio)} "
-            "of what was held"
-        )
     if waste.unbounded_spans:
         where = "not counted"
         if waste.starts_at_capacity:
@@ -106,6 +99,14 @@ def beside_waste(waste: Waste) -> tuple[str, ...]:
     if waste.over_allocated_gpu_h:
         told.append(f"{gpu_hours(waste.over_allocated_gpu_h)} were held above what machines have: a fault of the data")
     return tuple(told)
+
+
+def measured_by(waste: Waste) -> tuple[str, ...]:
+    """Whose measurement the classes are: a sentence, where anything was measured."""
+    if not waste.measured_gpu_h:
+        return ()
+    share = ratio_pct(waste.allocation_coverage_ratio)
+    return (f"use is here what the jobs' own sensors say: they measured {share} of what was held",)
 
 
 def _free(waste: Waste) -> str:

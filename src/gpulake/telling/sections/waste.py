@@ -10,7 +10,7 @@ from gpulake.telling.markup import themed
 from gpulake.telling.pictures.waterfall import waterfall_svg
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH, text_table
-from gpulake.telling.words import Step, beside_waste, gpu_hours, ratio_pct, waste_headline, waste_steps
+from gpulake.telling.words import Step, beside_waste, gpu_hours, measured_by, ratio_pct, waste_headline, waste_steps
 
 BAR = 40
 """Columns of the first bar."""
@@ -25,7 +25,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
         for step in waste_steps(waste)
     ]
     lines = text_table(["where the GPU-hours went", "", "", ""], rows, right={1, 2})
-    for sentence in beside_waste(waste):
+    for sentence in (*measured_by(waste), *beside_waste(waste)):
         lines += wrap(
             sentence, WIDTH, initial_indent="beside it  ", subsequent_indent="           ", break_on_hyphens=False
         )
@@ -40,7 +40,9 @@ def _html(cluster: ClusterReport) -> str:
     waste = cluster.waste
     if waste is None:
         return ""
-    beside = " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in beside_waste(waste))
+    beside = " ".join(
+        f"{sentence[0].upper()}{sentence[1:]}." for sentence in (*measured_by(waste), *beside_waste(waste))
+    )
     svg = themed(waterfall_svg(cluster), label=waste_headline(cluster))
     return (
         "<h2>Where the GPU-hours went</h2>\n"

@@ -83,7 +83,7 @@ select
     cast(failed_active_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as failed_active_ratio,
     cast(productive_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as productive_ratio,
     cast(active_gpu_h as double) / cast(nullif(allocated_gpu_h - unknown_gpu_h, 0) as double) as efficiency_ratio,
-    cast({{ ratio('(allocated_gpu_h - unknown_gpu_h)', 'allocated_gpu_h') }} as double) as allocation_coverage_ratio,
+    measured_gpu_h / cast(nullif(allocated_gpu_h, 0) as double) as allocation_coverage_ratio,
     unbounded_spans,
     failed_unbounded_spans,
     failed_unbounded_gpu_h_high

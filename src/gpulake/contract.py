@@ -143,6 +143,8 @@ class Source:
     tables: tuple[Table, ...]
     time_zone: str = "UTC"
     time_basis: Literal["real", "offset", "shifted"] = "real"
+    has_weekdays: bool = True
+    """Whether the weekday of a time is what it was: not where the clock starts with the trace."""
     pools: Literal["gpu_model", "all"] = "gpu_model"
     """How capacity is told apart: by the machine's GPU model, or not at all where jobs do not name their machine."""
     downloads: tuple[Download, ...] = ()

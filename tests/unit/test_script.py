@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import duckdb
 import pytest
@@ -84,6 +87,15 @@ def test_a_failure_ends_a_build_and_keeps_nothing(connection: duckdb.DuckDBPyCon
     # Where each model's rows are many, what went before stays, as a build that is cut off leaves it.
     assert not script.build(connection, steps, rows_held=0).ok
     assert _made(connection) == [1, 2, 3]
+
+
+def test_ctrl_c_is_no_failure_of_a_model(connection: duckdb.DuckDBPyConnection) -> None:
+    """It ends the command, as the command line's own exit code for it, and nothing of the build is kept."""
+    endless = "INSERT INTO made SELECT sum(hash(a.range + b.range)) % 9 FROM range(1_000_000) a, range(1_000_000) b"
+    Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises((RuntimeError, KeyboardInterrupt)):
+        script.build(connection, (_model("INSERT INTO made FROM days"), _model(endless)), rows_held=100)
+    assert _made(connection) == []
 
 
 def test_each_test_is_run_whatever_became_of_the_others(connection: duckdb.DuckDBPyConnection) -> None:

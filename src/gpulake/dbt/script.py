@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any
 from gpulake.dbt.asked import Asked
 from gpulake.dbt.results import BuildResult, NodeResult
 from gpulake.dbt.transactions import FewCommits
-from gpulake.lake import Connection, first_line
+from gpulake.lake import Connection, QueryError, first_line
 
 _FAILING_ROWS_SHOWN = 5
 _KEPT = 32
@@ -55,16 +56,17 @@ def kept(file: Path) -> Script | None:
     """The script, if it was kept and is whole."""
     try:
         found = read(json.loads(file.read_text()))
-        file.touch()  # the ones used last are the ones kept
     except (OSError, ValueError, TypeError, LookupError):
         return None
+    with suppress(OSError):
+        file.touch()  # the ones used last are the ones kept
     return found
 
 
 def keep(script: Script, file: Path) -> None:
     """Keep it, and only the few that were used last. Where that cannot be, dbt writes it again."""
     with suppress(OSError):
-        unfinished = file.with_suffix(".unfinished")
+        unfinished = file.with_suffix(f".{os.getpid()}")
         unfinished.write_text(json.dumps([asdict(step) for step in script]))
         unfinished.replace(file)
         newest_first = sorted(file.parent.glob("*.json"), key=lambda other: other.stat().st_mtime, reverse=True)
@@ -93,7 +95,7 @@ def build(connection: Connection, script: Script, *, rows_held: int) -> BuildRes
     finally:
         try:
             commits.finish(keep=len(nodes) == len(script) and nodes[-1].ok)
-        except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
+        except QueryError as failure:  # a full disk, a lost file
             error = f"the last commit failed: {failure}"
     ok = not error and all(node.ok for node in nodes)
     return BuildResult(ok, tuple(nodes), time.monotonic() - started, error)
@@ -105,7 +107,7 @@ def _do(commits: FewCommits, asked: Asked, step: Step) -> str:
         for statement in step.statements:
             commits.execute(*asked.within(statement))
         commits.node_ended()
-    except Exception as failure:  # noqa: BLE001  whatever DuckDB says is told
+    except QueryError as failure:
         return first_line(failure)
     return ""
 
@@ -132,7 +134,7 @@ def _tested(connection: Connection, asked: Asked, step: Step) -> NodeResult:
             status = "warn"
         else:
             status = "pass"
-    except Exception as failure:  # noqa: BLE001  whatever DuckDB says is told
+    except QueryError as failure:
         status, message = "error", first_line(failure)
     return NodeResult(step.name, step.kind, status, message, time.monotonic() - began)
 

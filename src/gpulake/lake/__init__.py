@@ -5,7 +5,16 @@ that is made at each publication, read-only and pinned, so they never wait and n
 for right answers, not for speed: each stands beside the fault it prevents.
 """
 
-from gpulake.lake.connection import EXTENSIONS, SETTINGS, Connection, attach_options, extension_file, first_line, lent
+from gpulake.lake.connection import (
+    EXTENSIONS,
+    SETTINGS,
+    Connection,
+    QueryError,
+    attach_options,
+    extension_file,
+    first_line,
+    lent,
+)
 from gpulake.lake.layout import Layout, Publication
 from gpulake.lake.reader import Reader, View, open_newest, open_publication, write_duckdb
 from gpulake.lake.writer import Writer, writing
@@ -16,6 +25,7 @@ __all__ = [
     "Connection",
     "Layout",
     "Publication",
+    "QueryError",
     "Reader",
     "View",
     "Writer",

@@ -14,6 +14,8 @@ from gpulake.errors import GpulakeError, LakeError, LockError, UsageError
 from gpulake.lake.layout import Layout
 
 Connection = duckdb.DuckDBPyConnection
+QueryError = duckdb.Error
+"""Whatever DuckDB says of a statement. Ctrl-C is none: it ends the query by a RuntimeError."""
 
 EXTENSIONS = ("ducklake",)
 SETTINGS: Mapping[str, str | bool] = {

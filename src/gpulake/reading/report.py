@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from gpulake.errors import UsageError
 from gpulake.reading.rows import Rows, Sql
+from gpulake.sources import all_sources
 
 
 class Readable(Sql, Protocol):
@@ -245,8 +246,9 @@ class ClusterReport:
         return any(day.avg_gpu_util is not None for day in self.days)
 
     def day_name(self, dt: date) -> str:
-        """How people see a day of this cluster: "day 12, Tuesday", or "2026-11-24, Tuesday"."""
-        return day_name(dt, self.time_basis)
+        """How people see a day of this cluster: "day 12, Tuesday", "2026-11-24, Tuesday"; "day 12" where no weekday is known."""
+        has_weekdays = all(source.has_weekdays for source in all_sources() if source.name == self.source)
+        return day_name(dt, self.time_basis) if has_weekdays else self.day_label(dt)
 
     def day_label(self, dt: date) -> str:
         """The same without its weekday."""

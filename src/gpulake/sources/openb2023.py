@@ -73,6 +73,7 @@ SOURCE = Source(
     licence="Apache-2.0",
     time_zone="UTC",
     time_basis="offset",
+    has_weekdays=False,
     pools="all",
     tables=(NODE, POD),
 )

@@ -59,7 +59,7 @@ def test_samples_land_by_name_and_other_measures_are_left_alone(twice):
     """Five files of the trace have this header; a queue's times read as a duty cycle would be nonsense figures."""
     _, second, reader = twice
     landed = {landing.table: (landing.rows_kept, landing.rows_refused) for landing in second.land.landings}
-    (other,) = second.land.unrecognised
+    (other,) = [file for file in second.land.unrecognised if file.path.suffix == ".csv"]
 
     assert (9, 0) == landed["genai_pod_gpu_duty_cycle"]
     assert (10, 0) == landed["genai_pod_gpu_memory_used_bytes"]
@@ -78,11 +78,14 @@ def test_a_container_is_seen_from_its_first_sample_to_the_end_of_its_last(twice)
 
 
 def test_samples_measure_at_most_their_step(twice):
-    """Filled up to the next sample, a silent exporter would look like measured use."""
+    """Filled up to the next sample, a silent exporter would look like measured use.
+
+    120 % at 200 s is not believed: it counts for nothing, so it does not cut off the sample before it either.
+    """
     _, _, reader = twice
 
     assert [
-        (1, 0, 57, 0.5, 2.0), (1, 57, 57, 0.0, 2.0), (1, 114, 57, None, 2.0), (1, 171, 29, 0.25, 1.0),
+        (1, 0, 57, 0.5, 2.0), (1, 57, 57, 0.0, 2.0), (1, 114, 57, None, 2.0), (1, 171, 57, 0.25, 1.0),
         (1, 200, 57, 1.2, None), (1, 254, 57, None, 2.0),
         (2, 0, 57, 0.0, 3.0), (2, 57, 57, 0.0, 0.5), (2, 114, 57, None, None), (2, 285, 57, 0.8, 3.0),
         (3, 228, 57, 0.1, None),
@@ -179,7 +182,7 @@ def test_the_real_samples_land_whole_and_the_rest_is_listed(real):
     assert [157_417, 161_413] == sorted(landing.rows_kept for landing in landed)
     assert {(0, True)} == {(landing.rows_refused, landing.published_bytes) for landing in landed}
     assert () == result.land.refused
-    assert 6 == len(result.land.unrecognised)
+    assert 6 == len([file for file in result.land.unrecognised if file.path.name != "README.md"])
     assert all(file.reason for file in result.land.unrecognised)
 
 

@@ -157,7 +157,7 @@ def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undis
         assert readable(lake) in {9, 13}
         assert_finished(lake, deliveries / "second", expected, published)
         shutil.rmtree(lake)
-    assert killed >= 12, "the refresh was over too soon to be killed"
+    assert killed >= 8, "the refresh was over too soon to be killed"
 
 
 def test_killed_in_its_first_refresh_a_lake_is_not_lost(deliveries, undisturbed, tmp_path):

@@ -138,7 +138,7 @@ def test_what_dbt_wrote_down_makes_what_dbt_makes(tmp_path, published_rows):
         assert made.ok, made.why()
         found.append(([node.name for node in made.nodes], published_rows(lake.rows)))
         lake.close()
-    assert found[0][0] == found[1][0]
+    assert sorted(found[0][0]) == sorted(found[1][0])
     assert_same(found[1][1], found[0][1])
 
 
@@ -375,7 +375,7 @@ def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path):
     """The machine may kill dbt for memory: say so, and lose nothing."""
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder) as dbt:
+    with warehouse.Warehouse(lake.folder, awake=True) as dbt:
         time.sleep(1)
         os.kill(dbt._child.pid, signal.SIGKILL)
         with pytest.raises(LakeError, match="ended without an answer"):
@@ -401,13 +401,14 @@ def test_a_damaged_cache_of_the_parsed_project_is_parsed_again(tmp_path, monkeyp
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
     lake.build(full=True)
-    (kept,) = (tmp_path / "cache" / "gpulake" / "dbt").iterdir()
+    (kept,) = (tmp_path / "cache" / "gpulake" / "dbt").glob("*.msgpack")
+    for script in kept.parent.glob("*.json"):
+        script.write_text(script.read_text()[:1000])
     whole = kept.read_bytes()
     kept.write_bytes(whole[:1000])
     lake.build(full=True)
     assert len(whole) == pytest.approx(kept.stat().st_size, rel=0.01)
-    kept.unlink()
-    kept.parent.rmdir()
+    shutil.rmtree(kept.parent)
     kept.parent.write_text("a file in the folder's place")
     lake.build(full=True)
     lake.close()

@@ -36,8 +36,10 @@ summed as (
         max(gpu_count) as gpu_count,
         max(gpu_memory_bytes) as gpu_memory_bytes,
         {%- for amount in ['gpu_used_count', 'gpu_mem_used_bytes_mean', 'gpu_mem_used_bytes_max'] %}
-        case when count(*) = count({{ amount }}) then cast(sum(cast({{ amount }} as decimal(38, 9))) as double) end
-            as {{ amount }}{{ ',' if not loop.last }}
+        case
+            when count(*) = 1 then max({{ amount }})
+            when count(*) = count({{ amount }}) then cast(sum(cast({{ amount }} as decimal(38, 9))) as double)
+        end as {{ amount }}{{ ',' if not loop.last }}
         {%- endfor %}
     from usage
     where measurement_hash in (select repeated.measurement_hash from repeated)

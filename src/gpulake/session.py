@@ -194,9 +194,7 @@ class Session:
         self._tell(f"testing version {found}", 0.0)
         everything = self._must_test_everything()
         result = self._warehouse().test(
-            version=found,
-            everything=everything,
-            is_small=not everything and self._is_small(),
+            version=found, everything=everything, is_small=not everything and self._is_small()
         )
         tested = Tested(
             version=found,
@@ -215,7 +213,7 @@ class Session:
             raise DataTestError(
                 f"{len(tested.failed)} of {len(result.nodes)} data tests failed: {_names(result)}.",
                 where=f"lake version {found}",
-                do="the last publication stays as it is; all rows that fail: gpulake dbt test",
+                do="mend what it names; the last publication stays as it is",
             )
         return tested
 

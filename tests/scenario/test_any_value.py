@@ -81,7 +81,7 @@ def drawn(dice: random.Random) -> str:
     """Any number: of any size and sign, whole or not."""
     return dice.choice(["-", ""]) + dice.choice([
         str(dice.randrange(10 ** dice.randrange(1, 40))),
-        repr(dice.lognormvariate(0, 90)),
+        repr(10.0 ** dice.uniform(-320, 308)),
         f"{dice.random():.6f}e{dice.randrange(-400, 400)}",
         str(dice.getrandbits(dice.choice([16, 31, 32, 33, 63, 64, 128]))),
     ])  # fmt: skip

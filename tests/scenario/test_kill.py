@@ -113,12 +113,13 @@ def published(published_rows):
 @pytest.fixture(scope="module")
 def undisturbed(begun, deliveries, tmp_path_factory, published):
     """What one quiet refresh of the second delivery publishes, and how long it takes."""
-    lake = tmp_path_factory.mktemp("undisturbed") / "lake"
-    shutil.copytree(begun, lake)
-    started = time.monotonic()
-    done = start(lake, deliveries / "second")
-    _, told = done.communicate()
-    assert 0 == done.returncode, told
+    for name in ("first", "second"):  # the first has dbt write down what the others run: they take less
+        lake = tmp_path_factory.mktemp("undisturbed") / name
+        shutil.copytree(begun, lake)
+        started = time.monotonic()
+        done = start(lake, deliveries / "second")
+        _, told = done.communicate()
+        assert 0 == done.returncode, told
     return published(lake), time.monotonic() - started
 
 
@@ -157,7 +158,7 @@ def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undis
         assert readable(lake) in {9, 13}
         assert_finished(lake, deliveries / "second", expected, published)
         shutil.rmtree(lake)
-    assert killed >= 8, "the refresh was over too soon to be killed"
+    assert killed >= 12, "the refresh was over too soon to be killed"
 
 
 def test_killed_in_its_first_refresh_a_lake_is_not_lost(deliveries, undisturbed, tmp_path):

@@ -73,7 +73,7 @@ select
     cast(failed_active_gpu_h as double) as failed_active_gpu_h,
     cast(productive_gpu_h as double) as productive_gpu_h,
     cast(active_gpu_h as double) as active_gpu_h,
-    cast(allocated_gpu_h - unknown_gpu_h as double) as measured_gpu_h,
+    cast(coalesce(active_gpu_h + idle_held_gpu_h, 0) as double) as measured_gpu_h,
     case when starts_at_capacity then cast(down_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) end
         as down_ratio,
     case when starts_at_capacity then cast(unallocated_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) end
@@ -82,7 +82,7 @@ select
     cast(idle_held_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as idle_held_ratio,
     cast(failed_active_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as failed_active_ratio,
     cast(productive_gpu_h as double) / cast(nullif(starts_at_gpu_h, 0) as double) as productive_ratio,
-    cast(active_gpu_h as double) / cast(nullif(allocated_gpu_h - unknown_gpu_h, 0) as double) as efficiency_ratio,
+    cast(active_gpu_h as double) / cast(nullif(active_gpu_h + idle_held_gpu_h, 0) as double) as efficiency_ratio,
     measured_gpu_h / cast(nullif(allocated_gpu_h, 0) as double) as allocation_coverage_ratio,
     unbounded_spans,
     failed_unbounded_spans,

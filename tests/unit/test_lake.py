@@ -368,6 +368,16 @@ def test_a_catalog_that_cannot_grow_loses_no_commit(folder):
         assert [1, 2, 3, *range(100, 100 + int(committed))] == numbers(reader)
 
 
+def test_the_catalog_counts_rows_as_a_query_does(folder):
+    with writing(folder, purpose="count", tables=TABLES) as writer:
+        with writer.transaction("more"):
+            writer.insert(NUMBERS, [(n,) for n in range(3, 9)])
+        with writer.transaction("fewer"):
+            writer.delete(NUMBERS, "n % 2 = ?", [0])
+        (counted,) = writer.sql("SELECT count(*) AS n FROM lake.main.numbers")["n"].to_pylist()
+        assert writer.rows_of("main") == {"numbers": counted} == {"numbers": 4}  # 1, 3, 5, 7
+
+
 def test_opening_a_lake_makes_no_version(folder):
     """Looking is not writing: else "nothing new" would be new each night."""
     versions = []

@@ -8,7 +8,6 @@
 #}
 {% macro measured_amounts() -%}
     {%- set gpus, cores, bytes, gpu_bytes, processes, bytes_per_s = 1000, 100000, 2 ** 50, 2 ** 42, 2 ** 22, 500000000000 -%}
-    {%- set no_machine = 'than any machine has' -%}
     {%- set cpu_pct = {'most': 1, 'share': 110, 'above': '110 % of its machine'} -%}
     {%- set machine_memory = {
         'most': bytes, 'share': 1.1, 'of': 'machine_memory_bytes', 'whole': true, 'above': '110 % of the memory of its machine',

@@ -1,13 +1,16 @@
 """The detectors, found by listing this folder: every module here that defines DETECTOR is one.
 
-A detector is a value with two pure functions. Which days it is shown, where its scores go and when it runs is
-`gpulake.detect`'s work: it is shown the past only, unless it says of itself that it is retrospective.
+A detector is a value with one pure function. Which rows it is shown, where its scores go and when it runs is `gpulake.detecting`'s
+work. It walks forward: the verdict on a row depends on this row and earlier ones only, on no row's place in the
+input, and on none of them twice; so later rows leave old verdicts as they were. The one exception says so
+(`retrospective`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -18,39 +21,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
-Model = Any  # whatever `fit` returns and `score` understands: each detector's own
+Columns = Mapping[str, NDArray[Any]]
+"""Arrays of one length by name; one entry (of a matrix: one line) per row. Unknown is NaN, of a text ""."""
+
+
+class Level(StrEnum):
+    """What one row is. The columns of each, with their units, stand in `detectors.levels`."""
+
+    CLUSTER_DAY = "cluster_day"
+    CLUSTER_HOUR = "cluster_hour"
+    MACHINE_HOUR = "machine_hour"
+    GPU_HOUR = "gpu_hour"
+    JOB = "job"
+    SERIES = "series"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One stretch of the level's own time (hours, days): what is learned from, where thresholds are set, what is scored.
+
+    Each is half-open, [from, until). What is scored never lies before the end of what was learned from.
+    """
+
+    fit: tuple[float, float]
+    calibrate: tuple[float, float]
+    score: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """One entry per scored day. An expectation that a detector does not form stays NaN, which lands as null."""
+    """One entry per row shown, in the order shown. A NaN score is a row that was not judged.
 
-    flag: NDArray[np.int64]
+    A larger score is stranger. `driver` indexes `metrics` (-1: none); `seen`, `expected`, `low` and `high` are the driver's, in
+    its own unit; an expectation that a detector does not form stays NaN, and lands as null. `reasons` says one sentence for each of some
+    rows, also why a row was not judged. `learned` are the parts of a fitted model that are worth keeping.
+    """
+
     score: Matrix
-    driver: tuple[str, ...]
-    reason: tuple[str, ...]
-    expected: Matrix | None = None
-    low: Matrix | None = None
-    high: Matrix | None = None
-    p_value: Matrix | None = None
+    flag: NDArray[np.bool_]
+    metrics: tuple[str, ...]
+    driver: NDArray[np.int64]
+    reasons: Callable[[Sequence[int]], list[str]]
+    seen: Matrix
+    expected: Matrix
+    low: Matrix
+    high: Matrix
+    p_value: Matrix
+    learned: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Turns the days of one cluster into verdicts. `features` are columns of gold_cluster_util_daily.
+    """Turns rows of one level into verdicts.
 
-    `note` is what people must know who read its flags: reports print it beneath them. `artefacts` names the parts of a
-    fitted model that are worth keeping; each is saved with its hash. `libraries` are the heavy modules that it imports only
-    when it is used: a refresh may load them while the build runs.
+    `needs` are columns that must be there, `uses` those that help where they are. `note` is what people must know who read its flags:
+    reports print it beneath them. `false_alarms` is the declared rate, as a person reads it, and `false_alarms_per_1000` the same
+    per thousand rows of the level. `libraries` are the heavy modules that it imports only when it is used: a refresh may load
+    them while the build runs.
     """
 
     name: str
+    level: Level
     note: str
-    features: tuple[str, ...]
-    needs_days: int
-    fit: Callable[[Matrix], Model]
-    score: Callable[[Model, Matrix], Verdicts]
-    artefacts: Callable[[Model], Mapping[str, object]]
+    needs: tuple[str, ...]
+    judge: Callable[[Columns, Sequence[Block]], Verdicts]
+    false_alarms: str
+    false_alarms_per_1000: float
+    uses: tuple[str, ...] = ()
     retrospective: bool = False
     libraries: tuple[str, ...] = ()
 
@@ -58,7 +95,8 @@ class Detector:
 @cache
 def all_detectors() -> tuple[Detector, ...]:
     """Every known detector, by name."""
-    found = (import_module(f"{__name__}.{module.name}").DETECTOR for module in iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    found = (module.DETECTOR for module in modules if hasattr(module, "DETECTOR"))
     return tuple(sorted(found, key=lambda detector: detector.name))
 
 

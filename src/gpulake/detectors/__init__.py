@@ -54,7 +54,8 @@ class Verdicts:
 
     A larger score is stranger. `driver` indexes `metrics` (-1: none); `seen`, `expected`, `low` and `high` are the driver's, in
     its own unit; an expectation that a detector does not form stays NaN, and lands as null. `reasons` says one sentence for each of some
-    rows, also why a row was not judged. `learned` are the parts of a fitted model that are worth keeping.
+    rows, also why a row was not judged. `learned` are the parts of a fitted model that are worth keeping. `is_judged`
+    is false where a row has a score that nobody should act on, since too little of it was seen; None: every row with a score is judged.
     """
 
     score: Matrix
@@ -68,6 +69,7 @@ class Verdicts:
     high: Matrix
     p_value: Matrix
     learned: Mapping[str, object] = field(default_factory=dict)
+    is_judged: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,62 +6,85 @@ It is refitted and rescored whole at each build, so it sees the future of every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from gpulake.detectors import Detector, Matrix, Verdicts
+from gpulake.detectors import Block, Columns, Detector, Level, Verdicts
 
 FEATURES = ("avg_gpu_util", "p95_gpu_util", "avg_cpu_util")
 TREES, CONTAMINATION, SEED = 100, 0.05, 42
+NEEDS_DAYS = 7
+LOW_COVERAGE = 0.5
+"""A day is not judged when less than this share of the cluster's median coverage was observed."""
 
 
-@dataclass(frozen=True)
-class _Forest:
-    scaler: Any  # scikit-learn has no types
-    trees: Any
-    days: int
+def _judge(days: Columns, _blocks: Sequence[Block]) -> Verdicts:
+    """The score is scikit-learn's decision function: below 0 it flags."""
+    features = np.column_stack([days[name] for name in FEATURES])
+    count = len(features)
+    unknown = np.full(count, np.nan)
+    whole = np.flatnonzero(~np.isnan(features).any(axis=1))
+    score, flag, driver = unknown.copy(), np.zeros(count, np.bool_), np.full(count, -1)
+    seen, deviation, means = unknown.copy(), unknown.copy(), np.full(len(FEATURES), np.nan)
+    learned = {}
+    if len(whole) >= NEEDS_DAYS:
+        from sklearn.ensemble import IsolationForest
+        from sklearn.preprocessing import StandardScaler
 
+        scaler = StandardScaler().fit(features[whole])
+        z = scaler.transform(features[whole])
+        trees = IsolationForest(n_estimators=TREES, contamination=CONTAMINATION, random_state=SEED).fit(z)
+        score[whole] = trees.decision_function(z)
+        flag[whole] = score[whole] < 0
+        driver[whole] = np.abs(z).argmax(axis=1)
+        seen[whole] = features[whole, driver[whole]]
+        deviation[whole] = z[np.arange(len(whole)), driver[whole]]
+        means = scaler.mean_
+        learned = {"cluster_anomaly_iforest": trees, "cluster_anomaly_scaler": scaler}
+    coverage = days["coverage_ratio"]
+    usual = np.nanmedian(coverage) if np.isfinite(coverage).any() else np.nan
+    thin = ~(coverage >= LOW_COVERAGE * usual) if np.isfinite(usual) else np.ones(count, np.bool_)
 
-def _fit(days: Matrix) -> _Forest:
-    from sklearn.ensemble import IsolationForest
-    from sklearn.preprocessing import StandardScaler
+    def reason(day: int) -> str:
+        if np.isnan(score[day]):
+            if len(whole) < NEEDS_DAYS:
+                return f"too few whole days are known: {len(whole)} of the {NEEDS_DAYS} that iforest needs"
+            return "a feature is not known on this day"
+        if thin[day]:
+            return (
+                f"only {coverage[day] * 100:.1f} % of the GPU time was observed, "
+                f"less than half of the usual {usual * 100:.1f} %"
+            )
+        return (
+            f"{FEATURES[driver[day]]} of {seen[day]:.1f} % is {abs(deviation[day]):.1f} standard deviations "
+            f"{'above' if deviation[day] > 0 else 'below'} the {len(whole)}-day mean of {means[driver[day]]:.1f} %"
+        )
 
-    scaler = StandardScaler().fit(days)
-    trees = IsolationForest(n_estimators=TREES, contamination=CONTAMINATION, random_state=SEED)
-    return _Forest(scaler, trees.fit(scaler.transform(days)), len(days))
-
-
-def _score(forest: _Forest, days: Matrix) -> Verdicts:
-    z = forest.scaler.transform(days)
-    decision = forest.trees.decision_function(z)
-    drivers = np.abs(z).argmax(axis=1)
     return Verdicts(
-        flag=(decision < 0).astype(np.int64),
-        score=decision,
-        driver=tuple(FEATURES[i] for i in drivers),
-        reason=tuple(
-            f"{FEATURES[i]} of {day[i]:.1f} % is {abs(deviation[i]):.1f} standard deviations "
-            f"{'above' if deviation[i] > 0 else 'below'} the {forest.days}-day mean of {forest.scaler.mean_[i]:.1f} %"
-            for i, day, deviation in zip(drivers, days, z, strict=True)
-        ),
+        score=score,
+        flag=flag,
+        is_judged=~np.isnan(score) & ~thin,
+        metrics=FEATURES,
+        driver=driver,
+        reasons=lambda rows: [reason(row) for row in rows],
+        seen=seen,
+        expected=unknown,
+        low=unknown,
+        high=unknown,
+        p_value=unknown,
+        learned=learned,
     )
-
-
-def _artefacts(forest: _Forest) -> Mapping[str, object]:
-    return {"cluster_anomaly_iforest": forest.trees, "cluster_anomaly_scaler": forest.scaler}
 
 
 DETECTOR = Detector(
     name="iforest",
+    level=Level.CLUSTER_DAY,
     note="The isolation forest flags about 5 % of the days whatever happens: a ranking, not an alarm.",
-    features=FEATURES,
-    needs_days=7,
-    fit=_fit,
-    score=_score,
-    artefacts=_artefacts,
+    needs=(*FEATURES, "coverage_ratio"),
+    judge=_judge,
+    false_alarms="5 % of all days, whatever happens",
+    false_alarms_per_1000=50,
     retrospective=True,
     libraries=("sklearn.ensemble", "sklearn.preprocessing"),
 )

@@ -18,6 +18,8 @@ TIME_BASES = ("real", "offset", "shifted")
 POOLS = ("gpu_model", "all")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
 _CLUSTER_KEYS = ("time_zone", "time_basis", "pools")
+LEVELS = ("cluster_day", "cluster_hour", "machine_hour")
+"""What detectors judge in a lake."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Config:
 
     lake: Path
     clusters: Mapping[str, ClusterSettings] = field(default_factory=dict)
+    detectors: Mapping[str, str] = field(default_factory=dict)
+    """By level, the detector whose verdicts reports, pages and rules read; else the first one that sees only the past."""
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def cluster(self, cluster_id: str) -> ClusterSettings:
@@ -63,7 +67,9 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
         ) from error
     clusters = _clusters(written, file)
     origins.update({f"clusters.{name}": str(file) for name in clusters})
-    return Config(lake=chosen.absolute(), clusters=clusters, origins=origins)
+    detectors = _detectors(written, file)
+    origins.update({f"detectors.{level}": str(file) for level in detectors})
+    return Config(lake=chosen.absolute(), clusters=clusters, detectors=detectors, origins=origins)
 
 
 def check_cluster_name(name: str, *, where: str) -> None:
@@ -83,12 +89,12 @@ def _read(file: Path) -> dict[str, object]:
         written = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"gpulake.toml cannot be read: {error}.", where=str(file), do="mend the file") from error
-    unknown = sorted(set(written) - {"lake", "clusters"})
+    unknown = sorted(set(written) - {"lake", "clusters", "detectors"})
     if unknown:
         raise UsageError(
             f"unknown setting {unknown[0]!r}.",
             where=str(file),
-            do="use: lake, clusters.<name>.time_zone, .time_basis, .pools",
+            do="use: lake, clusters.<name>.time_zone, .time_basis, .pools, detectors.<level>",
         )
     lake = written.get("lake", "lake")
     if not (isinstance(lake, str) and lake):
@@ -114,6 +120,16 @@ def _clusters(written: Mapping[str, object], file: Path) -> dict[str, ClusterSet
             raise UsageError(f"unknown pools {cluster.pools!r}.", where=where, do=f"use: {POOLS}")
         clusters[name] = cluster
     return clusters
+
+
+def _detectors(written: Mapping[str, object], file: Path) -> dict[str, str]:
+    chosen = written.get("detectors", {})
+    where = f"{file} [detectors]"
+    if not isinstance(chosen, dict) or set(chosen) - set(LEVELS):
+        raise UsageError("unknown level of detectors.", where=where, do=f"use: {', '.join(LEVELS)}")
+    if not all(isinstance(name, str) for name in chosen.values()):
+        raise UsageError("a detector must be named by a text.", where=where, do='write cluster_day = "NAME"')
+    return dict(chosen)
 
 
 def _check_zone(zone: str | None, where: str) -> None:

@@ -145,6 +145,8 @@ class Source:
     time_basis: Literal["real", "offset", "shifted"] = "real"
     has_weekdays: bool = True
     """Whether the weekday of a time is what it was: not where the clock starts with the trace."""
+    has_lifetime_means: bool = False
+    """Whether what it measures is a mean over a job's life, so that the hours of a job are all alike."""
     pools: Literal["gpu_model", "all"] = "gpu_model"
     """How capacity is told apart: by the machine's GPU model, or not at all where jobs do not name their machine."""
     downloads: tuple[Download, ...] = ()

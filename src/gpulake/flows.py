@@ -203,19 +203,19 @@ def built_rows(result: StepResult) -> Rows:
 
 
 def judged_rows(result: StepResult) -> Rows:
-    """How many days each detector judged, and which it flagged."""
+    """How many days or hours each detector judged, and which days it flagged."""
     return [
         row
         for judged in (result.detect.judged if result.detect else ())
         for row in (
-            {"detector": judged.detector, "days": "judged", "count": judged.days - judged.not_judged, "which": ""},
+            {"detector": judged.detector, "rows": "judged", "count": judged.rows - judged.not_judged, "which": ""},
             {
                 "detector": judged.detector,
-                "days": "flagged",
-                "count": len(judged.flagged_days),
+                "rows": "flagged",
+                "count": judged.flagged,
                 "which": ", ".join(judged.flagged_days),
             },
-            {"detector": judged.detector, "days": "not judged", "count": judged.not_judged, "which": ""},
+            {"detector": judged.detector, "rows": "not judged", "count": judged.not_judged, "which": ""},
         )
     ]
 

@@ -24,7 +24,7 @@ from gpulake.sources import all_sources
 
 if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
-    from gpulake.detect import Detected
+    from gpulake.detecting import Detected
     from gpulake.reading.difference import Difference
     from gpulake.reading.figure import Explanation
 

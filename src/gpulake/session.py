@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
     from gpulake.dbt.results import BuildResult
     from gpulake.dbt.warehouse import Warehouse
-    from gpulake.detect import Detected
+    from gpulake.detecting import Detected
 
 _BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
 _SMALL_ROWS = 100_000
@@ -125,7 +125,7 @@ class Session:
     def is_due(self, *, full: bool) -> bool:
         """Whether there is anything to build, by the settings of this call: they are noted where they have changed."""
         landing.settle_clusters(self._writer, all_sources(), config=self._config, now=clock.now())
-        return full or meta.is_stale(self._writer, fingerprint(self._writer))
+        return full or meta.is_stale(self._writer, fingerprint(self._writer, detectors=self._config.detectors))
 
     def last_build(self) -> int:
         """The newest build. Raises UsageError where there is none, or where it is not what the tables hold."""
@@ -144,11 +144,11 @@ class Session:
     def build(self, *, full: bool) -> Built:
         """Build what pending landings touch, or everything. Raises DataTestError when a model fails."""
         if self._whole:
-            from gpulake import detect as detection
+            from gpulake import detecting as detection
 
             detection.load_ahead(self._writer)
         started = time.monotonic()
-        made_by = fingerprint(self._writer)
+        made_by = fingerprint(self._writer, detectors=self._config.detectors)
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
         full = full or meta.must_be_full(self._writer, made_by, shaping=shaping)
         self._tell("building every day" if full else "building the touched days", 0.0)
@@ -180,11 +180,27 @@ class Session:
 
     def detect(self, build_id: int, *, dry_run: bool = False) -> Detected:
         """Score the days of a build."""
-        from gpulake import detect as detection
-        from gpulake.detectors import all_detectors
+        from gpulake import detecting as detection
+        from gpulake.detectors import Level, all_detectors
 
-        self._tell("judging the days", 0.0)
-        return detection.run(self._writer, all_detectors(), build_id=build_id, now=clock.now(), dry_run=dry_run)
+        self._tell("judging days and hours", 0.0)
+        known = all_detectors()
+        for level, name in self._config.detectors.items():
+            names = [detector.name for detector in known if detector.level == level]
+            if name not in names:
+                raise UsageError(
+                    f"there is no detector {name!r} of {level}.",
+                    where=self._config.origins.get(f"detectors.{level}", "gpulake.toml"),
+                    do=f"use: {', '.join(names)}",
+                )
+        return detection.run(
+            self._writer,
+            known,
+            build_id=build_id,
+            now=clock.now(),
+            shown={Level(level): name for level, name in self._config.detectors.items()},
+            dry_run=dry_run,
+        )
 
     def test(self, build_id: int) -> Tested:
         """Test the version that the scores of this build made. Raises DataTestError when a test fails."""
@@ -277,14 +293,15 @@ class Session:
             self._progress(what, share)
 
 
-def fingerprint(view: meta.Asked) -> str:
-    """One hash over everything but the data that decides what is published."""
+def fingerprint(view: meta.Asked, *, detectors: Mapping[str, str]) -> str:
+    """One hash over everything but the data that decides what is published; `detectors` are those that the settings choose."""
     from gpulake.dbt import warehouse
 
     digest = hashlib.sha256(warehouse.fingerprint().encode())
     package = Path(__file__).parent
-    for file in sorted([package / "detect.py", *(package / "detectors").glob("*.py")]):
+    for file in sorted([*(package / "detecting").glob("*.py"), *(package / "detectors").glob("*.py")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    digest.update(json.dumps(detectors, sort_keys=True).encode())
     return meta.fingerprint(view, digest.hexdigest())
 
 

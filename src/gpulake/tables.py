@@ -123,7 +123,27 @@ SCORES = _meta(
     anomaly_reason="varchar",
     judgement="varchar",
 )
-"""One row per scoring and day: `build_id` is the build whose days were scored."""
+"""One row per detector of days, cluster and day. `build_id` is the build whose day was scored: a day whose verdict stays keeps its row."""
+
+HOUR_SCORES = _meta(
+    "hour_scores",
+    build_id="bigint",
+    detector="varchar",
+    cluster_id="varchar",
+    machine_id="varchar",
+    dt="date",
+    hour_start_at="timestamp",
+    anomaly_score="double",
+    anomaly_driver="varchar",
+    seen="double",
+    expected="double",
+    expected_low="double",
+    expected_high="double",
+    anomaly_p_value="double",
+    anomaly_reason="varchar",
+    judgement="varchar",
+)
+"""One row per detector of hours, cluster, machine (null: the whole cluster) and hour; the reason only of an anomaly, and of what was not judged."""
 
 SCORINGS = _meta(
     "scorings",
@@ -133,10 +153,14 @@ SCORINGS = _meta(
     scored_build_id="bigint",
     digest="varchar",
     note="varchar",
+    level="varchar",
+    is_shown="boolean",
+    false_alarms="varchar",
 )
-"""One row per build, detector and cluster: which scores stand for it; those of an earlier build where no day changed since.
+"""One row per build, detector and cluster: what the detector is, and the build at which it last scored anything there.
 
-A build without a day to judge has one row per detector, of no cluster.
+`is_shown`: its verdicts are those that reports, pages and rules read of its level. A build without a day to judge has one row per
+detector, of no cluster.
 """
 
 MODELS = _meta(
@@ -159,6 +183,7 @@ META_TABLES = (
     PUBLICATIONS,
     PUBLISHED_LANDINGS,
     SCORES,
+    HOUR_SCORES,
     SCORINGS,
     MODELS,
 )

@@ -166,7 +166,7 @@ def test_a_new_detectors_flags_are_published_beside_the_others(published):
     assert [["pai2020", str(BUSY_DAY), REASON]] == flagged
     assert len(judged) > 1
     assert [[len(judged), 1]] == copy.rows(
-        "select count(*), count(*) filter (where is_first) from gold_detectors where cluster_id = 'pai2020'"
+        "select count(*), count(*) filter (where is_shown) from gold_detectors where cluster_id = 'pai2020'"
     )
 
 

@@ -32,10 +32,11 @@ TABLES = f"""
         expected_low double, expected_high double, anomaly_driver varchar, anomaly_reason varchar, judgement varchar
     );
     create view gold_detectors as select
-        detector, cluster_id, detector = 'forest' as is_first, detector || ' flags what it flags.' as note,
-        count(*) as scored_days, count(*) filter (where judgement = 'anomaly') as flagged_days,
-        count(*) filter (where judgement = 'not_judged' and anomaly_flag = 1) as flagged_not_judged_days,
-        count(*) filter (where judgement = 'not_judged') as not_judged_days
+        detector, cluster_id, 'cluster_day' as level, detector = 'forest' as is_shown, detector || ' flags what it flags.' as note,
+        '4 a year' as false_alarms,
+        count(*) as scored_rows, count(*) filter (where judgement = 'anomaly') as flagged_rows,
+        count(*) filter (where judgement = 'not_judged' and anomaly_flag = 1) as flagged_not_judged_rows,
+        count(*) filter (where judgement = 'not_judged') as not_judged_rows
     from gold_detector_days group by all;
     create table silver_machines (cluster_id varchar, machine_id varchar, gpu_count bigint, valid_to timestamp);
     create table silver_jobs (cluster_id varchar, job_id varchar, job_status varchar);

@@ -30,6 +30,9 @@ def text_of(result: object) -> str:
     raise NotImplementedError(type(result).__name__)
 
 
+_LEVEL_WORDS = {"cluster_day": "day", "cluster_hour": "hour", "machine_hour": "machine-hour"}
+
+
 @text_of.register
 def _(result: StepResult) -> str:
     lines: list[str] = []
@@ -41,10 +44,9 @@ def _(result: StepResult) -> str:
         lines += [f"  not believed: {values:,} × {reason}" for reason, values in result.build.implausible.items()]
     if result.detect:
         lines += [
-            f"judged {counted(judged.days, 'day')}"
-            + (f" by {judged.detector}" if len(result.detect.judged) > 1 else "")
-            + f": {len(judged.flagged_days)} flagged, {judged.not_judged} not judged"
-            + (", as before: no day had changed" if judged.is_as_before else "")
+            f"judged {counted(judged.rows, _LEVEL_WORDS[judged.level])} by {judged.detector}: "
+            f"{judged.flagged:,} flagged, {judged.not_judged:,} not judged"
+            + (", as before: nothing had changed" if judged.is_as_before else "")
             for judged in result.detect.judged
         ]
     if result.tests:

@@ -1,52 +1,57 @@
-"""Detection: every detector over every cluster's days, its scores landed, its models kept with what made them.
+"""Detection over a lake: every detector over the rows of its level, its scores landed, its models kept with what made them.
 
-Days that are as they were when they were last scored are not scored again: the scores of then stand.
+Days are judged anew for a cluster of which any day has changed, hours from the first day that the build renewed; rows whose
+verdict is as it was stay as they are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from gpulake import detectors as shipped
-from gpulake.detectors import Detector, Matrix, Verdicts
+from gpulake.detecting.rows import Cluster, Shown, Sql, clusters, first_due_days, rows_of
+from gpulake.detecting.verdicts import rows_to_land, table_of
+from gpulake.detectors import Block, Detector, Level, Verdicts
+from gpulake.detectors.levels import weekly, whole
 from gpulake.errors import LakeError
 from gpulake.lake import Writer
-from gpulake.tables import SCORES, SCORINGS
+from gpulake.tables import HOUR_SCORES, SCORES, SCORINGS
 
-LOW_COVERAGE = 0.5
-"""A day is not judged when less than this share of the cluster's median coverage was observed."""
+LEVELS = (Level.CLUSTER_DAY, Level.CLUSTER_HOUR, Level.MACHINE_HOUR)
+"""The levels that a lake has rows of, coarsest first."""
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
-"""What a score may depend on beside the days and the detector."""
+"""What a score may depend on beside the rows and the detector."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One detector's verdicts over all clusters. `is_as_before`: no day of any had changed."""
+    """One detector's verdicts over all clusters, as they stand. `is_as_before`: nothing was judged anew."""
 
     detector: str
-    days: int
-    flagged_days: tuple[str, ...]
+    level: str
+    rows: int
+    flagged: int
     not_judged: int
+    is_shown: bool
     is_as_before: bool
+    flagged_days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What one run found, by detector. A flagged day was judged, and found to be an anomaly."""
+    """What one run found, by detector. What is flagged was judged, and found to be an anomaly."""
 
     build_id: int
     judged: tuple[Judged, ...]
@@ -57,12 +62,18 @@ class Detected:
         return asdict(self)
 
 
-class Sql(Protocol):
-    """As much of a Writer as reading needs."""
+@dataclass(frozen=True)
+class _Scoring:
+    """What a detector did for one cluster: whether all of it stands as it was, and of which rows it was said."""
 
-    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
-        """The rows of a query."""
-        ...
+    detector: Detector
+    cluster_id: str
+    is_as_before: bool
+    digest: str | None = None
+
+
+class _DryRunError(Exception):
+    """Ends a transaction of which nothing is to stay."""
 
 
 def load_ahead(writer: Sql) -> None:
@@ -70,61 +81,183 @@ def load_ahead(writer: Sql) -> None:
 
     Most often this one has too, and the import takes a second; where it has not, it would be a second of work for nothing.
     """
-    last = _newest_scorings(writer)
+    last = _standing(writer)
     if not last or any(row["scored_build_id"] == row["build_id"] for row in last.values()):
         shipped.load_ahead()
 
 
 def run(
-    writer: Writer, detectors: Sequence[Detector], *, build_id: int, now: datetime, dry_run: bool = False
+    writer: Writer,
+    detectors: Sequence[Detector],
+    *,
+    build_id: int,
+    now: datetime,
+    shown: Mapping[Level, str] | None = None,
+    dry_run: bool = False,
 ) -> Detected:
-    """Score what changed of the newest build and land it in one commit, replacing what a cut-off run of the same left."""
-    standing = _newest_scorings(writer, before=build_id)
-    features = dict.fromkeys(name for detector in detectors for name in detector.features)
-    gold = writer.sql(
-        f"SELECT {', '.join(['cluster_id', 'dt', 'coverage_ratio', *features])} "
-        "FROM lake.main.gold_cluster_util_daily ORDER BY cluster_id, dt"
-    )
-    scorings: list[tuple[object, ...]] = []
-    fresh: list[pa.Table] = []
-    for detector in detectors:
-        for cluster_id, days in _by_cluster(gold):
-            digest, last = _digest(detector, days), standing.get((detector.name, cluster_id))
-            is_as_before = last is not None and last["digest"] == digest
-            if not is_as_before:
-                folder = None if dry_run else writer.layout.artefacts / str(build_id) / detector.name / cluster_id
-                fresh.append(_score(detector, days, build_id=build_id, folder=folder, now=now))
-            scored_build_id = last["scored_build_id"] if last and is_as_before else build_id
-            scorings.append((build_id, detector.name, cluster_id, scored_build_id, digest, detector.note))
-        if (
-            not gold.num_rows
-        ):  # no day to judge is known too: without a row there would be no commit to test and publish
-            scorings.append((build_id, detector.name, None, build_id, None, detector.note))
-    verdicts = [*fresh, *_kept_scores(writer, scorings, build_id)]
-    if not dry_run:
-        _land(writer, fresh, scorings, build_id=build_id)
-    return Detected(
-        build_id,
-        tuple(
-            _judged(detector, verdicts, is_as_before=bool(gold.num_rows) and not _has(fresh, detector))
+    """Score what changed of the newest build and land it in one commit.
+
+    `shown` names per level the detector whose verdicts are read by reports, pages and rules.
+    """
+    chosen = shown_detectors(detectors, shown or {})
+    standing = _standing(writer, before=build_id)
+    due = first_due_days(writer)
+    found: list[_Scoring] = []
+    detectors = [detector for level in LEVELS for detector in detectors if detector.level is level]
+    judged: tuple[Judged, ...] = ()
+    with _landing(writer, build_id=build_id, dry_run=dry_run):
+        for cluster in clusters(writer):
+            for detector in detectors:
+                last = standing.get((detector.name, cluster.cluster_id))
+                if detector.level is Level.CLUSTER_DAY:
+                    folder = None if dry_run else _artefacts(writer, detector, cluster, build_id)
+                    found.append(_days(writer, detector, cluster, last=last, build_id=build_id, folder=folder, now=now))
+                else:
+                    first = due.get(cluster.cluster_id) if last else cluster.first_day
+                    found.append(_hours(writer, detector, cluster, first_due=first, build_id=build_id))
+        _note(writer, detectors, found, standing=standing, build_id=build_id, chosen=chosen)
+        fresh = {scoring.detector.name for scoring in found if not scoring.is_as_before}
+        judged = tuple(
+            _judged(writer, detector, is_shown=chosen.get(detector.level) == detector.name, is_fresh=detector.name in fresh)
             for detector in detectors
-        ),
-        landed=not dry_run,
+        )
+        if dry_run:
+            raise _DryRunError
+    return Detected(build_id, judged, landed=not dry_run)
+
+
+def shown_detectors(detectors: Sequence[Detector], chosen: Mapping[Level, str]) -> dict[Level, str]:
+    """Per level the detector that people are shown: the one that the settings choose, else the first that only sees the past."""
+    first: dict[Level, str] = {}
+    for detector in sorted(detectors, key=lambda each: (each.retrospective, each.name)):
+        first.setdefault(detector.level, detector.name)
+    return {**first, **chosen}
+
+
+# ------------------------------------------------------------------------------------------------ judging
+
+
+def _days(
+    writer: Writer,
+    detector: Detector,
+    cluster: Cluster,
+    *,
+    last: Mapping[str, Any] | None,
+    build_id: int,
+    folder: Path | None,
+    now: datetime,
+) -> _Scoring:
+    days = rows_of(
+        writer, cluster, level=detector.level, since=0, until=cluster.until, detector=detector.name
+    )
+    digest = _digest(detector, days)
+    if not len(days) or (last and last["digest"] == digest):
+        return _Scoring(detector, cluster.cluster_id, is_as_before=bool(last), digest=digest)
+    verdicts = detector.judge(days.columns, whole(first=0, until=float(days.columns["day"].max()) + 1))
+    if folder and verdicts.learned:
+        _keep(detector, verdicts, folder, days=days, build_id=build_id, now=now)
+    rows = _rows(verdicts, days, of=np.ones(len(days), np.bool_), scoring=(detector, cluster, build_id))
+    writer.replace(SCORES, rows, of=("detector", "cluster_id"), key=("dt",), but=("build_id",))
+    return _Scoring(detector, cluster.cluster_id, is_as_before=False, digest=digest)
+
+
+def _hours(
+    writer: Writer, detector: Detector, cluster: Cluster, *, first_due: date | None, build_id: int
+) -> _Scoring:
+    """Replace what stands from the first due day on, block by block: each learns from the verdicts of those before it."""
+    if first_due is None:
+        return _Scoring(detector, cluster.cluster_id, is_as_before=True)
+    writer.delete(
+        HOUR_SCORES,
+        "detector = ? AND cluster_id = ? AND dt >= ?",
+        [detector.name, cluster.cluster_id, first_due],
+    )
+    since = max(0.0, (first_due - cluster.first_day).days * 24.0 - 1)  # a day of 23 hours lies before some
+    for block in _due_blocks(detector, cluster, since=since):
+        shown = rows_of(
+            writer, cluster, level=detector.level, since=block.fit[0], until=block.score[1], detector=detector.name
+        )
+        of = shown.columns["hour_idx"] >= block.score[0]
+        of &= np.asarray(shown.keys["dt"].to_numpy(), "datetime64[D]") >= np.datetime64(first_due)
+        if of.any():
+            verdicts = detector.judge(shown.columns, [block])
+            if detector.level is Level.MACHINE_HOUR:  # a machine and hour that is not judged has no row
+                of &= ~np.isnan(verdicts.score)
+            writer.insert(HOUR_SCORES, _rows(verdicts, shown, of=of, scoring=(detector, cluster, build_id)))
+    return _Scoring(detector, cluster.cluster_id, is_as_before=False)
+
+
+def _due_blocks(detector: Detector, cluster: Cluster, *, since: float) -> tuple[Block, ...]:
+    """What is judged together. A detector that looks back on a fixed stretch is shown that; the others learn by the week."""
+    if detector.looks_back is None:
+        return tuple(block for block in weekly(first=0, until=cluster.until) if block.score[1] > since)
+    first = max(0.0, since - detector.looks_back)
+    return (Block((first, since), (first, since), (since, cluster.until + 1)),)
+
+
+def _rows(verdicts: Verdicts, shown: Shown, *, of: Any, scoring: tuple[Detector, Cluster, int]) -> pa.Table:
+    detector, cluster, build_id = scoring
+    return rows_to_land(
+        verdicts,
+        shown,
+        of=of,
+        level=detector.level,
+        build_id=build_id,
+        detector=detector.name,
+        cluster_id=cluster.cluster_id,
     )
 
 
-def _land(writer: Writer, fresh: Sequence[pa.Table], scorings: Sequence[Sequence[object]], *, build_id: int) -> None:
-    is_again = writer.sql(f"SELECT 1 FROM {SCORINGS.qualified} WHERE build_id = ? LIMIT 1", [build_id]).num_rows
-    with writer.transaction("detect", build_id=build_id):
-        if is_again:
-            writer.delete(SCORES, "build_id = ?", [build_id])
-            writer.delete(SCORINGS, "build_id = ?", [build_id])
-        if fresh:
-            writer.insert(SCORES, pa.concat_tables(fresh))
-        writer.insert(SCORINGS, scorings)
+def _digest(detector: Detector, days: Shown) -> str:
+    """Of all that the verdicts depend on: the rows as the detector sees them, every detector's code and ours, the libraries."""
+    digest = hashlib.sha256(repr([version(name) for name in _LIBRARIES]).encode())
+    for file in sorted([*Path(shipped.__file__).parent.glob("*.py"), *Path(__file__).parent.glob("*.py")]):
+        digest.update(file.read_bytes())
+    for name in sorted({*detector.needs, *detector.uses} & set(days.columns)):
+        digest.update(name.encode() + np.ascontiguousarray(days.columns[name]).tobytes())
+    digest.update(repr((detector.name, days.keys["dt"].to_pylist())).encode())
+    return digest.hexdigest()
 
 
-def _newest_scorings(writer: Sql, *, before: int | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+# ------------------------------------------------------------------------------------------------ landing
+
+
+@contextmanager
+def _landing(writer: Writer, *, build_id: int, dry_run: bool) -> Iterator[None]:
+    try:
+        with writer.transaction("detect", build_id=build_id):
+            yield
+    except _DryRunError:
+        assert dry_run
+
+
+def _note(
+    writer: Writer,
+    detectors: Sequence[Detector],
+    found: Sequence[_Scoring],
+    *,
+    standing: Mapping[tuple[str, str], Mapping[str, Any]],
+    build_id: int,
+    chosen: Mapping[Level, str],
+) -> None:
+    """One record per detector and cluster, also where nothing was judged: the commit that tests and publication look for."""
+    said = {(scoring.detector.name, scoring.cluster_id): scoring for scoring in found}
+    records: list[tuple[object, ...]] = []
+    for detector in detectors:
+        told = (detector.note, str(detector.level), chosen.get(detector.level) == detector.name, detector.false_alarms)
+        ours = [scoring for (name, _), scoring in said.items() if name == detector.name]
+        for scoring in ours:
+            last = standing.get((detector.name, scoring.cluster_id))
+            scored = last["scored_build_id"] if last and scoring.is_as_before else build_id
+            records.append((build_id, detector.name, scoring.cluster_id, scored, scoring.digest, *told))
+        if not ours:
+            records.append((build_id, detector.name, None, build_id, None, *told))
+    writer.delete(SCORINGS, "build_id = ?", [build_id])
+    names = [name for name, _ in SCORINGS.columns]
+    writer.insert(SCORINGS, pa.table(dict(zip(names, (pa.array(c) for c in zip(*records, strict=True)), strict=True))))
+
+
+def _standing(writer: Sql, *, before: int | None = None) -> dict[tuple[str, str], dict[str, Any]]:
     """The scorings of the newest build that was scored, or of the newest before one, by detector and cluster."""
     earlier = "" if before is None else f"WHERE build_id < {int(before)}"
     rows: list[dict[str, Any]] = writer.sql(
@@ -133,211 +266,63 @@ def _newest_scorings(writer: Sql, *, before: int | None = None) -> dict[tuple[st
     return {(row["detector"], row["cluster_id"]): row for row in rows}
 
 
-def _by_cluster(gold: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """The days of each cluster, which lie together."""
-    first = 0
-    for cluster_id, days in groupby(gold["cluster_id"].to_pylist()):
-        count = len(list(days))
-        yield cluster_id, gold.slice(first, count)
-        first += count
-
-
-def _digest(detector: Detector, days: pa.Table) -> str:
-    """Of all that the scores depend on: the days as the detector sees them, its code and ours, the libraries."""
-    digest = hashlib.sha256(repr([version(name) for name in _LIBRARIES]).encode())
-    for module in (__name__, detector.fit.__module__, detector.score.__module__):
-        digest.update(Path(sys.modules[module].__file__ or "").read_bytes())
-    shown = days.select(["dt", "coverage_ratio", *detector.features])
-    digest.update(repr((detector.name, detector.needs_days, shown.to_pydict())).encode())
-    return digest.hexdigest()
-
-
-def _kept_scores(writer: Sql, scorings: Sequence[Sequence[object]], build_id: int) -> Iterator[pa.Table]:
-    """The scores of earlier builds that stand for this one."""
-    kept = {(scored, detector, cluster) for _, detector, cluster, scored, *_ in scorings if scored != build_id}
-    for scored in sorted({scored for scored, _, _ in kept}, key=str):
-        scores = writer.sql(
-            f"SELECT * FROM {SCORES.qualified} WHERE build_id = ? ORDER BY detector, cluster_id, dt", [scored]
-        )
-        pairs = zip(scores["detector"].to_pylist(), scores["cluster_id"].to_pylist(), strict=True)
-        yield scores.filter(pa.array([(scored, *pair) in kept for pair in pairs], pa.bool_()))
-
-
-def _judged(detector: Detector, verdicts: Sequence[pa.Table], *, is_as_before: bool) -> Judged:
-    found = [
-        (cluster_id, dt, judgement)
-        for scores in verdicts
-        for name, cluster_id, dt, judgement in zip(
-            *(scores[column].to_pylist() for column in ("detector", "cluster_id", "dt", "judgement")), strict=True
-        )
-        if name == detector.name
-    ]
+def _judged(writer: Writer, detector: Detector, *, is_shown: bool, is_fresh: bool) -> Judged:
+    table = table_of(detector.level)
+    days = "list(DISTINCT dt ORDER BY dt) FILTER (judgement = 'anomaly')"
+    (counted,) = writer.sql(
+        "SELECT count(*) AS n, count(*) FILTER (judgement = 'anomaly') AS flagged, "
+        f"count(*) FILTER (judgement = 'not_judged') AS not_judged, {days} AS days FROM {table.qualified} WHERE detector = ?",
+        [detector.name],
+    ).to_pylist()
     return Judged(
         detector=detector.name,
-        days=len(found),
-        flagged_days=tuple(str(dt) for _, dt, judgement in sorted(found) if judgement == "anomaly"),
-        not_judged=sum(judgement == "not_judged" for *_, judgement in found),
-        is_as_before=is_as_before,
+        level=str(detector.level),
+        rows=counted["n"],
+        flagged=counted["flagged"],
+        not_judged=counted["not_judged"],
+        is_shown=is_shown,
+        is_as_before=not is_fresh and bool(counted["n"]),
+        flagged_days=tuple(map(str, counted["days"] or ())) if table is not HOUR_SCORES else (),
     )
 
 
-def _has(fresh: Sequence[pa.Table], detector: Detector) -> bool:
-    return any(detector.name in scores["detector"].to_pylist() for scores in fresh)
+# ------------------------------------------------------------------------------------------------ models kept
 
 
-def _score(detector: Detector, days: pa.Table, *, build_id: int, folder: Path | None, now: datetime) -> pa.Table:
-    features = np.column_stack([_floats(days[name]) for name in detector.features])
-    whole: NDArray[np.bool_] = ~np.asarray(np.isnan(features).any(axis=1))
-    scored = np.flatnonzero(whole)
-    if len(scored) < detector.needs_days:
-        verdicts = None
-    elif detector.retrospective:
-        model = detector.fit(features[scored])
-        verdicts = detector.score(model, features[scored])
-        if folder:
-            try:
-                _keep(detector, model, folder, days=days["dt"].to_pylist(), scored=scored, build_id=build_id, now=now)
-            except OSError as error:
-                raise LakeError(
-                    f"a model cannot be kept: {error.strerror}.",
-                    where=str(error.filename or folder),
-                    do="free some space, check the folder's rights, and run it again",
-                ) from error
-    else:
-        scored = scored[detector.needs_days :]
-        verdicts = _each_from_its_past(detector, features, whole, scored)
-    coverage = _floats(days["coverage_ratio"])
-    low = (
-        ~(coverage >= LOW_COVERAGE * np.nanmedian(coverage))
-        if np.isfinite(coverage).any()
-        else np.ones(len(days), bool)
-    )
-    return _table(detector, days, verdicts, scored, whole=whole, low=low, coverage=coverage, build_id=build_id)
-
-
-def _each_from_its_past(
-    detector: Detector,
-    features: Matrix,
-    whole: NDArray[np.bool_],
-    scored: NDArray[np.int64],
-) -> Verdicts:
-    """Fit on the days before, score the day: nothing later can change a verdict."""
-    each = [detector.score(detector.fit(features[:day][whole[:day]]), features[day : day + 1]) for day in scored]
-    stacked = {
-        name: np.concatenate([getattr(one, name) for one in each])
-        for name in ("flag", "score", "expected", "low", "high", "p_value")
-        if each and getattr(each[0], name) is not None
-    }
-    return Verdicts(
-        **{"flag": np.empty(0, np.int64), "score": np.empty(0), **stacked},
-        driver=tuple(one.driver[0] for one in each),
-        reason=tuple(one.reason[0] for one in each),
-    )
-
-
-def _table(
-    detector: Detector,
-    days: pa.Table,
-    verdicts: Verdicts | None,
-    scored: NDArray[np.int64],
-    *,
-    whole: NDArray[np.bool_],
-    low: NDArray[np.bool_],
-    coverage: Matrix,
-    build_id: int,
-) -> pa.Table:
-    rows: list[dict[str, object]] = []
-    position = {int(day): i for i, day in enumerate(scored)} if verdicts else {}
-    for day, dt in enumerate(days["dt"].to_pylist()):
-        i = position.get(day)
-        row: dict[str, object] = {
-            "build_id": build_id,
-            "detector": detector.name,
-            "cluster_id": days["cluster_id"][day].as_py(),
-            "dt": dt,
-            "judgement": "not_judged",
-        }
-        if verdicts is None or i is None:
-            row["anomaly_reason"] = _why_unscored(detector, whole, day)
-        else:
-            flag = int(verdicts.flag[i])
-            row |= {
-                "anomaly_flag": flag,
-                "anomaly_score": float(verdicts.score[i]),
-                "anomaly_driver": verdicts.driver[i],
-                "anomaly_reason": verdicts.reason[i],
-                "judgement": "anomaly" if flag else "normal",
-                "expected_gpu_util": _at(verdicts.expected, i),
-                "expected_low": _at(verdicts.low, i),
-                "expected_high": _at(verdicts.high, i),
-                "anomaly_p_value": _at(verdicts.p_value, i),
-            }
-            if low[day]:
-                row["judgement"] = "not_judged"
-                row["anomaly_reason"] = (
-                    f"only {coverage[day] * 100:.1f} % of the GPU time was observed, "
-                    f"less than half of the usual {np.nanmedian(coverage) * 100:.1f} %"
-                )
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=_scores_schema())
-
-
-def _why_unscored(detector: Detector, whole: NDArray[np.bool_], day: int) -> str:
-    """Too little history, as a whole or before this day, comes first: no value of the day itself would help."""
-    needed = f"of the {detector.needs_days} that {detector.name} needs"
-    if whole.sum() < detector.needs_days:
-        return f"too few whole days are known: {whole.sum()} {needed}"
-    before = whole[:day].sum()
-    if not detector.retrospective and before < detector.needs_days:
-        return f"too few whole days lie before this one: {before} {needed}"
-    return "a feature is not known on this day"
-
-
-def _scores_schema() -> pa.Schema:
-    kinds = {
-        "bigint": pa.int64(),
-        "integer": pa.int32(),
-        "varchar": pa.string(),
-        "double": pa.float64(),
-        "date": pa.date32(),
-    }
-    return pa.schema([(name, kinds[kind]) for name, kind in SCORES.columns])
-
-
-def _floats(column: pa.ChunkedArray) -> Matrix:
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-
-
-def _at(values: Matrix | None, i: int) -> float | None:
-    return None if values is None or np.isnan(values[i]) else float(values[i])
+def _artefacts(writer: Writer, detector: Detector, cluster: Cluster, build_id: int) -> Path:
+    return writer.layout.artefacts / str(build_id) / detector.name / cluster.cluster_id
 
 
 def _keep(
-    detector: Detector,
-    model: object,
-    folder: Path,
-    *,
-    days: Sequence[date],
-    scored: NDArray[np.int64],
-    build_id: int,
-    now: datetime,
+    detector: Detector, verdicts: Verdicts, folder: Path, *, days: Shown, build_id: int, now: datetime
 ) -> None:
-    """Save the model's parts, and beside them what they were trained on, with which library, and their hashes."""
+    """Save the model's parts, and beside them what they were trained on, with which library, and their hashes.
+
+    Raises LakeError where the disk does not take them.
+    """
     import joblib
 
-    folder.mkdir(parents=True, exist_ok=True)
-    hashes = {}
-    for name, part in detector.artefacts(model).items():
-        file = folder / f"{name}.joblib"
-        joblib.dump(part, file)
-        hashes[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    card = {
-        "detector": detector.name,
-        "features": list(detector.features),
-        "training_snapshot": build_id,
-        "training_days": [str(days[day]) for day in scored.tolist()],
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "sha256": hashes,
-        "made_at": now.isoformat(),
-    }
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        hashes = {}
+        for name, part in verdicts.learned.items():
+            file = folder / f"{name}.joblib"
+            joblib.dump(part, file)
+            hashes[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        dts = days.keys["dt"].to_pylist()
+        card = {
+            "detector": detector.name,
+            "features": list(verdicts.metrics),
+            "training_snapshot": build_id,
+            "training_days": [str(dts[day]) for day in np.flatnonzero(~np.isnan(verdicts.score)).tolist()],
+            "libraries": {name: version(name) for name in _LIBRARIES},
+            "sha256": hashes,
+            "made_at": now.isoformat(),
+        }
+        (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise LakeError(
+            f"a model cannot be kept: {error.strerror}.",
+            where=str(error.filename or folder),
+            do="free some space, check the folder's rights, and run it again",
+        ) from error

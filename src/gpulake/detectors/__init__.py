@@ -79,7 +79,7 @@ class Detector:
     `needs` are columns that must be there, `uses` those that help where they are. `note` is what people must know who read its flags:
     reports print it beneath them. `false_alarms` is the declared rate, as a person reads it, and `false_alarms_per_1000` the same
     per thousand rows of the level. `libraries` are the heavy modules that it imports only when it is used: a refresh may load
-    them while the build runs.
+    them while the build runs. `looks_back` is how much of the past, in the level's own time, a verdict can depend on; None: all of it.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Detector:
     uses: tuple[str, ...] = ()
     retrospective: bool = False
     libraries: tuple[str, ...] = ()
+    looks_back: float | None = None
 
 
 @cache

@@ -35,15 +35,18 @@ def fixed(*, fit: tuple[float, float], calibrate: tuple[float, float], until: fl
     return (Block(fit, calibrate, (calibrate[1], until)),)
 
 
-def weekly(*, first: float, until: float, week: float = HOURS_PER_WEEK, learn: float = 2) -> tuple[Block, ...]:
-    """Refit each week on all of the past; its last week sets the thresholds. The first `learn` weeks are not scored.
+def weekly(
+    *, first: float, until: float, week: float = HOURS_PER_WEEK, learn: int = 2, most: int = 6
+) -> tuple[Block, ...]:
+    """Refit each week on the past; its last week sets the thresholds. The first `learn` weeks are not scored.
 
-    The weeks are counted from `first`, the first moment of the history, so the blocks of the past never move.
+    At most `most` weeks are looked back on, so that a day costs the same however old a lake is. The weeks are counted from
+    `first`, the first moment of the history, so the blocks of the past never move.
     """
     blocks: list[Block] = []
     start = first + learn * week
     while start < until:
-        blocks.append(Block((first, start - week), (start - week, start), (start, min(start + week, until))))
+        blocks.append(Block((max(first, start - most * week), start - week), (start - week, start), (start, start + week)))
         start += week
     return tuple(blocks)
 

@@ -134,6 +134,27 @@ class Writer:
         for row in rows:
             self._execute(f"INSERT INTO {table.qualified} ({names}) VALUES ({places})", list(row))
 
+    def replace(
+        self, table: LakeTable, rows: pa.Table, *, of: Sequence[str], key: Sequence[str], but: Sequence[str] = ()
+    ) -> None:
+        """Make the rows with these values of `of` be these, by `key`: one that differs in no column, but `but`, stays as it is."""
+        values = [f'"{name}"' for name in rows.column_names if name not in but]
+        places = [f'"{name}"' for name in (*of, *key)]
+        group = ", ".join(f'"{name}"' for name in of)
+        self._connection.register("arriving", rows)
+        held = f"SELECT {', '.join(values)} FROM {table.qualified} SEMI JOIN arriving USING ({group})"
+        new = f"SELECT {', '.join(values)} FROM arriving"
+        self._execute(f"CREATE OR REPLACE TEMP TABLE going AS SELECT {', '.join(places)} FROM ({held} EXCEPT {new})")
+        self._execute(f"CREATE OR REPLACE TEMP TABLE coming AS SELECT {', '.join(places)} FROM ({new} EXCEPT {held})")
+        place = f"({', '.join(places)})"
+        names = ", ".join(f'"{name}"' for name in rows.column_names)
+        self._execute(f"DELETE FROM {table.qualified} WHERE {place} IN (SELECT {place} FROM going)")
+        self._execute(
+            f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM arriving WHERE {place} IN (SELECT {place} FROM coming)"
+        )
+        self._execute("DROP TABLE going; DROP TABLE coming")
+        self._connection.unregister("arriving")
+
     def delete(self, table: LakeTable, where: str, params: Sequence[object]) -> None:
         """Delete the rows of a declared table that meet a condition with bound values."""
         self._execute(f"DELETE FROM {table.qualified} WHERE {where}", list(params))

@@ -95,15 +95,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Counted:
-    """One row of `gold_detectors`: a detector, and how many days of a cluster it flags."""
+    """One row of `gold_detectors`: a detector, and how many rows (days, hours) of a cluster it flags."""
 
     detector: str
-    is_first: bool
+    level: str
+    is_shown: bool
     note: str
-    scored_days: int
-    flagged_days: int
-    flagged_not_judged_days: int
-    not_judged_days: int
+    false_alarms: str
+    scored_rows: int
+    flagged_rows: int
+    flagged_not_judged_rows: int
+    not_judged_rows: int
 
 
 @dataclass(frozen=True)
@@ -292,7 +294,7 @@ def day_name(dt: date, time_basis: str) -> str:
 
 WINDOW = Rows(Window, "gold_cluster_util_window")
 DAYS = Rows(Day, "gold_cluster_util_daily_scored", order_by=("dt",))
-DETECTORS = Rows(Counted, "gold_detectors", order_by=("is_first desc", "detector"))
+DETECTORS = Rows(Counted, "gold_detectors", order_by=("is_shown desc", "detector"))
 VERDICTS = Rows(Verdict, "gold_detector_days", order_by=("dt",))
 WASTE = Rows(Waste, "gold_waste_window")
 FLEET = Rows(Fleet, "gold_fleet")
@@ -426,6 +428,7 @@ def _judges(publication: Readable, cluster_id: str, days: Sequence[Day]) -> tupl
     return tuple(
         Judge(counted, tuple(_as_judged(day, verdicts.get((counted.detector, day.dt))) for day in days))
         for counted in DETECTORS.of(publication, cluster_id)
+        if counted.level == "cluster_day"
     )
 
 

@@ -171,6 +171,7 @@ SOURCE = Source(
     licence="CC-BY-4.0",
     time_zone="Asia/Shanghai",
     time_basis="offset",
+    has_lifetime_means=True,
     tables=(JOB, TASK, INSTANCE, SENSOR, GROUP_TAG, MACHINE_SPEC, MACHINE_METRIC),
     kaggle_dataset="derrickmwiti/cluster-trace-gpu-v2020",
     downloads=(

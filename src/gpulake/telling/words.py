@@ -22,9 +22,9 @@ def headline(cluster: ClusterReport) -> str:
 def flagged_words(cluster: ClusterReport) -> str:
     """How many days the first detector flags; a headline has no room for the others."""
     first = next(iter(cluster.judges), None)
-    if first is None or not first.counted.flagged_days:
+    if first is None or not first.counted.flagged_rows:
         return "no day flagged"
-    return f"{counted(first.counted.flagged_days, 'day')} flagged{by_whom(cluster, first)}"
+    return f"{counted(first.counted.flagged_rows, 'day')} flagged{by_whom(cluster, first)}"
 
 
 def waste_headline(cluster: ClusterReport) -> str:
@@ -164,8 +164,8 @@ def shared_reason(days: Sequence[Day]) -> str | None:
 
 def not_judged_words(judge: Judge) -> str:
     """How many days a detector may not judge, and how many of those it flags: with the flagged days these are all flags."""
-    kept = judge.counted.flagged_not_judged_days
-    told = counted(judge.counted.not_judged_days, "day")
+    kept = judge.counted.flagged_not_judged_rows
+    told = counted(judge.counted.not_judged_rows, "day")
     return f"{told}, {kept:,} of them flagged all the same" if kept else told
 
 

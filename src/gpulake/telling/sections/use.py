@@ -109,11 +109,11 @@ def _judge_tiles(cluster: ClusterReport, judge: Judge) -> list[tuple[str, str, s
     whom, numbers = by_whom(cluster, judge), judge.counted
     return [
         (
-            "odd" if numbers.flagged_days else "",
-            f"{numbers.flagged_days}",
-            f"of {counted(numbers.scored_days, 'day')} flagged{whom}",
+            "odd" if numbers.flagged_rows else "",
+            f"{numbers.flagged_rows}",
+            f"of {counted(numbers.scored_rows, 'day')} flagged{whom}",
         ),
-        ("", f"{numbers.not_judged_days}", f"days not judged{whom}"),
+        ("", f"{numbers.not_judged_rows}", f"days not judged{whom}"),
     ]
 
 

@@ -8,7 +8,7 @@ daily as (
 
 scores as (
     select * from {{ ref('gold_detector_days') }}
-    where detector = '{{ var("scored_by") }}'
+    where is_shown
 )
 
 select

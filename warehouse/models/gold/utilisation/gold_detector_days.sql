@@ -14,6 +14,7 @@ select
     scores.detector,
     scores.cluster_id,
     scores.dt,
+    standing.is_shown,
     scores.anomaly_flag,
     scores.anomaly_score,
     scores.expected_gpu_util,
@@ -25,6 +26,5 @@ select
     scores.judgement
 from standing
 inner join scores
-    on standing.scored_build_id = scores.build_id
-        and standing.detector = scores.detector
+    on standing.detector = scores.detector
         and standing.cluster_id = scores.cluster_id

@@ -7,21 +7,33 @@ standing as (
 ),
 
 scores as (
-    select * from {{ source('meta', 'scores') }}
+    select
+        detector,
+        cluster_id,
+        dt,
+        anomaly_flag,
+        judgement
+    from {{ source('meta', 'scores') }}
+    union all
+    select
+        detector,
+        cluster_id,
+        dt,
+        case judgement when 'anomaly' then 1 when 'normal' then 0 end as anomaly_flag,
+        judgement
+    from {{ source('meta', 'hour_scores') }}
 ),
 
 counted as (
     select
-        build_id,
         detector,
         cluster_id,
-        count(*) as scored_days,
-        count(case when judgement = 'anomaly' then 1 end) as flagged_days,
-        count(case when judgement = 'not_judged' and anomaly_flag = 1 then 1 end) as flagged_not_judged_days,
-        count(case when judgement = 'not_judged' then 1 end) as not_judged_days
+        count(*) as scored_rows,
+        count(case when judgement = 'anomaly' then 1 end) as flagged_rows,
+        count(case when judgement = 'not_judged' and anomaly_flag = 1 then 1 end) as flagged_not_judged_rows,
+        count(case when judgement = 'not_judged' then 1 end) as not_judged_rows
     from scores
     group by
-        build_id,
         detector,
         cluster_id
 )
@@ -29,14 +41,16 @@ counted as (
 select
     standing.detector,
     standing.cluster_id,
-    standing.detector = '{{ var("scored_by") }}' as is_first,
+    standing.level,
+    standing.is_shown,
     standing.note,
-    counted.scored_days,
-    counted.flagged_days,
-    counted.flagged_not_judged_days,
-    counted.not_judged_days
+    standing.false_alarms,
+    coalesce(counted.scored_rows, 0) as scored_rows,
+    coalesce(counted.flagged_rows, 0) as flagged_rows,
+    coalesce(counted.flagged_not_judged_rows, 0) as flagged_not_judged_rows,
+    coalesce(counted.not_judged_rows, 0) as not_judged_rows
 from standing
-inner join counted
-    on standing.scored_build_id = counted.build_id
-        and standing.detector = counted.detector
+left join counted
+    on standing.detector = counted.detector
         and standing.cluster_id = counted.cluster_id
+where standing.cluster_id is not null

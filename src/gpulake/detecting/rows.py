@@ -1,0 +1,160 @@
+"""The rows that detectors are shown of a lake: gold of the newest version, as the columns of each level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from gpulake.detectors import Columns, Level
+from gpulake.sources import all_sources
+from gpulake.tables import CLUSTERS, HOUR_SCORES
+
+HOURS_OF_A_DAY = 25
+"""A day on which clocks are set back."""
+
+
+class Sql(Protocol):
+    """As much of a Writer as reading needs."""
+
+    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
+        """The rows of a query."""
+        ...
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster with days to judge. `until`: hours from the start of its first day to the end of its last."""
+
+    cluster_id: str
+    first_day: date
+    starts_at: datetime
+    until: float
+    has_weekdays: bool
+    has_lifetime_means: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows as a detector sees them, and beside them their keys in the lake: `dt`, and of hours `hour_start_at` and `machine_id`."""
+
+    columns: Columns
+    keys: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.keys.num_rows)
+
+
+def clusters(view: Sql) -> tuple[Cluster, ...]:
+    """Every cluster that has a day."""
+    kinds = {source.name: source for source in all_sources()}
+    found = view.sql(
+        "SELECT days.cluster_id, min(dt) AS first_day, min(starts_at) AS starts_at, "
+        "date_diff('second', min(starts_at), max(ends_at)) / 3600 AS until, any_value(named.source) AS source "
+        f"FROM lake.main.silver_days AS days LEFT JOIN {CLUSTERS.qualified} AS named USING (cluster_id) "
+        "GROUP BY days.cluster_id ORDER BY days.cluster_id"
+    ).to_pylist()
+    return tuple(
+        Cluster(
+            has_weekdays=source.has_weekdays if (source := kinds.get(row.pop("source"))) else True,
+            has_lifetime_means=source.has_lifetime_means if source else False,
+            **row,
+        )
+        for row in found
+    )
+
+
+def first_due_days(view: Sql) -> dict[str, date]:
+    """The first day of each cluster whose figures the newest build has renewed."""
+    found = view.sql("SELECT cluster_id, min(dt) AS dt FROM lake.meta.due_days GROUP BY cluster_id")
+    return dict(zip(found["cluster_id"].to_pylist(), found["dt"].to_pylist(), strict=True))
+
+
+def rows_of(view: Sql, cluster: Cluster, *, level: Level, since: float, until: float, detector: str) -> Shown:
+    """The rows of a level in [since, until), in hours from the start of the cluster's first day."""
+    if level is Level.CLUSTER_DAY:
+        return _days(view, cluster)
+    if level is Level.CLUSTER_HOUR:
+        return _hours(view, cluster, since=since, until=until)
+    if level is Level.MACHINE_HOUR:
+        return _machine_hours(view, cluster, since=since, until=until, detector=detector)
+    raise NotImplementedError(level)
+
+
+def _days(view: Sql, cluster: Cluster) -> Shown:
+    days = view.sql(
+        "SELECT dt, avg_gpu_util, p95_gpu_util, avg_cpu_util, coverage_ratio FROM lake.main.gold_cluster_util_daily "
+        "WHERE cluster_id = ? ORDER BY dt",
+        [cluster.cluster_id],
+    )
+    hours = view.sql(
+        "SELECT date_diff('day', ?, dt) AS day, hour_no, avg_gpu_util, coverage_ratio "
+        "FROM lake.main.gold_cluster_util_hourly WHERE cluster_id = ? ORDER BY ALL",
+        [cluster.first_day, cluster.cluster_id],
+    )
+    day = np.array([(dt - cluster.first_day).days for dt in days["dt"].to_pylist()], np.int64)
+    line = np.searchsorted(day, _numbers(hours["day"]))
+    table = {}
+    for name, column in (("hour_gpu_util", "avg_gpu_util"), ("hour_coverage_ratio", "coverage_ratio")):
+        table[name] = np.full((len(day), HOURS_OF_A_DAY), np.nan)
+        table[name][line, _numbers(hours["hour_no"]).astype(np.int64)] = _numbers(hours[column])
+    weekday = [dt.weekday() if cluster.has_weekdays else -1 for dt in days["dt"].to_pylist()]
+    figures = {name: _numbers(days[name]) for name in days.column_names[1:]}
+    return Shown({"day": day, "weekday": np.array(weekday, np.int64), **figures, **table}, days.select(["dt"]))
+
+
+def _hours(view: Sql, cluster: Cluster, *, since: float, until: float) -> Shown:
+    found = view.sql(
+        "SELECT dt, hour_start_at, date_diff('second', ?, hour_start_at) / 3600 AS hour_idx, hour_no AS hour_of_day, "
+        "allocated_gpu_util AS alloc_gpu_util, allocation_coverage_ratio AS coverage_ratio "
+        "FROM lake.main.gold_cluster_util_hourly WHERE cluster_id = ? AND hour_idx >= ? AND hour_idx < ? "
+        "ORDER BY hour_start_at",
+        [cluster.starts_at, cluster.cluster_id, since, until],
+    )
+    return _shown(found, keys=("dt", "hour_start_at"))
+
+
+def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, detector: str) -> Shown:
+    """Machines with GPUs. Names are numbers here: a detector needs to tell them apart, and texts are slow."""
+    found = view.sql(
+        "SELECT hours.dt, hours.hour_start_at, hours.machine_id, "
+        "date_diff('second', ?, hours.hour_start_at) / 3600 AS hour_idx, "
+        "dense_rank() OVER (ORDER BY hours.machine_id) - 1 AS machine, "
+        "concat_ws(' × ', hours.gpu_count, hours.pool) AS cohort, "
+        "hours.gpu_count, hours.gpu_util_weighted_pct AS gpu_util, hours.gpus_allocated AS alloc, "
+        "hours.cpu_util_pct AS cpu_util, hours.net_rx_bytes_per_s * 8e-9 AS net, hours.load_1m AS load1, "
+        "hours.coverage_ratio * 240 AS n_samples, "
+        "coalesce((hash(hours.main_job_id) >> 2)::bigint, -1) AS main_job, "
+        "coalesce(earlier.judgement = 'anomaly', false) AS flagged "
+        "FROM lake.main.gold_machine_util_hourly AS hours "
+        f"LEFT JOIN {HOUR_SCORES.qualified} AS earlier ON earlier.detector = ? "
+        "AND earlier.cluster_id = hours.cluster_id AND earlier.machine_id = hours.machine_id "
+        "AND earlier.hour_start_at = hours.hour_start_at "
+        "WHERE hours.cluster_id = ? AND hour_idx >= ? AND hour_idx < ? AND hours.gpu_count > 0 "
+        "AND hours.gpu_covered_s > 0 ORDER BY hour_idx, hours.machine_id",
+        [cluster.starts_at, detector, cluster.cluster_id, since, until],
+    )
+    shown = _shown(found, keys=("dt", "hour_start_at", "machine_id"))
+    is_sampled = np.full(len(shown), not cluster.has_lifetime_means)
+    return Shown({**shown.columns, "is_sampled": is_sampled}, shown.keys)
+
+
+def _shown(found: pa.Table, *, keys: Sequence[str]) -> Shown:
+    columns = {name: _values(found[name]) for name in found.column_names if name not in keys}
+    return Shown(columns, found.select(keys))
+
+
+def _values(column: pa.ChunkedArray) -> Any:  # an array of numbers, of truths or of texts
+    if pa.types.is_string(column.type):
+        return np.asarray(column.fill_null("").to_pylist(), np.str_)
+    if pa.types.is_boolean(column.type):
+        return np.asarray(column.to_numpy(), np.bool_)
+    return column.to_numpy() if pa.types.is_integer(column.type) and not column.null_count else _numbers(column)
+
+
+def _numbers(column: pa.ChunkedArray) -> Any:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)

@@ -310,7 +310,13 @@ def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_o
     models = read_models(warehouse.project())
     with lake.open_publication(config.lake, earlier=as_of) as reader:
         return figure.explain(
-            reader, models, table=table, column=column, key=key, as_of=as_of, fingerprint=session.fingerprint(reader)
+            reader,
+            models,
+            table=table,
+            column=column,
+            key=key,
+            as_of=as_of,
+            fingerprint=session.fingerprint(reader, detectors=config.detectors),
         )
 
 

@@ -118,7 +118,9 @@ def run(
         _note(writer, detectors, found, standing=standing, build_id=build_id, chosen=chosen)
         fresh = {scoring.detector.name for scoring in found if not scoring.is_as_before}
         judged = tuple(
-            _judged(writer, detector, is_shown=chosen.get(detector.level) == detector.name, is_fresh=detector.name in fresh)
+            _judged(
+                writer, detector, is_shown=chosen.get(detector.level) == detector.name, is_fresh=detector.name in fresh
+            )
             for detector in detectors
         )
         if dry_run:
@@ -147,9 +149,7 @@ def _days(
     folder: Path | None,
     now: datetime,
 ) -> _Scoring:
-    days = rows_of(
-        writer, cluster, level=detector.level, since=0, until=cluster.until, detector=detector.name
-    )
+    days = rows_of(writer, cluster, level=detector.level, since=0, until=cluster.until, detector=detector.name)
     digest = _digest(detector, days)
     if not len(days) or (last and last["digest"] == digest):
         return _Scoring(detector, cluster.cluster_id, is_as_before=bool(last), digest=digest)
@@ -161,9 +161,7 @@ def _days(
     return _Scoring(detector, cluster.cluster_id, is_as_before=False, digest=digest)
 
 
-def _hours(
-    writer: Writer, detector: Detector, cluster: Cluster, *, first_due: date | None, build_id: int
-) -> _Scoring:
+def _hours(writer: Writer, detector: Detector, cluster: Cluster, *, first_due: date | None, build_id: int) -> _Scoring:
     """Replace what stands from the first due day on, block by block: each learns from the verdicts of those before it."""
     if first_due is None:
         return _Scoring(detector, cluster.cluster_id, is_as_before=True)
@@ -293,9 +291,7 @@ def _artefacts(writer: Writer, detector: Detector, cluster: Cluster, build_id: i
     return writer.layout.artefacts / str(build_id) / detector.name / cluster.cluster_id
 
 
-def _keep(
-    detector: Detector, verdicts: Verdicts, folder: Path, *, days: Shown, build_id: int, now: datetime
-) -> None:
+def _keep(detector: Detector, verdicts: Verdicts, folder: Path, *, days: Shown, build_id: int, now: datetime) -> None:
     """Save the model's parts, and beside them what they were trained on, with which library, and their hashes.
 
     Raises LakeError where the disk does not take them.

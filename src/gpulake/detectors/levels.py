@@ -46,7 +46,9 @@ def weekly(
     blocks: list[Block] = []
     start = first + learn * week
     while start < until:
-        blocks.append(Block((max(first, start - most * week), start - week), (start - week, start), (start, start + week)))
+        blocks.append(
+            Block((max(first, start - most * week), start - week), (start - week, start), (start, start + week))
+        )
         start += week
     return tuple(blocks)
 

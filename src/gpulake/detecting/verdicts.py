@@ -20,6 +20,12 @@ _ARROW = {
 }
 
 
+_BANDS = {
+    "avg_gpu_util": ("expected_gpu_util", "expected_low", "expected_high"),
+    "allocated_gpu_util": ("expected_allocated_gpu_util", "expected_allocated_low", "expected_allocated_high"),
+}
+
+
 def table_of(level: Level) -> LakeTable:
     """Where the scores of a level stand."""
     return SCORES if level is Level.CLUSTER_DAY else HOUR_SCORES
@@ -64,11 +70,10 @@ def rows_to_land(
         "expected_high": verdicts.high[chosen],
         "anomaly_p_value": verdicts.p_value[chosen],
     }
-    if level is Level.CLUSTER_DAY:  # its expectation is published as one of utilisation
-        about_use = columns["anomaly_driver"] == "avg_gpu_util"
-        columns["expected_gpu_util"] = columns["expected"]
-        for name in ("expected_gpu_util", "expected_low", "expected_high"):
-            columns[name] = np.where(about_use, columns[name], np.nan)
+    if level is Level.CLUSTER_DAY:  # what was expected of utilisation, whatever drives the day
+        for metric, published in _BANDS.items():
+            band = verdicts.bands.get(metric, (np.full(len(shown), np.nan),) * 3)
+            columns |= {name: values[chosen] for name, values in zip(published, band, strict=True)}
     arrays = {
         name: keys[name].combine_chunks().cast(_ARROW[kind])
         if name in keys.column_names

@@ -56,6 +56,7 @@ class Verdicts:
     its own unit; an expectation that a detector does not form stays NaN, and lands as null. `reasons` says one sentence for each of some
     rows, also why a row was not judged. `learned` are the parts of a fitted model that are worth keeping. `is_judged`
     is false where a row has a score that nobody should act on, since too little of it was seen; None: every row with a score is judged.
+    `bands` are the expectation and its two bounds of further metrics, for who draws them.
     """
 
     score: Matrix
@@ -70,6 +71,7 @@ class Verdicts:
     p_value: Matrix
     learned: Mapping[str, object] = field(default_factory=dict)
     is_judged: NDArray[np.bool_] | None = None
+    bands: Mapping[str, tuple[Matrix, Matrix, Matrix]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ Utilisation is judged on the logit scale, so that 2 % against 4 % counts as 50 %
 seven days), an hour of the day and a weekday, all of at most 42 days that lie before. Hours that were hardly observed are
 left out; a day with fewer than twelve others is not judged. A day that is far out is no reference for later ones, until it
 lasts: from the third such day on, it is the usual.
+
+Two things are judged so: what all GPUs do, and what those do that jobs hold, where that is known. A fleet that nobody asks shows in the
+first only, jobs that stand still in a fleet of ever changing load in the second. The stranger of the two is the day's,
+and its p counts that there were two.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +23,12 @@ from numpy.typing import NDArray
 from gpulake.detectors import Block, Columns, Detector, Level, Matrix, Verdicts
 from gpulake.detectors.rows import Once, median_of_rows, once
 
-METRICS = ("avg_gpu_util",)
+METRICS = ("avg_gpu_util", "allocated_gpu_util")
+HOURS = {
+    "avg_gpu_util": ("hour_gpu_util", "hour_coverage_ratio"),
+    "allocated_gpu_util": ("hour_allocated_gpu_util", "hour_allocation_coverage_ratio"),
+}
+WORDS = {"avg_gpu_util": "avg GPU utilisation", "allocated_gpu_util": "utilisation of the GPUs that jobs held"}
 PAST_DAYS, LEAST_PAST_DAYS = 42, 7
 SCALE_DAYS = 56
 LEVEL_DAYS = 7
@@ -47,15 +57,16 @@ class _Walk:
 
 
 def _judge(days: Columns, _blocks: Sequence[Block]) -> Verdicts:
-    cover, util = np.asarray(days["hour_coverage_ratio"]), np.asarray(days["hour_gpu_util"])
-    shown = once([np.asarray(days["day"])], values=[np.nansum(cover, axis=1), np.nansum(util, axis=1)])
-    avg_gpu_util = shown.column(np.asarray(days["avg_gpu_util"], np.float64))
-    walk = _walk(
-        shown.column(util.astype(np.float64)),
-        cover=np.nan_to_num(shown.column(cover.astype(np.float64))),
-        weekday=shown.column(np.asarray(days["weekday"], np.int64)),
-    )
-    return _verdicts(walk, avg_gpu_util, shown)
+    metrics = [metric for metric in METRICS if metric == "avg_gpu_util" or {metric, *HOURS[metric]} <= set(days)]
+    hours = {name: np.asarray(days[name], np.float64) for metric in metrics for name in HOURS[metric]}
+    shown = once([np.asarray(days["day"])], values=[np.nansum(values, axis=1) for values in hours.values()])
+    weekday = shown.column(np.asarray(days["weekday"], np.int64))
+    walks, seen = [], []
+    for metric in metrics:
+        util, cover = (shown.column(hours[name]) for name in HOURS[metric])
+        walks.append(_walk(util, cover=np.nan_to_num(cover), weekday=weekday))
+        seen.append(shown.column(np.asarray(days[metric], np.float64)))
+    return _verdicts(tuple(metrics), walks, seen, shown)
 
 
 def _walk(util: Matrix, *, cover: Matrix, weekday: NDArray[np.int64]) -> _Walk:
@@ -142,68 +153,91 @@ def _mean_of_rows(values: Matrix) -> Matrix:
     return np.asarray(np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
 
 
-def _verdicts(walk: _Walk, avg_gpu_util: Matrix, shown: Once) -> Verdicts:
-    size = np.abs(walk.z)
-    is_judged = ~np.isnan(size)
-    flag = np.nan_to_num(size) >= FLAG_AT
+def _verdicts(metrics: tuple[str, ...], walks: Sequence[_Walk], seen: Sequence[Matrix], shown: Once) -> Verdicts:
+    sizes = np.nan_to_num(np.abs([walk.z for walk in walks]), nan=-1.0)
+    days = np.arange(sizes.shape[1])
+    tests = (sizes >= 0).sum(axis=0)
+    is_judged = tests > 0
+    driver = sizes.argmax(axis=0) if len(days) else days
+    p_value = np.array(
+        [_p_of_any(sizes[metric, day], int(tests[day])) for day, metric in enumerate(driver)], np.float64
+    )
+    score = np.array([_size_of(p) for p in p_value.tolist()], np.float64)
+    flag = np.nan_to_num(score) >= FLAG_AT
 
     def reason(row: int) -> str:
         day = int(shown.place[row])
-        return _judged(day) if is_judged[day] else _not_judged(day)
-
-    def _not_judged(day: int) -> str:
-        if walk.hours[day] < LEAST_HOURS:
-            least = 100 * LOW_COVERAGE * min(1.0, float(np.nan_to_num(walk.usual_coverage[day])))
-            return (
-                f"only {walk.hours[day]} hours were observed well enough (at least {least:.0f} % of their GPU time, "
-                f"half of the usual): {LEAST_HOURS} are needed"
-            )
-        if walk.known[day] < 2 * LEAST_PAST_DAYS:
-            return (
-                f"too few earlier days were observed well enough: {walk.known[day]} of the {2 * LEAST_PAST_DAYS} "
-                "that a first expectation and its band need"
-            )
-        return "no earlier day shows what is usual at its hours"
+        return _judged(day) if is_judged[day] else _not_judged(walks[0], day)
 
     def _judged(day: int) -> str:
+        walk, value, name = walks[driver[day]], seen[driver[day]][day], WORDS[metrics[driver[day]]]
         side = "lower" if walk.z[day] < 0 else "higher"
-        further, references = int(walk.further[day]), int(walk.references[day])
         told = (
-            f"avg GPU utilisation {avg_gpu_util[day]:.1f} %, expected {walk.expected[day]:.1f} % "
-            f"({walk.low[day]:.1f}–{walk.high[day]:.1f}): hour by hour {side} than on {further} of {references} "
-            f"reference days, p {_p_value(size[day]):.2g}"
+            f"{name} {value:.1f} %, expected {walk.expected[day]:.1f} % "
+            f"({walk.low[day]:.1f}–{walk.high[day]:.1f}): hour by hour {side} than on {int(walk.further[day])} of "
+            f"{int(walk.references[day])} reference days, p {p_value[day]:.2g}"
         )
-        is_inside = walk.low[day] <= avg_gpu_util[day] <= walk.high[day]
+        is_inside = walk.low[day] <= value <= walk.high[day]
         if flag[day] and is_inside and walk.odd_hours[day]:
             told += f"; the day's mean is ordinary, {walk.odd_hours[day]} of its hours are far {side}"
         return told
 
+    def of_driver(name: str) -> Matrix:
+        found = np.array([getattr(walk, name) for walk in walks])[driver, days]
+        return shown.spread(np.where(is_judged, found, np.nan))
+
     return Verdicts(
-        score=shown.spread(size),
+        score=shown.spread(score),
         flag=shown.spread(flag),
-        metrics=METRICS,
-        driver=shown.spread(np.where(is_judged, 0, -1)),
+        metrics=metrics,
+        driver=shown.spread(np.where(is_judged, driver, -1)),
         reasons=lambda rows: [reason(row) for row in rows],
-        seen=shown.spread(avg_gpu_util),
-        expected=shown.spread(walk.expected),
-        low=shown.spread(walk.low),
-        high=shown.spread(walk.high),
-        p_value=shown.spread(np.array([_p_value(one) for one in size.tolist()], np.float64)),
+        seen=shown.spread(np.array(seen)[driver, days]),
+        expected=of_driver("expected"),
+        low=of_driver("low"),
+        high=of_driver("high"),
+        p_value=shown.spread(p_value),
+        bands={
+            metric: (shown.spread(walk.expected), shown.spread(walk.low), shown.spread(walk.high))
+            for metric, walk in zip(metrics, walks, strict=True)
+        },
     )
 
 
-def _p_value(size: float) -> float:
-    return float("nan") if np.isnan(size) else erfc(size / sqrt(2))
+def _not_judged(walk: _Walk, day: int) -> str:
+    if walk.hours[day] < LEAST_HOURS:
+        least = 100 * LOW_COVERAGE * min(1.0, float(np.nan_to_num(walk.usual_coverage[day])))
+        return (
+            f"only {walk.hours[day]} hours were observed well enough (at least {least:.0f} % of their GPU time, "
+            f"half of the usual): {LEAST_HOURS} are needed"
+        )
+    if walk.known[day] < 2 * LEAST_PAST_DAYS:
+        return (
+            f"too few earlier days were observed well enough: {walk.known[day]} of the {2 * LEAST_PAST_DAYS} "
+            "that a first expectation and its band need"
+        )
+    return "no earlier day shows what is usual at its hours"
+
+
+def _p_of_any(size: float, tests: int) -> float:
+    """The chance that the largest of some deviations is as large, at most; NaN where there is none."""
+    return min(1.0, tests * max(erfc(size / sqrt(2)), 1e-300)) if tests else float("nan")
+
+
+def _size_of(p_value: float) -> float:
+    """A single deviation of the same chance, in units of its scale."""
+    return float("nan") if np.isnan(p_value) else -NormalDist().inv_cdf(p_value / 2)
 
 
 DETECTOR = Detector(
     name="cluster_day",
     level=Level.CLUSTER_DAY,
     note=(
-        "A day's hours against the same hours of at most 42 days before it. Whole or half days of low or high use show, "
+        "A day's hours against the same hours of at most 42 days before it: what all GPUs do, and what those that jobs held do. Whole or half days of low or high use show, "
         "a busy user or an outage of two hours does not; a lasting step is the usual from its third day."
     ),
     needs=("day", "weekday", "avg_gpu_util", "hour_gpu_util", "hour_coverage_ratio"),
+    uses=("allocated_gpu_util", "hour_allocated_gpu_util", "hour_allocation_coverage_ratio"),
     judge=_judge,
     false_alarms="4 days a year",
     false_alarms_per_1000=11,

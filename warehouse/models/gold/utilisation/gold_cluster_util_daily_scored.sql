@@ -9,6 +9,15 @@ daily as (
 scores as (
     select * from {{ ref('gold_detector_days') }}
     where is_shown
+),
+
+held as (
+    select
+        cluster_id,
+        dt,
+        {{ ratio('100 * sum(active_gpu_h)', 'sum(measured_gpu_h)') }} as allocated_gpu_util
+    from {{ ref('gold_cluster_util_hourly') }}
+    group by cluster_id, dt
 )
 
 select
@@ -42,6 +51,10 @@ select
     scores.expected_gpu_util,
     scores.expected_low,
     scores.expected_high,
+    held.allocated_gpu_util,
+    scores.expected_allocated_gpu_util,
+    scores.expected_allocated_low,
+    scores.expected_allocated_high,
     scores.anomaly_p_value,
     scores.anomaly_driver,
     scores.anomaly_reason,
@@ -50,3 +63,6 @@ from daily
 left join scores
     on daily.cluster_id = scores.cluster_id
         and daily.dt = scores.dt
+left join held
+    on daily.cluster_id = held.cluster_id
+        and daily.dt = held.dt

@@ -70,6 +70,10 @@ class Day:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
+    allocated_gpu_util: float | None
+    expected_allocated_gpu_util: float | None
+    expected_allocated_low: float | None
+    expected_allocated_high: float | None
     anomaly_flag: int | None
     anomaly_score: float | None
     anomaly_driver: str | None
@@ -88,6 +92,9 @@ class Verdict:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
+    expected_allocated_gpu_util: float | None
+    expected_allocated_low: float | None
+    expected_allocated_high: float | None
     anomaly_driver: str | None
     anomaly_reason: str | None
     judgement: str
@@ -223,7 +230,8 @@ class Unavailable:
 class ClusterReport:
     """One cluster of the publication. `window` is None when no daily figure could be published.
 
-    `days` are as the first of the `judges` sees them: the one whose flags stand in `gold_cluster_util_daily_scored`.
+    `days` are as the first of the `judges` sees them: the one that is shown, whose flags stand in
+    `gold_cluster_util_daily_scored`; the others are there to compare.
     """
 
     cluster_id: str
@@ -241,6 +249,11 @@ class ClusterReport:
     unavailable: tuple[Unavailable, ...]
     waste: Waste | None
     further: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # rows that a section reads, of its own kind
+
+    @property
+    def shown(self) -> Judge | None:
+        """The detector whose verdicts people are shown."""
+        return self.judges[0] if self.judges else None
 
     @property
     def has_gpu_use(self) -> bool:

@@ -20,11 +20,9 @@ def headline(cluster: ClusterReport) -> str:
 
 
 def flagged_words(cluster: ClusterReport) -> str:
-    """How many days the first detector flags; a headline has no room for the others."""
-    first = next(iter(cluster.judges), None)
-    if first is None or not first.counted.flagged_rows:
-        return "no day flagged"
-    return f"{counted(first.counted.flagged_rows, 'day')} flagged{by_whom(cluster, first)}"
+    """How many days the shown detector flags."""
+    flagged = cluster.shown.counted.flagged_rows if cluster.shown else 0
+    return f"{counted(flagged, 'day')} flagged" if flagged else "no day flagged"
 
 
 def waste_headline(cluster: ClusterReport) -> str:
@@ -139,7 +137,13 @@ DRIVERS = {
     "avg_gpu_util": "mean GPU use",
     "p95_gpu_util": "95th percentile of GPU use",
     "avg_cpu_util": "mean CPU use",
+    "allocated_gpu_util": "use of held GPUs",
 }
+EXPECTED = {
+    "avg_gpu_util": ("expected_gpu_util", "expected_low", "expected_high"),
+    "allocated_gpu_util": ("expected_allocated_gpu_util", "expected_allocated_low", "expected_allocated_high"),
+}
+"""By driver, the columns of what was expected of it and of the band around that."""
 
 
 def driver_words(day: Day) -> str:
@@ -151,9 +155,10 @@ def driver_words(day: Day) -> str:
     return name if value is None else f"{name} {pct(value)}"
 
 
-def by_whom(cluster: ClusterReport, judge: Judge) -> str:
-    """Whose flags these are, where a cluster has those of several detectors."""
-    return f" by {judge.name}" if len(cluster.judges) > 1 else ""
+def expected_words(day: Day) -> str:
+    """What was expected of that figure, with the band around it; nothing where the detector expects nothing."""
+    expected, low, high = (getattr(day, name) for name in EXPECTED.get(day.anomaly_driver or "", ("judgement",) * 3))
+    return f"expected {expected:.0f} % ({low:.0f}–{high:.0f})" if isinstance(expected, float) else ""
 
 
 def shared_reason(days: Sequence[Day]) -> str | None:

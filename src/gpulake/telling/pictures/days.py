@@ -1,24 +1,25 @@
-"""The days of a cluster, drawn: GPU use with what was flagged above, how much was measured below."""
+"""The days of a cluster, drawn: what all GPUs and what those that jobs held did, each with what was expected, and how much was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from io import StringIO
 from math import nan
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from gpulake.reading.report import ClusterReport, Day, Judge, Report, day_number
-from gpulake.telling.words import by_whom, driver_words, headline, pct, ratio_pct
+from gpulake.reading.report import ClusterReport, Day, Report, day_number
+from gpulake.telling.words import driver_words, expected_words, headline, pct, ratio_pct
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE_IN = (12.0, 7.0)
+SIZE_IN = (12.0, 8.2)
 DPI = 200
 CHARACTER_SHARE = 0.0074
 """Width of a small letter as a share of the panels' width."""
@@ -28,9 +29,6 @@ MOST_NAMES = 8
 
 FOOT, NOTE = 0.02, 0.024
 """Where the last line stands, and the height of one above it, as shares of the picture's height."""
-
-MARKS = (("o", "●"), ("D", "◆"), ("s", "■"), ("^", "▲"), ("v", "▼"))
-"""How the days that each detector flags are marked, and the same as text; the first detector's also get names."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class Palette:
     use_fill: str = "#cfe3f1"
     tail: str = "#6aa5cf"
     tail_ink: str = "#3c7fae"
+    band: str = "#e6e9ed"
+    held: str = "#00795a"
     odd: str = "#d55e00"
     coverage: str = "#8a97a5"
     hatch: str = "#b9c2cb"
@@ -75,7 +75,7 @@ def days_svg(cluster: ClusterReport) -> str:
 
     text = StringIO()
     with look():
-        figure = Figure(figsize=(SIZE_IN[0], 5.6), facecolor="none")
+        figure = Figure(figsize=(SIZE_IN[0], 6.8), facecolor="none")
         FigureCanvasSVG(figure)
         _draw_days(figure, cluster, top=0.95, bottom=0.09, is_touchable=True)
         figure.savefig(text, format="svg", metadata={"Date": None})
@@ -148,19 +148,22 @@ def _figure(report: Report) -> Figure:
         part.set_facecolor(PALETTE.paper)
         _write_around(part, report, cluster)
         if cluster.has_gpu_use:
-            notes = [judge.counted.note for judge in cluster.judges if judge.flagged]
-            _draw_days(part, cluster, top=0.805, bottom=FOOT + 0.1 + NOTE * len(notes))
+            _draw_days(part, cluster, top=0.825, bottom=FOOT + 0.075 + NOTE * len(_notes(cluster)))
     return figure
 
 
 def _write_around(part: Figure, report: Report, cluster: ClusterReport) -> None:
     part.text(0.055, 0.955, headline(cluster), size=17, weight="bold", va="top")
     part.text(0.055, 0.905, _subtitle(cluster), size=10.5, color=PALETTE.soft, va="top", linespacing=1.4)
-    notes = [judge.counted.note for judge in cluster.judges if judge.flagged]
-    for line, note in enumerate(reversed(notes)):
+    for line, note in enumerate(reversed(_notes(cluster))):
         part.text(0.055, FOOT + NOTE * (line + 1), note, size=8.5, color=PALETTE.soft)
     part.text(0.055, FOOT, f"gpulake build {report.build_id}, published {report.published_at:%Y-%m-%d %H:%M} UTC · source {cluster.source}",
               size=8.5, color=PALETTE.soft)  # fmt: skip
+
+
+def _notes(cluster: ClusterReport) -> list[str]:
+    """What to know of the flags, in lines that fit."""
+    return wrap(cluster.shown.counted.note, 150) if cluster.shown and cluster.shown.flagged else []
 
 
 def _subtitle(cluster: ClusterReport) -> str:
@@ -174,23 +177,32 @@ def _subtitle(cluster: ClusterReport) -> str:
     )
 
 
-# --- the two panels --------------------------------------------------------------------------------------------------
+# --- the panels ------------------------------------------------------------------------------------------------------
+
+GAP = 0.055
 
 
 def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: float, is_touchable: bool = False) -> None:
-    height, gap = top - bottom, 0.05
-    lower_height = (height - gap) * 0.2
-    use = part.add_axes((0.055, bottom + lower_height + gap, 0.825, height - gap - lower_height))
-    coverage = part.add_axes((0.055, bottom, 0.825, lower_height), sharex=use)
     days = list(_every_day(cluster.days))
-    for axes in (use, coverage):
+    has_held = any(day.allocated_gpu_util is not None for day in days)
+    shares = (0.5, 0.34, 0.16) if has_held else (0.8, 0.2)
+    height = top - bottom - GAP * (len(shares) - 1)
+    panels: list[Axes] = []
+    for share in shares:
+        top -= height * share
+        panels.append(part.add_axes((0.055, top, 0.825, height * share), sharex=panels[0] if panels else None))
+        top -= GAP
+    for axes in panels:
         _draw_calendar(axes, cluster, days)
         _hatch_not_judged(axes, days)
-    use.tick_params(labelbottom=False, bottom=False)
-    _draw_use(use, cluster, days)
-    _draw_coverage(coverage, days)
+    for axes in panels[:-1]:
+        axes.tick_params(labelbottom=False, bottom=False)
+    _draw_use(panels[0], cluster, days)
+    if has_held:
+        _draw_held(panels[1], days)
+    _draw_coverage(panels[-1], days)
     if is_touchable:
-        _draw_touch_bands(use, days)
+        _draw_touch_bands(panels[0], days)
 
 
 def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
@@ -199,7 +211,10 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     p95 = [day.p95_gpu_util for day in days]
     highest = max((value for value in (*average, *p95) if value is not None), default=1.0)
     axes.set_ylim(0, highest * 1.42)
-    axes.fill_between(numbers, 0, [_or_nan(value) for value in average], color=PALETTE.use_fill, linewidth=0, zorder=2)
+    if not _draw_band(axes, days, [(day.expected_gpu_util, day.expected_low, day.expected_high) for day in days]):
+        axes.fill_between(
+            numbers, 0, [_or_nan(value) for value in average], color=PALETTE.use_fill, linewidth=0, zorder=1.5
+        )
     _draw_line(axes, days, p95, PALETTE.tail, 1.2)
     _draw_line(axes, days, average, PALETTE.use, 2.0)
     _label_ends(axes, days, [
@@ -207,51 +222,73 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
         ("95th percentile of\nmachine-hours", p95, PALETTE.tail_ink),
     ])  # fmt: skip
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= highest * 1.05])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.set_title("GPU use", loc="left", size=10, color=PALETTE.soft, pad=6)
-    for place, judge in enumerate(cluster.judges[1:], start=1):
-        _mark_others(axes, judge, MARKS[place % len(MARKS)][0])
+    _say(axes, "use of all GPUs that were measured", has_band=any(day.expected_low is not None for day in days))
     _mark_flagged(axes, cluster, days, highest=highest)
-    legend = [
-        f"{MARKS[place % len(MARKS)][1]} flagged by {judge.name}"
-        for place, judge in enumerate(cluster.judges)
-        if judge.flagged
-    ]
-    axes.set_title("   ".join(legend), loc="right", size=9, color=PALETTE.odd, pad=6)
+
+
+def _draw_held(axes: Axes, days: Sequence[Day]) -> None:
+    held = [day.allocated_gpu_util for day in days]
+    bands = [(day.expected_allocated_gpu_util, day.expected_allocated_low, day.expected_allocated_high) for day in days]
+    _draw_band(axes, days, bands)
+    _draw_line(axes, days, held, PALETTE.held, 2.0)
+    _label_ends(axes, days, [("of the GPUs that\njobs held", held, PALETTE.held)])
+    axes.set_ylim(bottom=0)
+    _say(axes, "use of the GPUs that jobs held", has_band=any(low is not None for _, low, _ in bands))
+    for day in days:
+        if day.judgement == "anomaly" and day.anomaly_driver == "allocated_gpu_util":
+            _ring(axes, day, day.allocated_gpu_util)
+
+
+def _draw_band(
+    axes: Axes, days: Sequence[Day], bands: Sequence[tuple[float | None, float | None, float | None]]
+) -> bool:
+    """What was expected, where anything was."""
+    if all(low is None for _, low, _ in bands):
+        return False
+    numbers = [day_number(day.dt) for day in days]
+    expected, low, high = ([_or_nan(value) for value in values] for values in zip(*bands, strict=True))
+    axes.fill_between(numbers, low, high, color=PALETTE.band, linewidth=0, zorder=1.5)
+    axes.plot(numbers, expected, color=PALETTE.coverage, linewidth=1.0, linestyle=(0, (4, 3)), zorder=3)
+    return True
+
+
+def _say(axes: Axes, what: str, *, has_band: bool) -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    told = f"{what}   (grey: what its own past lets expect)" if has_band else what
+    axes.set_title(told, loc="left", size=10, color=PALETTE.soft, pad=6)
+
+
+def _ring(axes: Axes, day: Day, value: float | None) -> None:
+    axes.plot([day_number(day.dt)], [_or_nan(value)], "o", color=PALETTE.odd, markersize=7,
+              markeredgecolor=PALETTE.paper, zorder=5)  # fmt: skip
 
 
 def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
-    """A ring on each flagged day; the most unusual also get their name and driver above the lines.
+    """A ring on each flagged day; the most unusual also get their name, driver and expectation above the lines.
 
     Names that would touch go to another row; near the right edge they stand left of their line.
     """
     flagged = [day for day in days if day.judgement == "anomaly" and day.avg_gpu_util is not None]
-    named = sorted(flagged, key=lambda day: (day.anomaly_score is None, day.anomaly_score))[:MOST_NAMES]
+    named = sorted(flagged, key=lambda day: -abs(day.anomaly_score or 0.0))[:MOST_NAMES]
     last = day_number(days[-1].dt)
     row_ends = [float("-inf")] * 3
     for day in flagged:
         number, util = day_number(day.dt), _or_nan(day.avg_gpu_util)
-        axes.plot([number], [util], "o", color=PALETTE.odd, markersize=7, markeredgecolor=PALETTE.paper, zorder=5)
+        _ring(axes, day, util)
         if day not in named:
             continue
-        text = f"{cluster.day_label(day.dt)}, {day.dt:%a}\n{driver_words(day)}"
+        expected = expected_words(day)
+        text = f"{cluster.day_name(day.dt)}\n{driver_words(day)}" + (f",\n{expected}" if expected else "")
         width_days = max(map(len, text.split("\n"))) * len(days) * CHARACTER_SHARE
         is_left = number + width_days > last + len(days) * 0.14
         start = number - width_days if is_left else number
         row = next((i for i, end in enumerate(row_ends) if start > end), row_ends.index(min(row_ends)))
         row_ends[row] = start + width_days
-        height = highest * (1.34 - 0.12 * row)
+        height = highest * (1.30 - 0.14 * row)
         axes.plot([number, number], [util, height], color=PALETTE.odd, linewidth=0.8, zorder=3)
         axes.annotate(text, (number, height), xytext=(-4 if is_left else 4, 0), textcoords="offset points",
                       ha="right" if is_left else "left", va="center", size=8.5, color=PALETTE.odd, zorder=6,
                       bbox={"facecolor": PALETTE.paper, "edgecolor": "none", "pad": 1.0})  # fmt: skip
-
-
-def _mark_others(axes: Axes, judge: Judge, mark: str) -> None:
-    """An open mark on each day that a further detector flags: around the ring where the first one does so too."""
-    days = [day for day in judge.flagged if day.avg_gpu_util is not None]
-    axes.plot([day_number(day.dt) for day in days], [_or_nan(day.avg_gpu_util) for day in days], mark, color="none",
-              markersize=11, markeredgecolor=PALETTE.odd, markeredgewidth=1.4, zorder=5)  # fmt: skip
 
 
 def _draw_coverage(axes: Axes, days: Sequence[Day]) -> None:
@@ -320,8 +357,7 @@ def _draw_touch_bands(axes: Axes, days: Sequence[Day]) -> None:
 
 def day_sentence(cluster: ClusterReport, day: Day) -> str:
     """The figures of one day in a line."""
-    whose = [by_whom(cluster, judge) for judge in cluster.judges if day.dt in {each.dt for each in judge.flagged}]
-    judgement = f", flagged{' and'.join(whose)}" if whose else ", not judged" if day.judgement == "not_judged" else ""
+    judgement = {"anomaly": ", flagged", "not_judged": ", not judged"}.get(day.judgement or "", "")
     return (
         f"{cluster.day_name(day.dt)}: mean {pct(day.avg_gpu_util)}, 95th percentile {pct(day.p95_gpu_util)}, "
         f"CPU {pct(day.avg_cpu_util)}, {ratio_pct(day.coverage_ratio, digits=0)} measured{judgement}"
@@ -333,7 +369,7 @@ def _every_day(days: Sequence[Day]) -> Iterator[Day]:
     expected: date | None = None
     for day in days:
         while expected is not None and expected < day.dt:
-            yield Day(expected, *[None] * 13)
+            yield Day(expected, *[None] * (len(fields(Day)) - 1))
             expected += timedelta(days=1)
         yield day
         expected = day.dt + timedelta(days=1)

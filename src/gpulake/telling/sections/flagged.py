@@ -1,28 +1,31 @@
-"""The days that stand out, each with what makes it so, for every detector."""
+"""The days that stand out, each with what makes it so; beneath them what further detectors flag, to compare."""
 
 from __future__ import annotations
 
 from html import escape
+from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Judge
 from gpulake.telling.day_table import day_table
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE
-from gpulake.telling.words import by_whom, driver_words, pct, ratio_pct
+from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.words import counted, driver_words, pct, ratio_pct
 
 MOST_DAYS = 6
 """Days listed one by one in a terminal; a page lists them all."""
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
-    parts = [_judge_lines(cluster, judge) for judge in cluster.judges if judge.flagged]
-    return [line for i, part in enumerate(parts) for line in (["", *part] if i else part)]
+    lines = _judge_lines(cluster, cluster.shown) if cluster.shown and cluster.shown.flagged else []
+    for told in _others(cluster):
+        lines += wrap(told, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    return lines
 
 
 def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
     shown = judge.flagged[-MOST_DAYS:]
     names = [cluster.day_name(day.dt) for day in shown]
-    lines = [f"flagged days{by_whom(cluster, judge)}", RULE]
+    lines = ["flagged days", RULE]
     for name, day in zip(names, shown, strict=True):
         figures = [
             name.ljust(max(map(len, names))),
@@ -31,20 +34,31 @@ def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
             f"CPU {pct(day.avg_cpu_util)}",
             f"measured {ratio_pct(day.coverage_ratio, digits=0)}",
         ]
-        lines += ["   ".join(figures), f"    {day.anomaly_reason or driver_words(day)}"]
+        lines.append("   ".join(figures))
+        reason = day.anomaly_reason or driver_words(day)
+        lines += wrap(reason, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     if len(shown) < len(judge.flagged):
         lines.append(f"    and {len(judge.flagged) - len(shown)} earlier ones")
-    return [*lines, judge.counted.note]
+    return [*lines, *wrap(judge.counted.note, WIDTH, break_on_hyphens=False)]
+
+
+def _others(cluster: ClusterReport) -> list[str]:
+    """A sentence for each further detector that flags anything."""
+    return [
+        f"to compare: {judge.name} flags {counted(judge.counted.flagged_rows, 'day')} "
+        f"({', '.join(cluster.day_label(day.dt) for day in judge.flagged[-MOST_DAYS:])}). {judge.counted.note}"
+        for judge in cluster.judges[1:]
+        if judge.flagged
+    ]
 
 
 def _html(cluster: ClusterReport) -> str:
-    return "\n".join(
-        f"<h2>Flagged days{escape(by_whom(cluster, judge))}</h2>\n"
-        + day_table(cluster, judge.flagged, has_reason=True)
-        + f'\n<p class="soft">{escape(judge.counted.note)}</p>'
-        for judge in cluster.judges
-        if judge.flagged
-    )
+    parts = []
+    if cluster.shown and cluster.shown.flagged:
+        parts.append("<h2>Flagged days</h2>\n" + day_table(cluster, cluster.shown.flagged, has_reason=True))
+        parts.append(f'<p class="soft">{escape(cluster.shown.counted.note)}</p>')
+    parts += [f'<p class="soft">{escape(told)}</p>' for told in _others(cluster)]
+    return "\n".join(parts)
 
 
 SECTION = Section(name="flagged", place=40, lines=_lines, html=_html)

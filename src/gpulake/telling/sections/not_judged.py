@@ -1,4 +1,4 @@
-"""The days that a detector may not judge, and why."""
+"""The days that the shown detector cannot judge, and why."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from gpulake.reading.report import ClusterReport, Judge
 from gpulake.telling.markup import WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
-from gpulake.telling.words import by_whom, kept_flag, not_judged_words, shared_reason
+from gpulake.telling.words import kept_flag, not_judged_words, shared_reason
 
 MOST_DAYS = 6
 """Days listed one by one in a terminal; a page lists them all."""
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
-    parts = [_judge_lines(cluster, judge) for judge in cluster.judges if judge.not_judged]
-    return [line for i, part in enumerate(parts) for line in (["", *part] if i else part)]
+    return _judge_lines(cluster, cluster.shown) if cluster.shown and cluster.shown.not_judged else []
 
 
 def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
     days = judge.not_judged
-    lines = [f"not judged{by_whom(cluster, judge)}: {not_judged_words(judge)}", RULE]
+    lines = [f"not judged: {not_judged_words(judge)}", RULE]
     shared = shared_reason(days)
     if shared is not None:
         return [*lines, *wrap(f"all of them: {shared}", WIDTH, subsequent_indent="    ", break_on_hyphens=False)]
@@ -36,11 +35,11 @@ def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
 
 
 def _html(cluster: ClusterReport) -> str:
-    return "\n".join(_judge_html(cluster, judge) for judge in cluster.judges if judge.not_judged)
+    return _judge_html(cluster, cluster.shown) if cluster.shown and cluster.shown.not_judged else ""
 
 
 def _judge_html(cluster: ClusterReport, judge: Judge) -> str:
-    title = f"<h2>Not judged{escape(by_whom(cluster, judge))}</h2>\n"
+    title = "<h2>Not judged</h2>\n"
     shared = shared_reason(judge.not_judged)
     if shared is not None:
         return f"{title}<p>{not_judged_words(judge)}: {escape(shared)}.</p>"

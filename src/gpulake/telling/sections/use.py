@@ -9,7 +9,7 @@ from gpulake.telling.markup import themed
 from gpulake.telling.pictures.days import day_sentence, days_svg
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH
-from gpulake.telling.words import by_whom, counted, headline, pct, ratio_pct
+from gpulake.telling.words import counted, headline, pct, ratio_pct
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -57,7 +57,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
 
 
 def _spark_lines(cluster: ClusterReport) -> list[str]:
-    """Daily GPU use as one line of bars from zero, each detector's marks below; the newest days when there are too many."""
+    """Daily GPU use as one line of bars from zero, what is flagged below; the newest days when there are too many."""
     days = cluster.days
     shown = days[-(WIDTH - 20) :]
     top = max((day.avg_gpu_util for day in shown if day.avg_gpu_util is not None), default=0.0)
@@ -68,11 +68,11 @@ def _spark_lines(cluster: ClusterReport) -> list[str]:
         for day in shown
     )
     lines = [f"by day     {bars}  0–{top:.0f} %"]
-    for judge in cluster.judges:
+    for judge in cluster.judges[:1]:
         judged = judge.days[-(WIDTH - 20) :]
         marks = "".join({"anomaly": "▲", "not_judged": "·"}.get(day.judgement or "", " ") for day in judged)
         if marks.strip():
-            told = (("▲", f"▲ {judge.name if len(cluster.judges) > 1 else 'flagged'}"), ("·", "· not judged"))
+            told = (("▲", "▲ flagged"), ("·", "· not judged"))
             words = [word for mark, word in told if mark in marks]
             lines.append(f"           {marks}  {'  '.join(words)}"[:WIDTH])
     if len(shown) < len(days):
@@ -97,7 +97,7 @@ def _tiles(cluster: ClusterReport) -> str:
             if cluster.fleet
             else []
         ),
-        *(tile for judge in cluster.judges for tile in _judge_tiles(cluster, judge)),
+        *(_judge_tiles(cluster.shown) if cluster.shown else ()),
     ]
     items = "\n".join(
         f'<li class="{kind}"><b>{escape(value)}</b><span>{escape(label)}</span></li>' for kind, value, label in tiles
@@ -105,15 +105,15 @@ def _tiles(cluster: ClusterReport) -> str:
     return f'<ul class="tiles">\n{items}\n</ul>'
 
 
-def _judge_tiles(cluster: ClusterReport, judge: Judge) -> list[tuple[str, str, str]]:
-    whom, numbers = by_whom(cluster, judge), judge.counted
+def _judge_tiles(judge: Judge) -> list[tuple[str, str, str]]:
+    numbers = judge.counted
     return [
         (
             "odd" if numbers.flagged_rows else "",
             f"{numbers.flagged_rows}",
-            f"of {counted(numbers.scored_rows, 'day')} flagged{whom}",
+            f"of {counted(numbers.scored_rows, 'day')} flagged",
         ),
-        ("", f"{numbers.not_judged_rows}", f"days not judged{whom}"),
+        ("", f"{numbers.not_judged_rows}", "days not judged"),
     ]
 
 

@@ -1,42 +1,68 @@
-"""Detection: the forest against scikit-learn by hand, what every detector may see and say, and when it scores at all."""
+"""Detection over a lake: the forest against scikit-learn by hand, what detectors are shown, and when they are asked at all."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import date, datetime, timedelta
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpulake import detect, detectors
-from gpulake.detectors import Detector, Verdicts, all_detectors
-from gpulake.detectors.iforest import DETECTOR
+from gpulake import detecting, detectors
+from gpulake.detectors import Detector, Level, Verdicts, all_detectors
+from gpulake.detectors.iforest import DETECTOR as FOREST
+from gpulake.detectors.levels import HOURS_PER_WEEK, weekly
 from gpulake.errors import LakeError
 from gpulake.lake import writing
 from gpulake.tables import META_TABLES, LakeTable
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001  # as the lake keeps it
 FIRST = date(1970, 1, 5)
+MIDNIGHT = datetime(1970, 1, 5)  # noqa: DTZ001  # as the lake keeps it
 
 
-def gold(values, *, coverage=None, cluster_id="c"):
+def made(name, **columns):
+    return LakeTable("main", name, tuple(columns.items()))
+
+
+DAILY = made(
+    "gold_cluster_util_daily", cluster_id="varchar", dt="date", avg_gpu_util="double", p95_gpu_util="double",
+    avg_cpu_util="double", coverage_ratio="double",
+)  # fmt: skip
+HOURLY = made(
+    "gold_cluster_util_hourly", cluster_id="varchar", dt="date", hour_no="integer", hour_start_at="timestamp",
+    avg_gpu_util="double", coverage_ratio="double", allocated_gpu_util="double", allocation_coverage_ratio="double",
+    active_gpu_h="double", measured_gpu_h="double",
+)  # fmt: skip
+MACHINES = made(
+    "gold_machine_util_hourly", cluster_id="varchar", dt="date", hour_start_at="timestamp", machine_id="varchar",
+    pool="varchar", gpu_count="bigint", gpu_util_weighted_pct="double", coverage_ratio="double", cpu_util_pct="double",
+    load_1m="double", net_rx_bytes_per_s="double", gpus_allocated="double", main_job_id="varchar", gpu_covered_s="bigint",
+)  # fmt: skip
+DAYS = made("silver_days", cluster_id="varchar", dt="date", starts_at="timestamp", ends_at="timestamp")
+DUE = LakeTable("meta", "due_days", (("cluster_id", "varchar"), ("dt", "date")))
+GOLD = (DAILY, HOURLY, MACHINES, DAYS, DUE)
+
+
+def table_of(table, rows):
+    kinds = {"varchar": pa.string(), "date": pa.date32(), "double": pa.float64(), "timestamp": pa.timestamp("us"),
+             "integer": pa.int32(), "bigint": pa.int64()}  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[kind]) for name, kind in table.columns]))
+
+
+def days_of(values, *, coverage=None, cluster_id="c"):
     """Days of gold: (avg, p95, cpu) each, or None for a day without figures."""
     coverage = coverage or [0.5] * len(values)
-    rows = [
+    return [
         {
             "cluster_id": cluster_id,
             "dt": FIRST + timedelta(days=n),
-            **dict(zip(DETECTOR.features, value or (None, None, None), strict=True)),
+            **dict(zip(("avg_gpu_util", "p95_gpu_util", "avg_cpu_util"), value or (None,) * 3, strict=True)),
             "coverage_ratio": covered,
         }
         for n, (value, covered) in enumerate(zip(values, coverage, strict=True))
     ]
-    kinds = [("cluster_id", pa.string()), ("dt", pa.date32())]
-    kinds += [(name, pa.float64()) for name in (*DETECTOR.features, "coverage_ratio")]
-    return pa.Table.from_pylist(rows, schema=pa.schema(kinds))
 
 
 def random_days(count, seed=1):
@@ -44,11 +70,63 @@ def random_days(count, seed=1):
     return [tuple(row) for row in dice.normal([20, 60, 30], [4, 9, 5], (count, 3)).tolist()]
 
 
-def score(table, *, detector=DETECTOR, folder=None):
-    return detect._score(detector, table, build_id=7, folder=folder, now=NOW).to_pylist()
+def calm(columns, **found):
+    """Verdicts of a toy: `score` for every row, none of them flagged, unless told otherwise."""
+    count = len(columns[next(iter(columns))])
+    unknown = np.full(count, np.nan)
+    parts = {"score": np.zeros(count), "flag": np.zeros(count, bool), "driver": np.zeros(count, np.int64), **found}
+    return Verdicts(
+        metrics=("avg_gpu_util",), reasons=lambda rows: [f"row {row}" for row in rows], seen=unknown, expected=unknown,
+        low=unknown, high=unknown, p_value=unknown, **parts,
+    )  # fmt: skip
 
 
-def test_the_forest_is_scikit_learns_computed_by_hand():
+def toy(judge, *, level=Level.CLUSTER_DAY, name="toy", **more):
+    return Detector(name=name, level=level, note="A toy.", needs=("avg_gpu_util",), judge=judge, false_alarms="never",
+                    false_alarms_per_1000=1, **more)  # fmt: skip
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """A lake whose gold each call fills anew, then scores."""
+    with writing(tmp_path / "lake", purpose="test", tables=(*META_TABLES, *GOLD)) as writer:
+
+        def scored(build_id, days=(), *, by, due=None, hours=(), machines=(), clusters=None, **more):
+            ids = {day["cluster_id"] for day in days}
+            known = {day["dt"] for day in [*days, *hours, *machines]}
+            calendar = clusters or [(name, dt) for name in sorted(ids | {"c"}) for dt in sorted(known)]
+            parts = {
+                DAILY: days,
+                HOURLY: hours,
+                MACHINES: machines,
+                DAYS: [
+                    {"cluster_id": name, "dt": dt, "starts_at": start, "ends_at": start + timedelta(days=1)}
+                    for name, dt in calendar
+                    for start in [MIDNIGHT + (dt - FIRST)]
+                ],
+                DUE: [{"cluster_id": "c", "dt": dt} for dt in (known if due is None else due)],
+            }
+            with writer.transaction("gold"):
+                for table, rows in parts.items():
+                    writer.delete(table, "true", [])
+                    writer.insert(table, table_of(table, list(rows)))
+            found = detecting.run(writer, by, build_id=build_id, now=NOW, **more)
+            return {judged.detector: judged for judged in found.judged}
+
+        scored.writer = writer
+        scored.rows = lambda query, *params: writer.sql(query, list(params)).to_pylist()
+        yield scored
+
+
+# -------------------------------------------------------------------------------------------------- the forest
+
+
+def forest_rows(lake, values, **more):
+    lake(7, days_of(values, **more), by=[FOREST])
+    return lake.rows("FROM lake.meta.scores ORDER BY dt")
+
+
+def test_the_forest_is_scikit_learns_computed_by_hand(lake):
     """StandardScaler, 100 trees, contamination 0.05, seed 42: the same flags and scores as a notebook gives."""
     from sklearn.ensemble import IsolationForest
     from sklearn.preprocessing import StandardScaler
@@ -56,7 +134,7 @@ def test_the_forest_is_scikit_learns_computed_by_hand():
     values = random_days(62)
     z = StandardScaler().fit_transform(np.array(values))
     forest = IsolationForest(n_estimators=100, contamination=0.05, random_state=42).fit(z)
-    rows = score(gold(values))
+    rows = forest_rows(lake, values)
 
     assert forest.decision_function(z).tolist() == [row["anomaly_score"] for row in rows]
     assert (forest.predict(z) == -1).astype(int).tolist() == [row["anomaly_flag"] for row in rows]
@@ -66,263 +144,283 @@ def test_the_forest_is_scikit_learns_computed_by_hand():
 def test_the_quota_is_a_quota(days, flagged):
     """The docs say that contamination 0.05 flags 3 of any 49 days, however ordinary: it must be so."""
     for seed in range(3):
-        assert flagged == sum(row["anomaly_flag"] for row in score(gold(random_days(days, seed))))
+        names = ("avg_gpu_util", "p95_gpu_util", "avg_cpu_util")
+        columns = dict(zip(names, np.array(random_days(days, seed)).T, strict=True))
+        assert flagged == FOREST.judge({**columns, "coverage_ratio": np.full(days, 0.5)}, ()).flag.sum()
 
 
-def test_scores_do_not_depend_on_chance():
-    """Two builds of the same days must not disagree."""
-    table = gold(random_days(30))
-
-    assert score(table) == score(table)
-
-
-def test_an_unknown_feature_gives_an_unknown_flag():
+def test_an_unknown_feature_gives_an_unknown_flag(lake):
     """Missing is never 0: the day is not judged, and the others are judged as if it were not there."""
     values = random_days(30)
-    with_gap = [*values[:10], None, *values[10:]]
-    rows = score(gold(with_gap))
+    rows = forest_rows(lake, [*values[:10], None, *values[10:]])
 
     gap = rows.pop(10)
     assert (None, None, "not_judged") == (gap["anomaly_flag"], gap["anomaly_score"], gap["judgement"])
     assert "not known" in gap["anomaly_reason"]
-    assert [row["anomaly_score"] for row in score(gold(values))] == [row["anomaly_score"] for row in rows]
-
-
-def test_a_day_of_low_coverage_is_marked_and_not_sold_as_an_anomaly():
-    """Half blind is not strange: the flag stays the forest's, the judgement is ours."""
-    values = [*random_days(29), (99.0, 99.0, 99.0)]
-    (*others, odd) = score(gold(values, coverage=[0.5] * 29 + [0.24]))
-
-    assert 1 == odd["anomaly_flag"]
-    assert "not_judged" == odd["judgement"]
-    assert "24.0 %" in odd["anomaly_reason"]
-    assert {"normal", "anomaly"} >= {row["judgement"] for row in others}
+    assert [row["anomaly_score"] for row in forest_rows(lake, values)] == [row["anomaly_score"] for row in rows]
 
 
 @pytest.mark.parametrize(("coverage", "judgement"), [(0.25, "anomaly"), (0.249, "not_judged")])
-def test_the_border_of_low_coverage(coverage, judgement):
-    """Half of the cluster's median, exactly as written."""
-    values = [*random_days(29), (99.0, 99.0, 99.0)]
+def test_a_day_of_low_coverage_is_marked_and_not_sold_as_an_anomaly(lake, coverage, judgement):
+    """Half blind is not strange: the flag stays the forest's, the judgement is ours. Half of the median, exactly as written."""
+    (*others, odd) = forest_rows(lake, [*random_days(29), (99.0, 99.0, 99.0)], coverage=[0.5] * 29 + [coverage])
 
-    assert judgement == score(gold(values, coverage=[0.5] * 29 + [coverage]))[-1]["judgement"]
+    assert (1, judgement) == (odd["anomaly_flag"], odd["judgement"])
+    assert ("24.9 %" in odd["anomaly_reason"]) == (judgement == "not_judged")
+    assert {"normal", "anomaly"} >= {row["judgement"] for row in others}
 
 
-@pytest.mark.parametrize("days", [0, 1, 6])
-def test_too_few_days_are_not_judged(days):
+@pytest.mark.parametrize("days", [1, 6])
+def test_too_few_days_are_not_judged(lake, days):
     """A forest of six days knows nothing; it says so and does not fail."""
-    rows = score(gold(random_days(days) if days else []))
+    rows = forest_rows(lake, random_days(days))
 
     assert [(None, "not_judged")] * days == [(row["anomaly_flag"], row["judgement"]) for row in rows]
     assert all("too few" in row["anomaly_reason"] for row in rows)
 
 
-def test_an_anomaly_names_its_driver():
+def test_an_anomaly_names_its_driver(lake):
     """People ask "why": the feature farthest from its mean, in its own numbers."""
-    rows = score(gold([*random_days(29), (20.0, 60.0, 95.0)]))
+    odd = forest_rows(lake, [*random_days(29), (20.0, 60.0, 95.0)])[-1]
 
-    assert "avg_cpu_util" == rows[-1]["anomaly_driver"]
-    assert "avg_cpu_util of 95.0 %" in rows[-1]["anomaly_reason"]
-    assert "above" in rows[-1]["anomaly_reason"]
-
-
-def recorder(seen, *, needs_days=3):
-    """A detector that notes what it is shown."""
-
-    def fit(past):
-        seen.append(past[:, 0].tolist())
-        return past
-
-    def judge(model, days):
-        n = len(days)
-        return Verdicts(
-            flag=np.zeros(n, np.int64), score=np.full(n, float(len(model))), driver=("",) * n, reason=("",) * n
-        )
-
-    return Detector(
-        name="toy",
-        note="A toy.",
-        features=("avg_gpu_util",),
-        needs_days=needs_days,
-        fit=fit,
-        score=judge,
-        artefacts=lambda model: {},
-    )
+    assert "avg_cpu_util" == odd["anomaly_driver"]
+    assert "avg_cpu_util of 95.0 %" in odd["anomaly_reason"]
+    assert "above" in odd["anomaly_reason"]
 
 
-def test_a_detector_sees_only_the_past():
-    """A verdict that knew the future cannot be reproduced on the day itself."""
-    seen = []
-    values = [(float(n), 0.0, 0.0) for n in range(6)]
-    rows = score(gold([*values[:4], None, *values[4:]]), detector=recorder(seen))
+def test_what_is_kept_of_a_model_says_what_it_was_made_of(lake):
+    """A flag can be explained a year later: which days, features and library, that nobody changed the file; and it scores the same."""
+    import hashlib
 
-    assert [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0, 4.0]] == seen
-    assert [None, None, None, 3.0, None, 4.0, 5.0] == [row["anomaly_score"] for row in rows]
+    import joblib
 
+    values = random_days(20)
+    rows = forest_rows(lake, [*values[:5], None, *values[5:]])
+    folder = lake.writer.layout.artefacts / "7" / "iforest" / "c"
+    card = json.loads((folder / "card.json").read_text())
+    parts = {file.stem: joblib.load(file) for file in folder.glob("*.joblib")}
+    z = parts["cluster_anomaly_scaler"].transform(np.array(values))
 
-def test_a_first_day_is_told_that_it_has_too_little_past():
-    """ "A feature is not known" would send people looking for a gap that is not there."""
-    values = [(float(n), 0.0, 0.0) for n in range(6)]
-    rows = score(gold([*values[:2], None, *values[2:4], None, *values[4:]]), detector=recorder([]))
-
-    assert [
-        "too few whole days lie before this one: 0 of the 3 that toy needs",
-        "too few whole days lie before this one: 1 of the 3 that toy needs",
-        "too few whole days lie before this one: 2 of the 3 that toy needs",
-        "too few whole days lie before this one: 2 of the 3 that toy needs",
-        "",
-        "a feature is not known on this day",
-        "",
-        "",
-    ] == [row["anomaly_reason"] for row in rows]
-
-
-def test_a_later_day_changes_no_verdict_of_the_past():
-    """Except for the isolation forest, and that is said."""
-    values = [(float(n), 0.0, 0.0) for n in range(9)]
-    short, long = (score(gold(values[:n]), detector=recorder([])) for n in (7, 9))
-
-    assert short == long[:7]
-    assert DETECTOR.retrospective
-
-
-@pytest.mark.parametrize("detector", all_detectors(), ids=lambda detector: detector.name)
-def test_its_card_says_what_a_model_was_made_of(tmp_path, detector):
-    """A flag can be explained a year later: which days, features and library, and that nobody changed the file."""
-    score(gold(random_days(20)), detector=detector, folder=tmp_path)
-    card = json.loads((tmp_path / "card.json").read_text())
-
-    assert {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in tmp_path.glob("*.joblib")} == card[
-        "sha256"
+    assert {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.glob("*.joblib")} == card["sha256"]
+    assert (["avg_gpu_util", "p95_gpu_util", "avg_cpu_util"], 7) == (card["features"], card["training_snapshot"])
+    assert [str(FIRST + timedelta(days=n)) for n in range(21) if n != 5] == card["training_days"]
+    assert {"scikit-learn", "numpy", "joblib"} == set(card["libraries"])
+    assert parts["cluster_anomaly_iforest"].decision_function(z).tolist() == [
+        row["anomaly_score"] for row in rows if row["anomaly_score"] is not None
     ]
-    assert card["sha256"]
-    assert (list(detector.features), 7, 20) == (card["features"], card["training_snapshot"], len(card["training_days"]))
-    assert {"scikit-learn", "numpy"} <= set(card["libraries"])
 
 
-def test_a_model_that_cannot_be_kept_is_an_error_of_the_lake(tmp_path):
-    """A full disk is told with its place and exit code 15, not as a bug."""
-    (tmp_path / "in the way").write_text("")
+def test_a_model_that_cannot_be_kept_is_an_error_of_the_lake(lake):
+    """A full disk is told with its place and exit code 15, not as a bug; and nothing of the run stays."""
+    (lake.writer.layout.artefacts / "7").write_text("in the way")
 
     with pytest.raises(LakeError, match="a model cannot be kept") as told:
-        score(gold(random_days(20)), folder=tmp_path / "in the way" / "c")
-    assert "in the way" in told.value.where
+        forest_rows(lake, random_days(20))
+    assert "artefacts" in told.value.where
+    assert [] == lake.rows("FROM lake.meta.scorings")
 
 
-def test_no_days_at_all_is_no_failure():
-    """The first landing may be a machine spec alone."""
-    fake = SimpleNamespace(sql=lambda query, params=(): gold([]))
-    found = detect.run(fake, all_detectors(), build_id=1, now=NOW, dry_run=True)
-
-    assert [(0, (), 0)] * len(all_detectors()) == [
-        (judged.days, judged.flagged_days, judged.not_judged) for judged in found.judged
-    ]
+# ----------------------------------------------------------------------------------------------- what is shown
 
 
-# ------------------------------------------------------------------------------------------ scored once
+def test_no_days_at_all_is_no_failure_and_is_noted(lake):
+    """The first landing may be a machine spec alone; tests and publication look for what detection has noted."""
+    found = lake(1, by=all_detectors())
 
-GOLD = LakeTable(
-    "main",
-    "gold_cluster_util_daily",
-    (("cluster_id", "varchar"), ("dt", "date"), *((name, "double") for name in (*DETECTOR.features, "coverage_ratio"))),
-)
+    assert found
+    assert {(0, 0, 0, False)} == {(j.rows, j.flagged, j.not_judged, j.is_as_before) for j in found.values()}
+    assert len(found) == len(lake.rows("FROM lake.meta.scorings WHERE build_id = 1 AND cluster_id IS NULL"))
 
 
-@pytest.fixture
-def lake(tmp_path):
-    """A lake with a gold table that each call fills anew and scores, with a detector that notes how often it is asked."""
-    with writing(tmp_path / "lake", purpose="test", tables=(*META_TABLES, GOLD)) as writer:
+def test_a_day_is_shown_with_its_hours_and_its_weekday(lake):
+    """Hours that have no row are unknown; the weekday is the date's, whatever day the trace begins on."""
+    seen = {}
+    days = days_of([(20.0, 60.0, 30.0), None, (40.0, 70.0, 35.0)])
+    hours = [
+        {"cluster_id": "c", "dt": FIRST, "hour_no": 3, "hour_start_at": MIDNIGHT, "avg_gpu_util": 25.0, "coverage_ratio": 0.5,
+         "allocated_gpu_util": 60.0, "allocation_coverage_ratio": 0.4, "active_gpu_h": 3.0, "measured_gpu_h": 4.0},
+        {"cluster_id": "c", "dt": FIRST, "hour_no": 4, "hour_start_at": MIDNIGHT, "active_gpu_h": 1.0, "measured_gpu_h": 4.0},
+    ]  # fmt: skip
+    lake(7, days, hours=hours, by=[toy(lambda columns, _: seen.update(columns) or calm(columns))])
 
-        def scored(build_id, *clusters, needs_days=3, dry_run=False):
-            with writer.transaction("gold"):
-                writer.delete(GOLD, "true", [])
-                for table in clusters:
-                    writer.insert(GOLD, table)
-            seen = []
-            toy = recorder(seen, needs_days=needs_days)
-            found = detect.run(writer, [toy], build_id=build_id, now=NOW, dry_run=dry_run)
-            standing = writer.sql(
-                "SELECT cluster_id, scored_build_id FROM lake.meta.scorings WHERE build_id = ? ORDER BY ALL", [build_id]
-            )
-            return found.judged[0], len(seen), [tuple(row.values()) for row in standing.to_pylist()]
+    assert [0, 1, 2] == seen["day"].tolist()
+    assert [0, 1, 2] == seen["weekday"].tolist()  # 5 January 1970 was a Monday
+    assert (3, 25) == seen["hour_gpu_util"].shape
+    assert {(0, 3)} == set(zip(*np.nonzero(~np.isnan(seen["hour_gpu_util"])), strict=True))
+    assert (25.0, 60.0, 0.4) == tuple(
+        seen[name][0, 3] for name in ("hour_gpu_util", "hour_allocated_gpu_util", "hour_allocation_coverage_ratio")
+    )
+    assert 50.0 == seen["allocated_gpu_util"][0]  # 4 of 8 GPU-hours
+    assert np.isnan(seen["allocated_gpu_util"][1])
 
-        scored.writer = writer
-        yield scored
+
+def machine_rows(weeks, *, machines=2):
+    return [
+        {
+            "cluster_id": "c", "dt": (start := MIDNIGHT + timedelta(hours=hour)).date(), "hour_start_at": start,
+            "machine_id": f"m{machine}", "pool": "T4", "gpu_count": 2, "gpu_util_weighted_pct": 50.0 + machine,
+            "coverage_ratio": 0.5, "cpu_util_pct": 10.0, "load_1m": 1.0, "net_rx_bytes_per_s": 125e6,
+            "gpus_allocated": 1.5, "main_job_id": "job" if machine else None, "gpu_covered_s": 1800,
+        }
+        for hour in range(weeks * HOURS_PER_WEEK)
+        for machine in range(machines)
+    ]  # fmt: skip
+
+
+def by_score(columns, blocks):
+    """Each hour's score is its number; hour 400 is flagged."""
+    return calm(columns, score=columns["hour_idx"].astype(float), flag=columns["hour_idx"] == 400)
+
+
+def test_machine_hours_are_judged_week_by_week_from_a_past_that_knows_what_was_flagged(lake):
+    """A fault must not be learned as the usual; what is not judged yet has no row."""
+    asked = []
+
+    def judge(columns, blocks):
+        (block,) = blocks
+        earlier = columns["hour_idx"] < block.score[0]
+        asked.append((block.score, columns["hour_idx"].min(), int(columns["flagged"][earlier].sum())))
+        return by_score(columns, blocks)
+
+    found = lake(7, hours=(), machines=machine_rows(4), by=[toy(judge, level=Level.MACHINE_HOUR)])["toy"]
+    landed = lake.rows(
+        "SELECT machine_id, hour_start_at, anomaly_score, judgement, anomaly_reason FROM lake.meta.hour_scores ORDER BY ALL"
+    )
+
+    assert [((336, 504), 0, 0), ((504, 672), 0, 2)] == asked
+    assert (2 * 336, 2, 0) == (found.rows, found.flagged, found.not_judged)
+    assert MIDNIGHT + timedelta(hours=336) == landed[0]["hour_start_at"]
+    assert {("m0", 400.0), ("m1", 400.0)} == {
+        (r["machine_id"], r["anomaly_score"]) for r in landed if r["anomaly_reason"]
+    }
+
+
+def test_a_machine_hour_is_shown_in_the_units_of_its_level(lake):
+    """A bandwidth in the wrong unit would be the strangest thing in the cluster."""
+    seen = {}
+    lake(7, machines=machine_rows(3), by=[toy(lambda c, b: seen.update(c) or by_score(c, b), level=Level.MACHINE_HOUR)])
+
+    assert {"2 × T4"} == set(seen["cohort"].tolist())
+    assert (120.0, 1.0, 1.5, 2) == (seen["n_samples"][0], seen["net"][0], seen["alloc"][0], seen["gpu_count"][0])
+    assert {-1} == set(seen["main_job"][seen["machine"] == 0].tolist())
+    assert {-1}.isdisjoint(seen["main_job"][seen["machine"] == 1].tolist())
+    assert seen["is_sampled"].all()
+
+
+def verdicts(rows):
+    return sorted(str({**row, "build_id": None}) for row in rows)
+
+
+def test_only_renewed_days_are_judged_again_and_older_verdicts_stay(lake):
+    """One more day must not cost what two months cost, and must not move a verdict that somebody acted on."""
+    rows = machine_rows(4)
+    detector = toy(by_score, level=Level.MACHINE_HOUR)
+    last = max(row["dt"] for row in rows)
+    lake(7, machines=rows, by=[detector])
+    before = lake.rows("FROM lake.meta.hour_scores ORDER BY ALL")
+    lake(9, machines=rows, by=[detector], due=[last])
+    after = lake.rows("FROM lake.meta.hour_scores ORDER BY ALL")
+    untouched = lake(11, machines=rows, by=[detector], due=[])["toy"]
+
+    assert {7: 2 * (336 - 24), 9: 2 * 24} == {b: sum(row["build_id"] == b for row in after) for b in (7, 9)}
+    assert {last} == {row["dt"] for row in after if row["build_id"] == 9}
+    assert verdicts(before) == verdicts(after)
+    assert untouched.is_as_before
+
+
+def test_the_weeks_of_the_past_never_move():
+    """A longer history must not shift the borders at which a detector learned."""
+    short, long = weekly(first=0, until=1000), weekly(first=0, until=5000)
+
+    assert short == long[: len(short)]
+    assert (0, 168) == short[0].fit
+    assert 6 * HOURS_PER_WEEK == long[-1].score[0] - long[-1].fit[0]
+    assert all(block.fit[1] == block.calibrate[0] and block.calibrate[1] == block.score[0] for block in long)
+
+
+# -------------------------------------------------------------------------------------------------- scored once
+
+
+def counting(name="toy"):
+    calls = []
+
+    def judge(columns, blocks):
+        calls.append(len(columns["day"]))
+        return calm(columns, score=columns["avg_gpu_util"])
+
+    return toy(judge, name=name), calls
 
 
 def test_days_that_did_not_change_are_not_scored_again(lake):
     """A corrected job must not cost what scoring a year of days costs; the scores of before stand, and are told."""
-    a, b = gold(random_days(20), cluster_id="a"), gold(random_days(20, seed=2), cluster_id="b")
-    first, calls, _ = lake(7, a, b)
-    again, calls_again, standing = lake(9, b, a)
+    days = [*days_of(random_days(20), cluster_id="a"), *days_of(random_days(20, seed=2), cluster_id="b")]
+    both = [(name, FIRST + timedelta(days=n)) for name in "ab" for n in range(20)]
+    detector, calls = counting()
+    first = lake(7, days, by=[detector], clusters=both)["toy"]
+    again = lake(9, days[::-1], by=[detector], clusters=both)["toy"]
 
-    assert (2 * 17, 0) == (calls, calls_again)
+    assert [20, 20] == calls
     assert (False, True) == (first.is_as_before, again.is_as_before)
-    assert (40, first.flagged_days, 6) == (again.days, again.flagged_days, again.not_judged)
-    assert [("a", 7), ("b", 7)] == standing
-    assert 40 == lake.writer.sql("SELECT count(*) AS n FROM lake.meta.scores")["n"][0].as_py()
-
-
-def test_a_changed_day_is_scored_with_its_whole_cluster_and_no_other(lake):
-    """A late file moves one day: a forest judges all days by it, but another cluster's days are as they were."""
-    a, b = gold(random_days(20), cluster_id="a"), gold(random_days(20, seed=2), cluster_id="b")
-    lake(7, a, b)
-    changed = gold([*random_days(20)[:19], (99.0, 99.0, 99.0)], cluster_id="a")
-    _, calls, standing = lake(9, changed, b)
-
-    assert 17 == calls
-    assert [("a", 9), ("b", 7)] == standing
-
-
-def test_scores_stand_over_several_builds_and_are_made_anew_when_days_go_back(lake):
-    """Only the last scoring is compared with: the models of one before may be gone."""
-    old, new = gold(random_days(20)), gold(random_days(21))
-
-    assert [[("c", 7)], [("c", 7)], [("c", 11)], [("c", 13)]] == [
-        lake(build_id, days)[2] for build_id, days in ((7, old), (9, old), (11, new), (13, old))
+    assert (40, 40) == (first.rows, again.rows)
+    assert [("a", 7), ("b", 7)] == [
+        (row["cluster_id"], row["scored_build_id"])
+        for row in lake.rows("FROM lake.meta.scorings WHERE build_id = 9 ORDER BY cluster_id")
     ]
 
 
-def test_a_build_that_is_scored_twice_is_scored_anew(lake):
-    """`gpulake detect` twice on one build: the second replaces what the first landed, and refers to no deleted row."""
-    days = gold(random_days(20))
-    lake(7, days)
-    _, calls, standing = lake(7, days)
+def test_a_changed_day_lands_alone(lake):
+    """Verdicts that stay as they were keep their row: who reads the history sees when a verdict really changed."""
+    detector, calls = counting()
+    values = random_days(20)
+    lake(7, days_of(values), by=[detector])
+    lake(9, days_of([*values[:19], (99.0, 99.0, 99.0)]), by=[detector])
+    rows = lake.rows("SELECT dt, build_id, anomaly_score FROM lake.meta.scores ORDER BY dt")
 
-    assert 17 == calls
-    assert [("c", 7)] == standing
-    assert 20 == lake.writer.sql("SELECT count(*) AS n FROM lake.meta.scores")["n"][0].as_py()
-
-
-def test_coverage_and_the_detector_itself_count_as_changes(lake):
-    """A day may become one that is not judged though no feature moved; a mended detector judges every day anew."""
-    lake(7, gold(random_days(20)))
-    thinner = gold(random_days(20), coverage=[0.5] * 19 + [0.1])
-    _, calls, _ = lake(9, thinner)
-    _, calls_of_another, standing = lake(11, thinner, needs_days=4)
-
-    assert (17, 16) == (calls, calls_of_another)
-    assert [("c", 11)] == standing
+    assert [20, 20] == calls
+    assert [7] * 19 + [9] == [row["build_id"] for row in rows]
+    assert 99.0 == rows[-1]["anomaly_score"]
 
 
-def test_a_dry_run_lands_nothing_and_tells_the_same(lake):
+def test_a_day_that_is_gone_takes_its_verdict_along(lake):
+    """A withdrawn delivery must not leave a flag behind."""
+    detector, _ = counting()
+    lake(7, days_of(random_days(20)), by=[detector])
+    lake(9, days_of(random_days(20)[:15]), by=[detector])
+
+    assert 15 == len(lake.rows("FROM lake.meta.scores"))
+
+
+def test_a_dry_run_lands_nothing_and_tells_what_would_stand(lake):
     """What it says would happen is what would happen."""
-    days = gold(random_days(20))
-    lake(7, days)
-    dry, calls, standing = lake(9, days, dry_run=True)
+    detector, _ = counting()
+    told = lake(7, days_of(random_days(20)), by=[detector], dry_run=True)["toy"]
 
-    assert (True, 0, []) == (dry.is_as_before, calls, standing)
+    assert 20 == told.rows
+    assert ([], []) == (lake.rows("FROM lake.meta.scores"), lake.rows("FROM lake.meta.scorings"))
+
+
+def test_people_are_shown_one_detector_of_each_level(lake):
+    """One that sees the future is shown only where the settings ask for it."""
+    detector, _ = counting("a_toy")
+    lake(7, days_of(random_days(20)), by=[FOREST, detector])
+    lake(9, days_of(random_days(20)), by=[FOREST, detector], shown={Level.CLUSTER_DAY: "iforest"})
+
+    assert [(7, "a_toy"), (9, "iforest")] == [
+        (row["build_id"], row["detector"]) for row in lake.rows("FROM lake.meta.scorings WHERE is_shown ORDER BY ALL")
+    ]
 
 
 def test_libraries_are_loaded_ahead_only_where_days_were_scored(lake, monkeypatch):
     """Their import is a second of work: a lake whose days stand still must not pay it at each delivery."""
     loaded = []
     monkeypatch.setattr(detectors, "load_ahead", lambda: loaded.append("now"))
-    days = gold(random_days(20))
+    detector, _ = counting()
+    days = days_of(random_days(20))
 
-    detect.load_ahead(lake.writer)
-    lake(7, days)
-    detect.load_ahead(lake.writer)
-    lake(9, days)
-    detect.load_ahead(lake.writer)
+    detecting.load_ahead(lake.writer)
+    lake(7, days, by=[detector])
+    detecting.load_ahead(lake.writer)
+    lake(9, days, by=[detector])
+    detecting.load_ahead(lake.writer)
 
     assert ["now", "now"] == loaded

@@ -138,7 +138,7 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
         "hours.gpu_count, hours.gpu_util_weighted_pct AS gpu_util, hours.gpus_allocated AS alloc, "
         "hours.cpu_util_pct AS cpu_util, hours.net_rx_bytes_per_s * 8e-9 AS net, hours.load_1m AS load1, "
         "hours.coverage_ratio * 240 AS n_samples, "
-        "coalesce((hash(hours.main_job_id) >> 2)::bigint, -1) AS main_job, "
+        "CASE WHEN hours.main_job_id IS NULL THEN -1 ELSE (hash(hours.main_job_id) >> 2)::bigint END AS main_job, "
         "coalesce(earlier.judgement = 'anomaly', false) AS flagged "
         "FROM lake.main.gold_machine_util_hourly AS hours "
         f"LEFT JOIN {HOUR_SCORES.qualified} AS earlier ON earlier.detector = ? "

@@ -213,8 +213,8 @@ def _not_judged(walk: _Walk, day: int) -> str:
         )
     if walk.known[day] < 2 * LEAST_PAST_DAYS:
         return (
-            f"too few earlier days were observed well enough: {walk.known[day]} of the {2 * LEAST_PAST_DAYS} "
-            "that a first expectation and its band need"
+            f"fewer than {2 * LEAST_PAST_DAYS} earlier days were observed well enough: so many are needed for a first "
+            "expectation and its band"
         )
     return "no earlier day shows what is usual at its hours"
 

@@ -44,8 +44,9 @@ class Palette:
     use_fill: str = "#cfe3f1"
     tail: str = "#6aa5cf"
     tail_ink: str = "#3c7fae"
-    band: str = "#e6e9ed"
+    use_band: str = "#dcebf6"
     held: str = "#00795a"
+    held_band: str = "#d8ede5"
     odd: str = "#d55e00"
     coverage: str = "#8a97a5"
     hatch: str = "#b9c2cb"
@@ -211,7 +212,8 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     p95 = [day.p95_gpu_util for day in days]
     highest = max((value for value in (*average, *p95) if value is not None), default=1.0)
     axes.set_ylim(0, highest * 1.42)
-    if not _draw_band(axes, days, [(day.expected_gpu_util, day.expected_low, day.expected_high) for day in days]):
+    bands = [(day.expected_gpu_util, day.expected_low, day.expected_high) for day in days]
+    if not _draw_band(axes, days, bands, PALETTE.use_band):
         axes.fill_between(
             numbers, 0, [_or_nan(value) for value in average], color=PALETTE.use_fill, linewidth=0, zorder=1.5
         )
@@ -229,7 +231,7 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
 def _draw_held(axes: Axes, days: Sequence[Day]) -> None:
     held = [day.allocated_gpu_util for day in days]
     bands = [(day.expected_allocated_gpu_util, day.expected_allocated_low, day.expected_allocated_high) for day in days]
-    _draw_band(axes, days, bands)
+    _draw_band(axes, days, bands, PALETTE.held_band)
     _draw_line(axes, days, held, PALETTE.held, 2.0)
     _label_ends(axes, days, [("of the GPUs that\njobs held", held, PALETTE.held)])
     axes.set_ylim(bottom=0)
@@ -240,27 +242,29 @@ def _draw_held(axes: Axes, days: Sequence[Day]) -> None:
 
 
 def _draw_band(
-    axes: Axes, days: Sequence[Day], bands: Sequence[tuple[float | None, float | None, float | None]]
+    axes: Axes, days: Sequence[Day], bands: Sequence[tuple[float | None, float | None, float | None]], colour: str
 ) -> bool:
     """What was expected, where anything was."""
     if all(low is None for _, low, _ in bands):
         return False
     numbers = [day_number(day.dt) for day in days]
     expected, low, high = ([_or_nan(value) for value in values] for values in zip(*bands, strict=True))
-    axes.fill_between(numbers, low, high, color=PALETTE.band, linewidth=0, zorder=1.5)
+    axes.fill_between(numbers, low, high, color=colour, linewidth=0, zorder=1.5)
     axes.plot(numbers, expected, color=PALETTE.coverage, linewidth=1.0, linestyle=(0, (4, 3)), zorder=3)
     return True
 
 
 def _say(axes: Axes, what: str, *, has_band: bool) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    told = f"{what}   (grey: what its own past lets expect)" if has_band else what
+    told = f"{what}   (band: what its own past lets expect)" if has_band else what
     axes.set_title(told, loc="left", size=10, color=PALETTE.soft, pad=6)
 
 
-def _ring(axes: Axes, day: Day, value: float | None) -> None:
-    axes.plot([day_number(day.dt)], [_or_nan(value)], "o", color=PALETTE.odd, markersize=7,
-              markeredgecolor=PALETTE.paper, zorder=5)  # fmt: skip
+def _ring(axes: Axes, day: Day, value: float | None, *, is_driver: bool = True) -> None:
+    """Filled where this is the figure that made the day unusual."""
+    ink, edge = (PALETTE.odd, PALETTE.paper) if is_driver else (PALETTE.paper, PALETTE.odd)
+    axes.plot([day_number(day.dt)], [_or_nan(value)], "o", color=ink, markersize=7, markeredgecolor=edge,
+              markeredgewidth=1.2, zorder=5)  # fmt: skip
 
 
 def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
@@ -274,7 +278,7 @@ def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, hi
     row_ends = [float("-inf")] * 3
     for day in flagged:
         number, util = day_number(day.dt), _or_nan(day.avg_gpu_util)
-        _ring(axes, day, util)
+        _ring(axes, day, util, is_driver=day.anomaly_driver != "allocated_gpu_util")
         if day not in named:
             continue
         expected = expected_words(day)

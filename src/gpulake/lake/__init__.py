@@ -16,7 +16,7 @@ from gpulake.lake.connection import (
     lent,
 )
 from gpulake.lake.layout import Layout, Publication
-from gpulake.lake.reader import Reader, View, open_newest, open_publication, write_duckdb
+from gpulake.lake.reader import Reader, View, in_memory, open_newest, open_publication, write_duckdb
 from gpulake.lake.writer import Writer, writing
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "attach_options",
     "extension_file",
     "first_line",
+    "in_memory",
     "lent",
     "open_newest",
     "open_publication",

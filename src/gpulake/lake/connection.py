@@ -51,10 +51,10 @@ def attach_options(data: Path, *, version: int | None = None, read_only: bool = 
     return ", ".join(options)
 
 
-def connect() -> duckdb.DuckDBPyConnection:
+def connect(*, extensions: Sequence[str] = EXTENSIONS) -> duckdb.DuckDBPyConnection:
     """DuckDB with nothing attached yet."""
     connection = duckdb.connect(config=dict(SETTINGS))
-    for name in EXTENSIONS:
+    for name in extensions:
         load(connection, name)
     connection.execute("SET TimeZone = 'UTC'")
     # A query of more than two seconds would draw it on standard output, in front of the one JSON object.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,21 @@ def open_publication(folder: Path, *, build_id: int | None = None, earlier: int 
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
         yield Reader(connection, publication)
+
+
+@contextmanager
+def in_memory(tables: Mapping[str, pa.Table]) -> Iterator[View]:
+    """Plain tables without a lake, for what must be tried out before it meets one. Nothing outside of them can be read."""
+    connection = connect(extensions=())
+    with closing(connection):
+        for name, rows in tables.items():
+            connection.register("given", rows)
+            connection.execute(f'CREATE TABLE "{name}" AS FROM given')
+            connection.unregister("given")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET lock_configuration = true")
+        yield View(connection)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Column:
     unit: str | None
     parts: Mapping[str, str]
     no_parts: str | None
+    data_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def column_of(told: Mapping[str, Any]) -> Column:
         unit=unit[1] if unit else None,
         parts={part: str(meta[part]) for part in PARTS if part in meta},
         no_parts=meta.get("no_parts"),
+        data_type=told.get("data_type"),
     )
 
 

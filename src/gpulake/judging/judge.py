@@ -1,0 +1,236 @@
+"""What the rules say of a Publication: today, as of a day, and at every step of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+from gpulake.errors import ContractError, UsageError
+from gpulake.findings import Finding, State
+from gpulake.judging.rule import CLUSTER, DAY_S, Broken, Rule
+from gpulake.judging.statement import sql_of_rule
+from gpulake.reading.report import day_label
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Published(Protocol):
+    """As much of a Publication as rules need."""
+
+    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
+        """The rows of a query."""
+        ...
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a cluster tells the time: the zone of its reporting day, what its stamps mean, and where its window ends (UTC)."""
+
+    zone: ZoneInfo = ZoneInfo("UTC")
+    time_basis: str = "real"
+    now: datetime | None = None
+
+    def day(self, day: date) -> str:
+        """A day as people see it: a date, or the number of the day where the source hides its dates."""
+        return day_label(day, self.time_basis)
+
+    def midnight(self, day: date) -> datetime:
+        """The first instant that bears a date (UTC)."""
+        return datetime.combine(day, time(), self.zone).astimezone(UTC).replace(tzinfo=None)
+
+    def local(self, at: datetime) -> datetime:
+        """A moment (UTC) by the cluster's own clocks."""
+        return at.replace(tzinfo=UTC).astimezone(self.zone).replace(tzinfo=None)
+
+
+Clocks = Mapping[str, Clock]
+"""By cluster; one that is not here counts in UTC."""
+
+_NOBODYS = Clock()
+
+
+def clocks_of(reader: Published) -> Clocks:
+    """The clocks of a Publication's clusters."""
+    rows = reader.sql(
+        "select cluster_id, arg_max(time_zone, noted_at) as zone, arg_max(time_basis, noted_at) as basis, max(dt) as day "
+        "from meta.clusters left join gold_cluster_util_daily using (cluster_id) group by all"
+    ).to_pylist()
+    clocks = {}
+    for row in rows:
+        clock = Clock(ZoneInfo(row["zone"] or "UTC"), row["basis"] or "real")
+        ended = None if row["day"] is None else clock.midnight(row["day"] + timedelta(days=1))
+        clocks[row["cluster_id"]] = replace(clock, now=ended)
+    return clocks
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the rules said: the findings, and the rules that could not be asked."""
+
+    findings: tuple[Finding, ...]
+    broken: tuple[Broken, ...] = ()
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the rules said when a step of some cluster was over: of every thing that fires at some time."""
+
+    at: datetime
+    findings: tuple[Finding, ...]
+
+
+def judge(reader: Published, rules: Iterable[Rule], *, at: date | datetime | None = None) -> Judged:
+    """One finding per thing and rule, as of the last step of its cluster. A rule whose table is not published is broken.
+
+    `at`: as if this day of each cluster, or this moment (UTC), were its end. Rows after it are not seen; rules over tables
+    without a time are left out then, for nobody knows what they were.
+    """
+    clocks = clocks_of(reader)
+    findings: list[Finding] = []
+    broken: list[Broken] = []
+    for rule in rules:
+        if at is not None and rule.time is None:
+            continue
+        try:
+            findings += _asked(reader, rule, clocks, at=at)
+        except (UsageError, ContractError) as error:
+            broken.append(_broken(rule, error))
+    return Judged(tuple(findings), tuple(broken))
+
+
+def replay(reader: Published, rules: Iterable[Rule], *, since: date, until: date | None = None) -> tuple[list[Moment], list[Broken]]:
+    """What would have been said at the end of each hour and day since `since`, in their order: as `judge` at each of them.
+
+    Things that never fire are left out. So are rules over tables without a time.
+    """
+    clocks = clocks_of(reader)
+    said: list[tuple[datetime, Finding]] = []
+    broken: list[Broken] = []
+    for rule in rules:
+        if rule.time is None:
+            continue
+        try:
+            said += _replayed(reader, rule, clocks, since=since, until=until)
+        except (UsageError, ContractError) as error:
+            broken.append(_broken(rule, error))
+    said.sort(key=lambda each: each[0])  # stable: rules stay in their order
+    moments = [Moment(at, tuple(finding for _, finding in group)) for at, group in groupby(said, key=lambda each: each[0])]
+    return moments, broken
+
+
+def _asked(reader: Published, rule: Rule, clocks: Clocks, *, at: date | datetime | None) -> list[Finding]:
+    limits: list[object] = []
+    if at is not None:
+        names: list[str | None] = [*clocks, None]
+        limits = [names, [_last_step(rule, clocks.get(name or "", _NOBODYS), at) for name in names]]
+    rows = reader.sql(sql_of_rule(rule, limited=at is not None), limits)
+    return list(findings_of(rule, rows, clocks))
+
+
+def _replayed(
+    reader: Published, rule: Rule, clocks: Clocks, *, since: date, until: date | None
+) -> Iterator[tuple[datetime, Finding]]:
+    rows = reader.sql(sql_of_rule(rule, every_step=True))
+    settling = timedelta(seconds=rule.settle_steps * (rule.step_s or 0))
+    for finding in findings_of(rule, rows, clocks):
+        clock = clocks.get(finding.cluster_id, _NOBODYS)
+        # A step that must settle is judged when the one that lets it has ended.
+        said_at = finding.at + settling
+        day = clock.local(said_at - timedelta(seconds=1)).date()
+        if day >= since and (until is None or day < until):
+            yield said_at, finding
+
+
+def _last_step(rule: Rule, clock: Clock, at: date | datetime) -> datetime:
+    """The start of the last step that is over by then."""
+    if isinstance(at, datetime):
+        if rule.step_s == DAY_S:
+            return datetime.combine(clock.local(at).date(), time()) - timedelta(days=1)
+        return at - timedelta(hours=1)
+    if rule.step_s == DAY_S:
+        return datetime.combine(at, time())
+    return clock.midnight(at + timedelta(days=1)) - timedelta(seconds=1)
+
+
+def findings_of(rule: Rule, rows: pa.Table, clocks: Clocks) -> Iterator[Finding]:
+    """The rows of a rule's query as findings; sentences are written for what fires."""
+    ends: dict[tuple[str, datetime], datetime] = {}
+    named = (*rule.let, *rule.shown_columns)
+    for row in zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True):
+        told = dict(zip(rows.column_names, row, strict=True))
+        key = tuple((name, "" if told[name] is None else str(told[name])) for name in rule.per)
+        cluster = told[CLUSTER] or ""
+        clock = clocks.get(cluster, _NOBODYS)
+        step, since = told["_t"], told["_since"]
+        end = ends.get((cluster, step))
+        if end is None:
+            end = ends[cluster, step] = _end(rule, clock, step)
+        state = State(told["_state"])
+        begun = None if since is None else _start(rule, clock, since)
+        values: dict[str, object] = {name: told[name] for name in named}
+        sentence = {**{name: told[name] for name in rule.per}, **values, **_times(rule, clock, step, since)}
+        fires = state is State.FIRING
+        yield Finding(
+            rule=rule.name,
+            key=key,
+            state=state,
+            at=end,
+            since=begun,
+            severity=rule.severity,
+            audience=rule.audience,
+            title=rule.title.filled(sentence, day=clock.day),
+            message=rule.say.filled(sentence, day=clock.day) if fires else "",
+            do=rule.do.filled(sentence) if fires else "",
+            link=rule.link.filled(sentence),
+            value=told["_value"],
+            expected=told["_expected"],
+            unit=rule.unit,
+            gpu_h=told["_gpu_h"],
+            machines=() if told["_machine"] is None else (told["_machine"],),
+            jobs=() if told["_job"] is None else (told["_job"],),
+            values=tuple(values.items()),
+        )
+
+
+def _start(rule: Rule, clock: Clock, step: datetime) -> datetime:
+    return clock.midnight(step.date()) if rule.step_s == DAY_S else step
+
+
+def _end(rule: Rule, clock: Clock, step: datetime) -> datetime:
+    if rule.step_s is None:
+        return clock.now or step
+    return clock.midnight(step.date() + timedelta(days=1)) if rule.step_s == DAY_S else step + timedelta(hours=1)
+
+
+def _times(rule: Rule, clock: Clock, step: datetime, since: datetime | None) -> dict[str, object]:
+    """What a sentence may say of time, by the cluster's own clocks."""
+    if rule.time is None:
+        return {}
+    lasting = _lasting(None if since is None else _start(rule, clock, since), _end(rule, clock, step))
+    if rule.step_s == DAY_S:
+        return {rule.time: step.date(), "at": step.date(), "since": since and since.date(), "lasting": lasting}
+    at, begun = clock.local(_end(rule, clock, step)), since and clock.local(since)
+    return {rule.time: clock.local(step), "at": at, "since": begun, "lasting": lasting}
+
+
+def _lasting(since: datetime | None, end: datetime) -> str | None:
+    if since is None:
+        return None
+    hours = round((end - since).total_seconds() / 3_600)
+    return f"{hours} h" if hours < 48 else f"{round(hours / 24)} days"
+
+
+def _broken(rule: Rule, error: UsageError | ContractError) -> Broken:
+    return Broken(
+        rule.name,
+        ContractError(
+            f"the rule {rule.name} cannot be asked of this publication: {error.what}",
+            where=f"{rule.file}, from: {rule.table}",
+            do="build again, or mend the rule",
+        ),
+    )

@@ -18,6 +18,8 @@ TIME_BASES = ("real", "offset", "shifted")
 POOLS = ("gpu_model", "all")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
 _CLUSTER_KEYS = ("time_zone", "time_basis", "pools")
+AUDIENCES = ("operators", "managers", "owners")
+"""Whom rules tell as shipped: who keeps the fleet running, who pays for it, who owns the jobs."""
 LEVELS = ("cluster_day", "cluster_hour", "machine_hour")
 """What detectors judge in a lake."""
 
@@ -39,6 +41,8 @@ class Config:
     clusters: Mapping[str, ClusterSettings] = field(default_factory=dict)
     detectors: Mapping[str, str] = field(default_factory=dict)
     """By level, the detector whose verdicts reports, pages and rules read; else the first one that sees only the past."""
+    audiences: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(AUDIENCES, ()))
+    """Whom rules may tell, each with the names of its channels; `operators`, `managers` and `owners` always are."""
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def cluster(self, cluster_id: str) -> ClusterSettings:
@@ -130,6 +134,25 @@ def _detectors(written: Mapping[str, object], file: Path) -> dict[str, str]:
     if not all(isinstance(name, str) for name in chosen.values()):
         raise UsageError("a detector must be named by a text.", where=where, do='write cluster_day = "NAME"')
     return dict(chosen)
+
+
+def _audiences(written: Mapping[str, object], file: Path) -> dict[str, tuple[str, ...]]:
+    tables = written.get("audiences", {})
+    if not isinstance(tables, dict):
+        raise UsageError("audiences must be a table.", where=str(file), do="write [audiences.<name>]")
+    audiences: dict[str, tuple[str, ...]] = dict.fromkeys(AUDIENCES, ())
+    for name, settings in tables.items():
+        channels = settings.get("channels", []) if isinstance(settings, dict) else None
+        if (
+            not isinstance(channels, list)
+            or not all(isinstance(each, str) for each in channels)
+            or set(settings) - {"channels"}
+        ):
+            raise UsageError(
+                "an audience is a list of channels.", where=f"{file} [audiences.{name}]", do='write channels = ["NAME"]'
+            )
+        audiences[name] = tuple(channels)
+    return audiences
 
 
 def _check_zone(zone: str | None, where: str) -> None:

@@ -177,6 +177,27 @@ MODELS = _meta(
 )
 """One row per model of a full build's definitions: the SQL that ran, and what it stands on, a name and its file a line."""
 
+BACKTESTS = _meta(
+    "backtests",
+    rule="varchar",
+    digest="varchar",
+    build_id="bigint",
+    since_day="date",
+    until_day="date",
+    days="bigint",
+    incidents="bigint",
+    notices="bigint",
+    faults="bigint",
+    faults_found="bigint",
+    hits="bigint",
+    recorded_at="timestamp",
+)
+"""One row per replay of a rule over history: `digest` is of its file as it was then.
+
+`notices` are those that would have been sent. `faults`, `faults_found` and `hits` (incidents that touch a fault) are null where no
+labelled faults were given, or the rule claims to find none of their kinds.
+"""
+
 META_TABLES = (
     LANDINGS,
     QUARANTINE,
@@ -189,6 +210,7 @@ META_TABLES = (
     HOUR_SCORES,
     SCORINGS,
     MODELS,
+    BACKTESTS,
 )
 
 

@@ -1,6 +1,19 @@
 """Rules: which rows of the published tables a person should hear of, and what they say of a Publication."""
 
-from gpulake.judging.judge import Judged, Moment, judge, replay
+from gpulake.judging.judge import Clock, Judged, Moment, clocks_of, judge, replay
 from gpulake.judging.rule import Broken, Rule, Rules, folder, load, read
 
-__all__ = ["Broken", "Judged", "Moment", "Rule", "Rules", "folder", "judge", "load", "read", "replay"]
+__all__ = [
+    "Broken",
+    "Clock",
+    "Judged",
+    "Moment",
+    "Rule",
+    "Rules",
+    "clocks_of",
+    "folder",
+    "judge",
+    "load",
+    "read",
+    "replay",
+]

@@ -71,7 +71,7 @@ def said_of_examples(rule: Rule) -> tuple[tuple[Example, Finding | None], ...]:
     examples = examples_of(rule)
     with _laid_out(rule, examples) as view:
         found = {finding.key: finding for finding in findings_of(rule, view.sql(sql_of_rule(rule)), {})}
-    return tuple((example, found.get(_key(rule, example, no))) for no, example in enumerate(examples))
+    return tuple((example, found.get(_key(example, no))) for no, example in enumerate(examples))
 
 
 def try_out(rule: Rule) -> Tested:
@@ -99,19 +99,19 @@ def moved_rules(rule: Rule) -> Iterator[tuple[str, Rule]]:
         for no, literal in enumerate(each.literals() if each else ()):
             assert each is not None
             for other in _moved(literal.this, is_text=literal.is_string):
-                yield f"{name}: {literal.this} as {other}", replace(rule, **{name: each.with_literal(no, other)})
+                yield f"{name}: {literal.this} as {other}", _with(rule, name, each.with_literal(no, other))
     lengths = {"for": "for_steps", "clear_for": "clear_steps", "over": "over_steps"}
     for word, field in lengths.items():
         steps = getattr(rule, field)
         if steps > 1:
             for other_steps in (steps - 1, steps + 1):
-                yield f"{word}: {steps} steps as {other_steps}", _with_steps(rule, field, other_steps)
+                yield f"{word}: {steps} steps as {other_steps}", _with(rule, field, other_steps)
     if rule.settle_steps:
         yield f"settle: {rule.settle_steps} steps as 0", replace(rule, settle_steps=0)
 
 
-def _with_steps(rule: Rule, field: str, steps: int) -> Rule:
-    changed: dict[str, Any] = {field: steps}  # one of three fields of the same kind
+def _with(rule: Rule, field: str, value: Expression | int) -> Rule:
+    changed: dict[str, Any] = {field: value}  # its kind is that of the field
     return replace(rule, **changed)
 
 
@@ -127,8 +127,8 @@ def _laid_out(rule: Rule, examples: Sequence[Example]) -> Iterator[lake.View]:
     """The rule's table with each example in a cluster of its own, where it meets no other."""
     rows = []
     for no, example in enumerate(examples):
-        for row in (*rule.examples["beside"], *example.rows):
-            rows.append({**_with_time(rule, row), CLUSTER: f"example {no}"})
+        lying = (*rule.examples["beside"], *example.rows)
+        rows += [{**_with_time(rule, row), CLUSTER: f"example {no}"} for row in lying]
     with lake.in_memory({rule.table: _table(rule, rows)}) as view:
         yield view
 
@@ -137,13 +137,17 @@ def _states(rule: Rule, view: lake.View, examples: Sequence[Example]) -> list[St
     rows = view.sql(sql_of_rule(rule))
     keys = zip(*(rows[name].to_pylist() for name in rule.per), strict=True)
     said = dict(zip(keys, rows["_state"].to_pylist(), strict=True))
-    wanted = [tuple(f"example {no}" if name == CLUSTER else value for name, value in each.key) for no, each in enumerate(examples)]
+    wanted = [
+        tuple(f"example {no}" if name == CLUSTER else value for name, value in each.key)
+        for no, each in enumerate(examples)
+    ]
     return [State(said.get(key, State.UNKNOWN)) for key in wanted]
 
 
-def _key(rule: Rule, example: Example, no: int) -> tuple[tuple[str, str], ...]:
+def _key(example: Example, no: int) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (name, f"example {no}" if name == CLUSTER else "" if value is None else str(value)) for name, value in example.key
+        (name, f"example {no}" if name == CLUSTER else "" if value is None else str(value))
+        for name, value in example.key
     )
 
 
@@ -179,5 +183,3 @@ def _table(rule: Rule, rows: Sequence[Mapping[str, object]]) -> pa.Table:
                 f"an example's {name} is no {written}: {error}.", where=f"{rule.file}, examples", do="mend the example"
             ) from error
     return pa.table(columns)
-
-

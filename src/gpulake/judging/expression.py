@@ -55,12 +55,12 @@ class Expression:
     @property
     def sums(self) -> tuple[Node, ...]:
         """The sums over a key's rows, outermost, in the order in which they stand."""
-        return tuple(node for node in self.tree.walk(bfs=False) if is_sum(node))
+        return tuple(node for node in self.tree.find_all(exp.Expression, bfs=False) if is_sum(node))
 
     @property
     def totals(self) -> tuple[Node, ...]:
         """The sums over the cluster."""
-        return tuple(node for node in self.tree.walk(bfs=False) if is_total(node))
+        return tuple(node for node in self.tree.find_all(exp.Expression, bfs=False) if is_total(node))
 
     def literals(self) -> tuple[exp.Literal, ...]:
         """Every number and text that is compared with something, a number with its sign, as it stands in the tree."""
@@ -85,6 +85,8 @@ def parse(text: str, *, columns: Collection[str], let: Mapping[str, Expression],
     if tree is None:
         raise ContractError("the expression is empty.", where=where, do="write one as: idle_gpu_h >= 24")
     for node in tree.walk():
+        if not isinstance(node, exp.Expression):
+            raise ContractError(f"{text!r} is no expression.", where=where, do="write one as: idle_gpu_h >= 24")
         _check(node, columns=columns, let=let, where=where)
     put_in = tree.transform(lambda node: _resolved(node, columns=columns, let=let))
     return Expression(text, put_in)
@@ -205,7 +207,7 @@ def _is_inside(node: Node, is_kind: Callable[[Node], bool]) -> bool:
 
 def _ancestors(node: Node) -> Iterator[Node]:
     above = node.parent
-    while above is not None:
+    while isinstance(above, exp.Expression):
         yield above
         above = above.parent
 
@@ -246,11 +248,15 @@ def _check(node: Node, *, columns: Collection[str], let: Mapping[str, Expression
         case exp.Between():
             pass
         case _:
-            allowed = kind in _LEAVES or any(kind in each for each in (_COMPARISONS, _ARITHMETIC, _LOGIC, _FUNCTIONS, _SUMS))
+            allowed = kind in _LEAVES or any(
+                kind in each for each in (_COMPARISONS, _ARITHMETIC, _LOGIC, _FUNCTIONS, _SUMS)
+            )
             if not allowed:
                 raise _refused(node, where)
     if _is_aggregate(node) and _is_inside(node, _is_aggregate):
-        raise ContractError("there is a sum inside a sum.", where=where, do="sum once; total() sums over the cluster by itself")
+        raise ContractError(
+            "there is a sum inside a sum.", where=where, do="sum once; total() sums over the cluster by itself"
+        )
 
 
 def _refused(node: Node, where: str) -> ContractError:

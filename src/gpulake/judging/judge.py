@@ -27,11 +27,14 @@ class Published(Protocol):
         ...
 
 
+_UTC = ZoneInfo("UTC")
+
+
 @dataclass(frozen=True)
 class Clock:
     """How a cluster tells the time: the zone of its reporting day, what its stamps mean, and where its window ends (UTC)."""
 
-    zone: ZoneInfo = ZoneInfo("UTC")
+    zone: ZoneInfo = _UTC
     time_basis: str = "real"
     now: datetime | None = None
 
@@ -103,7 +106,9 @@ def judge(reader: Published, rules: Iterable[Rule], *, at: date | datetime | Non
     return Judged(tuple(findings), tuple(broken))
 
 
-def replay(reader: Published, rules: Iterable[Rule], *, since: date, until: date | None = None) -> tuple[list[Moment], list[Broken]]:
+def replay(
+    reader: Published, rules: Iterable[Rule], *, since: date, until: date | None = None
+) -> tuple[list[Moment], list[Broken]]:
     """What would have been said at the end of each hour and day since `since`, in their order: as `judge` at each of them.
 
     Things that never fire are left out. So are rules over tables without a time.
@@ -119,7 +124,9 @@ def replay(reader: Published, rules: Iterable[Rule], *, since: date, until: date
         except (UsageError, ContractError) as error:
             broken.append(_broken(rule, error))
     said.sort(key=lambda each: each[0])  # stable: rules stay in their order
-    moments = [Moment(at, tuple(finding for _, finding in group)) for at, group in groupby(said, key=lambda each: each[0])]
+    moments = [
+        Moment(at, tuple(finding for _, finding in group)) for at, group in groupby(said, key=lambda each: each[0])
+    ]
     return moments, broken
 
 

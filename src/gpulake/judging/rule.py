@@ -94,7 +94,9 @@ class Rule:
     def shown_columns(self) -> tuple[str, ...]:
         """The columns of the table that its sentences show."""
         names = self.title.fields | self.say.fields | self.do.fields | self.link.fields
-        return tuple(sorted(name for name in names if name in self.types and name not in self.per and name != self.time))
+        return tuple(
+            sorted(name for name in names if name in self.types and name not in self.per and name != self.time)
+        )
 
     @property
     def lasts(self) -> str:
@@ -122,16 +124,13 @@ class Rules:
         wanted = list(names)
         if not wanted:
             return self
-        there = {each.name for each in (*self.usable, *self.broken)}
+        there = {*(rule.name for rule in self.usable), *(rule.name for rule in self.broken)}
         for name in wanted:
             if name not in there:
-                raise UsageError(*_args(unknown_name(name, there, what="rule", where="rules/")))
+                error = unknown_name(name, there, what="rule", where="rules/")
+                raise UsageError(error.what, where=error.where, do=error.do)
         usable = tuple(rule for rule in self.usable if rule.name in wanted)
         return Rules(usable, tuple(rule for rule in self.broken if rule.name in wanted))
-
-
-def _args(error: ContractError) -> tuple[str]:
-    return (f"{error.what} {error.do[0].upper()}{error.do[1:]}.",)
 
 
 @cache
@@ -183,7 +182,7 @@ class _Reading:
 
     def at(self, key: str) -> str:
         """Where something is said: the file, its line and the key."""
-        line = self.lines.get(key, self.lines.get(key.split(".")[0]))
+        line = self.lines.get(key, self.lines.get(key.partition(".")[0]))
         return f"{self.file}:{line}, {key}" if line else f"{self.file}, {key}"
 
     def rule(self, digest: str, audiences: Iterable[str]) -> Rule:
@@ -197,7 +196,9 @@ class _Reading:
         step_s = None if time is None else _STEPS.get(types[time])
         if time is not None and step_s is None:
             raise ContractError(
-                f"{time} is no day and no hour: {types[time]}.", where=self.at("time"), do="name a date, or an hour's start"
+                f"{time} is no day and no hour: {types[time]}.",
+                where=self.at("time"),
+                do="name a date, or an hour's start",
             )
         per = tuple(dict.fromkeys((CLUSTER, *_listed(told.get("per", ())))))
         for name in per:
@@ -206,11 +207,15 @@ class _Reading:
         audience = str(told.get("tell", "operators"))
         if audience not in set(audiences):
             error = unknown_name(audience, tuple(audiences), what="audience", where=self.at("tell"))
-            raise UsageError(error.what, where=error.where, do=f"{error.do}, or add [audiences.{audience}] to gpulake.toml")
+            raise UsageError(
+                error.what, where=error.where, do=f"{error.do}, or add [audiences.{audience}] to gpulake.toml"
+            )
         let: dict[str, Expression] = {}
         for name, written in told.get("let", {}).items():
             if name in types or name in _TOLD:
-                raise ContractError(f"{name} is a column already.", where=self.at(f"let.{name}"), do="choose another name")
+                raise ContractError(
+                    f"{name} is a column already.", where=self.at(f"let.{name}"), do="choose another name"
+                )
             let[name] = expression.parse(str(written), columns=types, let=let, where=self.at(f"let.{name}"))
         parsed = {
             name: expression.parse(str(told[name]), columns=types, let=let, where=self.at(name))
@@ -227,7 +232,7 @@ class _Reading:
         numbers = {name for name, kind in types.items() if kind.startswith(_NUMBERS)} | set(let)
         own = {*per, *let, *_TOLD, *((time,) if time else ())}
         summed = any(each.sums for each in (*let.values(), *parsed.values()))
-        self._check_grain(model, per, time, summed=summed, where=where, parsed={**parsed, **let})
+        self._check_grain(model, per, time or "", summed=summed, where=where, parsed={**parsed, **let})
         known = own if summed else own | set(types)
 
         def sentence(key: str, default: str = "") -> Template:
@@ -270,7 +275,9 @@ class _Reading:
 
         if not isinstance(self.told, Mapping):
             raise ContractError("the file holds no rule.", where=str(self.file), do="see docs/how-to/add-a-rule.md")
-        faults = sorted(Draft202012Validator(schema()).iter_errors(self.told), key=lambda fault: list(map(str, fault.path)))
+        faults = sorted(
+            Draft202012Validator(schema()).iter_errors(self.told), key=lambda fault: list(map(str, fault.path))
+        )
         if not faults:
             return
         fault = faults[0]
@@ -279,7 +286,9 @@ class _Reading:
         if unknown:
             allowed = tuple(fault.schema["properties"])
             raise unknown_name(unknown[0], allowed, what="setting", where=self.at(unknown[0]))
-        raise ContractError(f"{fault.message}.", where=self.at(key) if key else str(self.file), do="see rules/schema.json")
+        raise ContractError(
+            f"{fault.message}.", where=self.at(key) if key else str(self.file), do="see rules/schema.json"
+        )
 
     def _model(self) -> Model:
         name = self.told["from"]
@@ -304,7 +313,7 @@ class _Reading:
         self,
         model: Model,
         per: tuple[str, ...],
-        time: str | None,
+        time: str,
         *,
         summed: bool,
         where: Expression | None,
@@ -321,14 +330,18 @@ class _Reading:
                     )
             return
         if "over" in self.told:
-            raise ContractError("over needs a sum.", where=self.at("over"), do="write when with sum(...), max(...) or count_if(...)")
+            raise ContractError(
+                "over needs a sum.", where=self.at("over"), do="write when with sum(...), max(...) or count_if(...)"
+            )
         fixed = _fixed(where)
         extra = [name for name in model.grain if name not in {*per, time, *fixed}]
         if extra or not model.grain:
             raise ContractError(
                 f"{model.name} has several rows for one key and step: it has one per {', '.join(model.grain) or 'unknown grain'}.",
                 where=self.at("per"),
-                do=f"add {', '.join(extra)} to per, fix it in where, or sum" if extra else "choose a table with a grain",
+                do=f"add {', '.join(extra)} to per, fix it in where, or sum"
+                if extra
+                else "choose a table with a grain",
             )
 
     def _check_examples(self, rule: Rule) -> None:

@@ -68,7 +68,9 @@ def _measured(rule: Rule) -> Iterator[str]:
     source = "seen"
     if rule.is_summed:
         given = [f"{sum_} as {name}" for sum_, name in sums.items()]
-        given += [f"case when count({each}) = count(*) then sum({each}) end as _of{name}" for each, name in totals.items()]
+        given += [
+            f"case when count({each}) = count(*) then sum({each}) end as _of{name}" for each, name in totals.items()
+        ]
         yield f"summed as (select {_keys(rule)}, {_step(rule)} as _t, {', '.join(given)}, true as _taken"
         yield f"    from seen{_reach(rule)} where _taken group by {_keys(rule)}, {_step(rule)}),"
         source = "summed"

@@ -52,9 +52,7 @@ def parse(written: str, *, known: Collection[str], numbers: Collection[str], whe
         if name not in known:
             raise unknown_name(name, known, what="value", where=where)
         if not _FORMAT.fullmatch(spec or ""):
-            raise ContractError(
-                f"{spec!r} is no format.", where=where, do="use one as .0f, ,.1f, d or .0%, or none"
-            )
+            raise ContractError(f"{spec!r} is no format.", where=where, do="use one as .0f, ,.1f, d or .0%, or none")
         if spec and name not in numbers:
             raise ContractError(f"{{{name}}} is no number.", where=where, do=f"write {{{name}}} without a format")
     return Template(written, tuple((words, name, spec or "") for words, name, spec, _ in parts))
@@ -71,6 +69,12 @@ def _shown(value: object, spec: str, day: Callable[[date], str]) -> str:
         case bool():
             return "yes" if value else "no"
         case int() | float():
-            return format(int(value) if spec.endswith("d") else value, spec) if spec else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+            return (
+                format(int(value) if spec.endswith("d") else value, spec)
+                if spec
+                else f"{value:,.4g}"
+                if isinstance(value, float)
+                else f"{value:,}"
+            )
         case _:
             return str(value)

@@ -13,7 +13,7 @@ budgets as (
 ),
 
 costs as (
-    select * from {{ ref('int_job_costs') }}
+    select * from {{ ref('int_owned_costs') }}
 ),
 
 days as (

@@ -3,7 +3,7 @@
 with
 
 costs as (
-    select * from {{ ref('int_job_costs') }}
+    select * from {{ ref('int_owned_costs') }}
 )
 
 select

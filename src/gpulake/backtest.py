@@ -1,0 +1,317 @@
+"""What would the rules have told, and to whom? History replayed step by step, through the same judge and the same incidents.
+
+Nothing of a later step is seen at an earlier one. Where labelled faults are given, the incidents of rules that claim to find
+their kinds are held against them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+from gpulake import judging, lake
+from gpulake.errors import GpulakeError, UsageError
+from gpulake.findings import Finding, Severity, State
+from gpulake.judging import Broken, Clock, Moment, Rule, clocks_of
+from gpulake.lake import Reader
+from gpulake.tables import BACKTESTS
+
+FLEET = ""
+"""The entity of a fault, or an incident, of the whole cluster."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A labelled fault: its kind, the machine or user it befell (FLEET: all), and when (UTC), half-open."""
+
+    kind: str
+    entity: str
+    began_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
+class Told:
+    """One incident of the past: what it was about, when it was known, and the stretch of time that it says something of."""
+
+    rule: str
+    key: tuple[tuple[str, str], ...]
+    cluster_id: str
+    entity: str
+    severity: Severity
+    audience: str
+    title: str
+    message: str
+    since: datetime
+    known_at: datetime
+    until: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One rule over the days: what it told, and how that stands to the labelled faults; None where there are none for it."""
+
+    rule: str
+    severity: Severity
+    audience: str
+    incidents: int
+    open_at_the_end: int
+    busiest_day: date | None
+    busiest: int
+    faults: int | None
+    faults_found: int | None
+    hits: int | None
+    delay_h: float | None
+
+    @property
+    def precision(self) -> float | None:
+        """Of its incidents, how many touch a fault."""
+        return None if self.hits is None or not self.incidents else self.hits / self.incidents
+
+    @property
+    def recall(self) -> float | None:
+        """Of the faults of its kinds, how many it told of."""
+        return None if self.faults_found is None or not self.faults else self.faults_found / self.faults
+
+
+@dataclass(frozen=True)
+class Day:
+    """What would have been sent on one day, by severity."""
+
+    day: date
+    sent: Mapping[Severity, int]
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """A stretch of history under some rules."""
+
+    since: date
+    until: date
+    build_id: int
+    scores: tuple[Score, ...]
+    days: tuple[Day, ...]
+    told: tuple[Told, ...]
+    faults: tuple[Fault, ...] | None
+    confusion: Mapping[str, Mapping[str, int]]
+    not_replayed: tuple[str, ...]
+    broken: tuple[Broken, ...]
+    error: GpulakeError | None = None
+
+    @property
+    def audiences(self) -> Mapping[str, int]:
+        """Who would have been told, and how often."""
+        return dict(sorted(Counter(each.audience for each in self.told).items()))
+
+    def as_json(self) -> dict[str, object]:
+        """The facts, for machines."""
+        return {
+            "since": self.since,
+            "until": self.until,
+            "days": len(self.days),
+            "build_id": self.build_id,
+            "rules": [{**asdict(score), "precision": score.precision, "recall": score.recall} for score in self.scores],
+            "audiences": self.audiences,
+            "per_day": [{"day": each.day, **each.sent} for each in self.days],
+            "told": [{**asdict(each), "key": dict(each.key)} for each in self.told],
+            "faults": None if self.faults is None else [asdict(fault) for fault in self.faults],
+            "found_by_kind": self.confusion,
+            "not_replayed": self.not_replayed,
+            "broken": [{"rule": each.name, **each.error.as_json()} for each in self.broken],
+            "error": self.error.as_json() if self.error else None,
+        }
+
+
+def backtest(
+    reader: Reader,
+    rules: Sequence[Rule],
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    faults: Sequence[Fault] | None = None,
+) -> Backtest:
+    """Replay the rules over the days from `since` on, before `until`. Left out: from the first day, to the last.
+
+    Rules over tables without a time are named in `not_replayed`: nobody knows what those tables said then.
+    """
+    clocks = clocks_of(reader)
+    first, last = _window(reader)
+    begins, ends = since or first, min(until or last + timedelta(days=1), last + timedelta(days=1))
+    if begins >= ends:
+        raise UsageError(
+            f"no day is left to replay: from {begins} to {ends}.", do=f"choose days from {first} to {last}"
+        )
+    moments, broken = judging.replay(reader, rules, since=begins, until=ends)
+    told = tuple(incidents(moments, rules))
+
+    def day_of(each: Told) -> date:
+        clock = clocks.get(each.cluster_id, Clock())
+        return clock.local(each.known_at - timedelta(seconds=1)).date()
+
+    sent: dict[date, Counter[Severity]] = {}
+    for each in told:
+        sent.setdefault(day_of(each), Counter())[each.severity] += 1
+    days = [begins + timedelta(days=no) for no in range((ends - begins).days)]
+    usable = [rule for rule in rules if rule.time is not None and rule.name not in {each.name for each in broken}]
+    seen = None if faults is None else tuple(fault for fault in faults if _is_inside(fault, clocks, begins, ends))
+    return Backtest(
+        since=begins,
+        until=ends,
+        build_id=reader.build_id,
+        scores=tuple(_score(rule, [each for each in told if each.rule == rule.name], seen, day_of) for rule in usable),
+        days=tuple(Day(day, {kind: sent.get(day, Counter())[kind] for kind in Severity}) for day in days),
+        told=told,
+        faults=seen,
+        confusion={} if seen is None else _confusion(usable, told, seen),
+        not_replayed=tuple(rule.name for rule in rules if rule.time is None),
+        broken=tuple(broken),
+    )
+
+
+def incidents(moments: Iterable[Moment], rules: Iterable[Rule]) -> Iterator[Told]:
+    """What was open when: from the first moment at which a thing fires to the first at which it is clear."""
+    entity_of = {rule.name: "machine_id" if "machine_id" in rule.per else "user_id" for rule in rules}
+    going: dict[tuple[object, ...], Told] = {}
+    for moment in moments:
+        for finding in moment.findings:
+            place = (finding.rule, finding.key)
+            held = going.get(place)
+            if finding.state is State.FIRING:
+                going[place] = replace(held, until=finding.at) if held else _told(finding, moment.at, entity_of)
+            elif finding.state is State.CLEAR and held:
+                yield replace(going.pop(place), ended_at=moment.at)
+    yield from going.values()
+
+
+def read_faults(file: Path) -> tuple[Fault, ...]:
+    """Labelled faults as the simulator writes them: kind, machine, user, start_s, end_s (seconds since 1970, UTC).
+
+    Parquet or CSV. Raises UsageError for another file.
+    """
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    try:
+        rows = (csv.read_csv(file) if file.suffix == ".csv" else parquet.read_table(file)).to_pylist()
+        return tuple(
+            Fault(row["kind"], row["machine"] or row["user"] or FLEET, _moment(row["start_s"]), _moment(row["end_s"]))
+            for row in rows
+        )
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"the faults cannot be read: {str(error).splitlines()[0]}.",
+            where=str(file),
+            do="give a .parquet or .csv with kind, machine, user, start_s and end_s, as simulate --faults writes it",
+        ) from error
+
+
+def record(lake_dir: Path, found: Backtest, rules: Iterable[Rule], *, now: datetime, wait_s: float = 0.0) -> int:
+    """Write down in the lake that these rules were replayed, and what came of it. Returns how many rules it was."""
+    digests = {rule.name: rule.digest for rule in rules}
+    rows = [
+        [
+            score.rule, digests[score.rule], found.build_id, found.since, found.until, len(found.days), score.incidents,
+            score.incidents, score.faults, score.faults_found, score.hits, now,
+        ]
+        for score in found.scores
+    ]  # fmt: skip
+    with (
+        lake.writing(lake_dir, purpose="record a back-test", wait_s=wait_s, make=False) as writer,
+        writer.transaction("record a back-test"),
+    ):
+        writer.insert(BACKTESTS, rows)
+    return len(rows)
+
+
+def recorded(reader: Reader) -> Mapping[str, tuple[str, datetime]]:
+    """Of each rule that was replayed, the digest of its file and when; the last time counts."""
+    there = reader.sql(
+        "select count(*) as n from information_schema.tables where table_catalog = 'ops' and table_name = ?",
+        [BACKTESTS.name],
+    )
+    if not there["n"][0].as_py():
+        return {}
+    rows = reader.sql(
+        f"select rule, arg_max(digest, recorded_at) as digest, max(recorded_at) as at from ops.meta.{BACKTESTS.name} group by rule"
+    ).to_pylist()
+    return {row["rule"]: (row["digest"], row["at"]) for row in rows}
+
+
+def _told(finding: Finding, known_at: datetime, entity_of: Mapping[str, str]) -> Told:
+    return Told(
+        rule=finding.rule,
+        key=finding.key,
+        cluster_id=finding.cluster_id,
+        entity=dict(finding.key).get(entity_of[finding.rule], FLEET),
+        severity=finding.severity,
+        audience=finding.audience,
+        title=finding.title,
+        message=finding.message,
+        since=finding.since or finding.at,
+        known_at=known_at,
+        until=finding.at,
+        ended_at=None,
+    )
+
+
+def _score(rule: Rule, told: Sequence[Told], faults: Sequence[Fault] | None, day_of: Callable[[Told], date]) -> Score:
+    by_day = Counter(map(day_of, told))
+    busiest = max(by_day, key=lambda day: (by_day[day], day), default=None)
+    labelled = None if faults is None or not rule.finds else [each for each in faults if each.kind in rule.finds]
+    found = [(fault, [each for each in told if _touches(each, fault)]) for fault in labelled or ()]
+    delays = [
+        (min(each.known_at for each in hits) - fault.began_at).total_seconds() / 3_600 for fault, hits in found if hits
+    ]
+    return Score(
+        rule=rule.name,
+        severity=rule.severity,
+        audience=rule.audience,
+        incidents=len(told),
+        open_at_the_end=sum(each.ended_at is None for each in told),
+        busiest_day=busiest,
+        busiest=by_day[busiest] if busiest else 0,
+        faults=None if labelled is None else len(labelled),
+        faults_found=None if labelled is None else len(delays),
+        # One that touches a fault of another kind is no false alarm either: something was wrong.
+        hits=None if labelled is None else sum(any(_touches(each, fault) for fault in faults or ()) for each in told),
+        delay_h=median(delays) if delays else None,
+    )
+
+
+def _confusion(rules: Sequence[Rule], told: Sequence[Told], faults: Sequence[Fault]) -> dict[str, dict[str, int]]:
+    """Of each kind of fault, how many there are, how many any rule told of, and how many each rule."""
+    table: dict[str, dict[str, int]] = {}
+    for kind in sorted({fault.kind for fault in faults}):
+        of_kind = [fault for fault in faults if fault.kind == kind]
+        by_rule = {
+            rule.name: sum(any(each.rule == rule.name and _touches(each, fault) for each in told) for fault in of_kind)
+            for rule in rules
+        }
+        found = sum(any(_touches(each, fault) for each in told) for fault in of_kind)
+        table[kind] = {"faults": len(of_kind), "found": found, **{name: n for name, n in by_rule.items() if n}}
+    return table
+
+
+def _touches(told: Told, fault: Fault) -> bool:
+    return told.entity == fault.entity and told.since < fault.ended_at and fault.began_at < told.until
+
+
+def _is_inside(fault: Fault, clocks: Mapping[str, Clock], since: date, until: date) -> bool:
+    clock = next(iter(clocks.values()), Clock())
+    return fault.ended_at > clock.midnight(since) and fault.began_at < clock.midnight(until)
+
+
+def _window(reader: Reader) -> tuple[date, date]:
+    row = reader.sql("select min(dt) as first, max(dt) as last from gold_cluster_util_daily").to_pylist()[0]
+    if row["first"] is None:
+        raise UsageError("the publication holds no day.", do="run: gpulake refresh --data DIR")
+    return row["first"], row["last"]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

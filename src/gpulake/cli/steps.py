@@ -30,6 +30,23 @@ CorrectsOption = Annotated[
 ]
 FullOption = Annotated[bool, typer.Option("--full", help="Rebuild every day, not only those touched.")]
 
+InputOption = Annotated[
+    Path | None, typer.Option("--input", metavar="FILE", help="Score the rows of this Parquet file instead.")
+]
+SchemaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--schema", metavar="NAME", help="What they are: fleet_machine_hour, fleet_gpu_hour, fleet_jobs or series."
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Where their keys, scores and flags go, as Parquet.")
+]
+VariantOption = Annotated[
+    str | None,
+    typer.Option("--variant", metavar="NAME", help="pai: machine-hours from utilisation alone. [default: all metrics]"),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands, in the order that --help lists them."""
@@ -118,13 +135,35 @@ def detect(
     dry_run: edge.DryRunOption = False,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
+    source: InputOption = None,
+    schema: SchemaOption = None,
+    out: OutOption = None,
+    variant: VariantOption = None,
 ) -> None:
-    """Score the days of the newest build."""
-    from gpulake import pipeline
+    """Score what is new of the newest build. With --input it scores a Parquet file, and needs no lake."""
+    if source is None:
+        for name, value in {"--schema": schema, "--out": out, "--variant": variant}.items():
+            if value is not None:
+                raise UsageError(
+                    f"{name} says how a file is scored, and none is named.", where=name, do="add --input FILE"
+                )
+        from gpulake import pipeline
 
-    with edge.Screen().closing() as screen:
-        result = pipeline.detect(edge.config_of(lake), dry_run=dry_run, wait_s=wait_s, progress=screen.step)
-    edge.answer(result, as_json=as_json)
+        with edge.Screen().closing() as screen:
+            result = pipeline.detect(edge.config_of(lake), dry_run=dry_run, wait_s=wait_s, progress=screen.step)
+        edge.answer(result, as_json=as_json)
+        return
+    from gpulake.detecting import SCHEMAS, score_file
+
+    if lake is not None:
+        raise UsageError("a file is scored without a lake.", where="--lake", do="leave it out, or --input")
+    if schema is None:
+        raise UsageError(
+            "what the file's rows are is not said.", where="--schema", do=f"add one of {', '.join(SCHEMAS)}"
+        )
+    if out is None:
+        raise UsageError("where the scores go is not said.", where="--out", do="name a Parquet file")
+    edge.answer(score_file(source, schema=schema, out=out, variant=variant, dry_run=dry_run), as_json=as_json)
 
 
 def publish(

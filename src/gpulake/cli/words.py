@@ -12,6 +12,7 @@ from textwrap import wrap
 from typing import cast
 
 from gpulake.cli.edge import visible
+from gpulake.detecting import FileScored
 from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
 from gpulake.reading.definitions import Compared, DefinitionDiff
@@ -105,6 +106,12 @@ def _landing_lines(land: LandReport) -> Iterator[str]:
         more = f" and {len(names) - MOST_FILES:,} more: --json lists them all" if len(names) > MOST_FILES else ""
         yield f"left alone: {', '.join(names[:MOST_FILES])}{more}"
         yield f"  {reason}"
+
+
+@text_of.register
+def _(scored: FileScored) -> str:
+    told = f"judged {counted(scored.rows, 'row')} by {scored.detector}: {scored.scored:,} scored, {scored.flagged:,} flagged"
+    return f"{told}\n{scored.out or 'nothing was written'}"
 
 
 @text_of.register

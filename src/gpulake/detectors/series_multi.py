@@ -125,7 +125,7 @@ def _learn(train: Matrix) -> _Learned:
         mean=mean,
         deviation=deviation,
         location=location,
-        precision=np.linalg.inv(covariance + LEAST_VARIANCE * np.eye(len(covariance))),
+        precision=np.asarray(np.linalg.inv(covariance + LEAST_VARIANCE * np.eye(len(covariance))), np.float64),
         centres=_centres(windows[:: max(1, len(windows) // WINDOWS)]),
     )
 

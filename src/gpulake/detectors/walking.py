@@ -6,8 +6,10 @@ Every value depends on its own row and earlier ones only, to the last bit: a lon
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpulake.detectors import Matrix
 
@@ -34,10 +36,10 @@ def ewma(values: Matrix, steps: Matrix, *, half_life: float) -> Matrix:
     return found
 
 
-def _runs(codes: Matrix) -> list[tuple[int, int]]:
+def _runs(codes: NDArray[np.int64]) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(codes)) + 1
     bounds = [0, *edges.tolist(), len(codes)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))
 
 
 def of_the_past(values: Matrix, statistic: Callable[[Matrix], float], *, least: int) -> Matrix:

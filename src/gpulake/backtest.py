@@ -284,21 +284,25 @@ def _score(rule: Rule, told: Sequence[Told], faults: Sequence[Fault] | None, day
 
 
 def _confusion(rules: Sequence[Rule], told: Sequence[Told], faults: Sequence[Fault]) -> dict[str, dict[str, int]]:
-    """Of each kind of fault, how many there are, how many any rule told of, and how many each rule."""
+    """Of each kind of fault, how many there are, how many were told of by the rules that look for it, and by which."""
     table: dict[str, dict[str, int]] = {}
     for kind in sorted({fault.kind for fault in faults}):
         of_kind = [fault for fault in faults if fault.kind == kind]
-        by_rule = {
-            rule.name: sum(any(each.rule == rule.name and _touches(each, fault) for each in told) for fault in of_kind)
-            for rule in rules
-        }
-        found = sum(any(_touches(each, fault) for each in told) for fault in of_kind)
-        table[kind] = {"faults": len(of_kind), "found": found, **{name: n for name, n in by_rule.items() if n}}
+        looking = [rule.name for rule in rules if kind in rule.finds]
+        hits = [{each.rule for each in told if each.rule in looking and _touches(each, fault)} for fault in of_kind]
+        by_rule = {name: sum(name in found for found in hits) for name in looking}
+        table[kind] = {"faults": len(of_kind), "found": sum(map(bool, hits)), **by_rule}
     return table
 
 
 def _touches(told: Told, fault: Fault) -> bool:
-    return told.entity == fault.entity and told.since < fault.ended_at and fault.began_at < told.until
+    # What was known before the fault began, and went on, did not find it.
+    return (
+        told.entity == fault.entity
+        and told.since < fault.ended_at
+        and fault.began_at < told.until
+        and fault.began_at < told.known_at
+    )
 
 
 def _is_inside(fault: Fault, clocks: Mapping[str, Clock], since: date, until: date) -> bool:

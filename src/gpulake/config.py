@@ -43,6 +43,8 @@ class Config:
     """By level, the detector whose verdicts reports, pages and rules read; else the first one that sees only the past."""
     audiences: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(AUDIENCES, ()))
     """Whom rules may tell, each with the names of its channels; `operators`, `managers` and `owners` always are."""
+    rules: Path | None = None
+    """A folder of rules beside the shipped ones; of two with one name, this folder's counts."""
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def cluster(self, cluster_id: str) -> ClusterSettings:
@@ -73,7 +75,20 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
     origins.update({f"clusters.{name}": str(file) for name in clusters})
     detectors = _detectors(written, file)
     origins.update({f"detectors.{level}": str(file) for level in detectors})
-    return Config(lake=chosen.absolute(), clusters=clusters, detectors=detectors, origins=origins)
+    audiences = _audiences(written, file)
+    told = set(written["audiences"]) if isinstance(written.get("audiences"), dict) else set()
+    origins.update({f"audiences.{name}": str(file) if name in told else "default" for name in audiences})
+    rules = _rules(written, file)
+    if rules is not None:
+        origins["rules"] = str(file)
+    return Config(
+        lake=chosen.absolute(),
+        clusters=clusters,
+        detectors=detectors,
+        audiences=audiences,
+        rules=rules,
+        origins=origins,
+    )
 
 
 def check_cluster_name(name: str, *, where: str) -> None:
@@ -93,12 +108,12 @@ def _read(file: Path) -> dict[str, object]:
         written = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"gpulake.toml cannot be read: {error}.", where=str(file), do="mend the file") from error
-    unknown = sorted(set(written) - {"lake", "clusters", "detectors"})
+    unknown = sorted(set(written) - {"lake", "clusters", "detectors", "audiences", "rules"})
     if unknown:
         raise UsageError(
             f"unknown setting {unknown[0]!r}.",
             where=str(file),
-            do="use: lake, clusters.<name>.time_zone, .time_basis, .pools, detectors.<level>",
+            do="use: lake, clusters.<name>.time_zone, .time_basis, .pools, detectors.<level>, audiences.<name>.channels, rules",
         )
     lake = written.get("lake", "lake")
     if not (isinstance(lake, str) and lake):
@@ -153,6 +168,15 @@ def _audiences(written: Mapping[str, object], file: Path) -> dict[str, tuple[str
             )
         audiences[name] = tuple(channels)
     return audiences
+
+
+def _rules(written: Mapping[str, object], file: Path) -> Path | None:
+    rules = written.get("rules")
+    if rules is None:
+        return None
+    if not (isinstance(rules, str) and rules):
+        raise UsageError("rules must be a text that is not empty.", where=str(file), do='write rules = "FOLDER"')
+    return (file.parent / rules).absolute()
 
 
 def _check_zone(zone: str | None, where: str) -> None:

@@ -251,6 +251,12 @@ def show_error(error: GpulakeError, *, as_json: bool) -> int:
     return error.exit_code
 
 
+def tell_error(error: GpulakeError) -> None:
+    """Tell an error that does not end the command, below what was printed."""
+    sys.stdout.flush()
+    sys.stderr.write(error_text(error))
+
+
 def error_text(error: GpulakeError) -> str:
     """What happened, where, and what to do, each on its own line."""
     lines = [f"gpulake: {error.what}"]

@@ -1,7 +1,7 @@
 """Rules: which rows of the published tables a person should hear of, and what they say of a Publication."""
 
 from gpulake.judging.judge import Clock, Judged, Moment, clocks_of, judge, replay
-from gpulake.judging.rule import Broken, Rule, Rules, folder, load, read
+from gpulake.judging.rule import Broken, Rule, Rules, folder, load, load_configured, read
 
 __all__ = [
     "Broken",
@@ -14,6 +14,7 @@ __all__ = [
     "folder",
     "judge",
     "load",
+    "load_configured",
     "read",
     "replay",
 ]

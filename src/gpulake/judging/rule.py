@@ -19,12 +19,13 @@ from typing import Any
 
 import yaml
 
+from gpulake.config import Config
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Severity
 from gpulake.judging import expression, template
 from gpulake.judging.expression import Expression, unknown_name
 from gpulake.judging.template import Template
-from gpulake.reading.models import Column, Model
+from gpulake.reading.models import Column, Model, read_models
 
 HOUR_S, DAY_S = 3_600, 86_400
 _LENGTHS = {"hour": HOUR_S, "hours": HOUR_S, "day": DAY_S, "days": DAY_S}
@@ -98,10 +99,10 @@ class Rule:
             sorted(name for name in names if name in self.types and name not in self.per and name != self.time)
         )
 
-    @property
-    def lasts(self) -> str:
-        """How long a condition must hold, in words."""
-        return _length(self.for_steps, self.step_s)
+    def length(self, steps: int) -> str:
+        """So many of its steps, in words."""
+        word = "day" if self.step_s == DAY_S else "hour"
+        return f"{steps} {word}{'' if steps == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -144,18 +145,32 @@ def folder() -> Path:
     return shipped if shipped.is_dir() else package.parents[1] / "rules"
 
 
-def load(where: Path, *, models: Mapping[str, Model], audiences: Iterable[str]) -> Rules:
-    """Every rule of a folder, in the order of their names. Raises UsageError where there is no folder."""
-    if not where.is_dir():
-        raise UsageError("there is no folder of rules.", where=str(where), do="name a folder with .yml files")
+def load(*folders: Path, models: Mapping[str, Model], audiences: Iterable[str]) -> Rules:
+    """Every rule of some folders, in the order of their names; of two with one name the later folder's.
+
+    Raises UsageError where there is no folder.
+    """
+    files: dict[str, Path] = {}
+    for where in folders:
+        if not where.is_dir():
+            raise UsageError("there is no folder of rules.", where=str(where), do="name a folder with .yml files")
+        files |= {file.stem: file for file in where.glob("*.yml")}
     usable, broken = [], []
     known = tuple(audiences)
-    for file in sorted(where.glob("*.yml")):
+    for name, file in sorted(files.items()):
         try:
             usable.append(read(file, models=models, audiences=known))
         except (ContractError, UsageError) as error:
-            broken.append(Broken(file.stem, error))
+            broken.append(Broken(name, error))
     return Rules(tuple(usable), tuple(broken))
+
+
+def load_configured(config: Config) -> Rules:
+    """The shipped rules and those of the settings' own folder, checked against the models and audiences there are."""
+    from gpulake.dbt.warehouse import project
+
+    own = () if config.rules is None else (config.rules,)
+    return load(folder(), *own, models=read_models(project()), audiences=config.audiences)
 
 
 def read(file: Path, *, models: Mapping[str, Model], audiences: Iterable[str]) -> Rule:
@@ -395,8 +410,3 @@ def _type(column: Column) -> str:
 
 def _listed(value: object) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]  # the schema says: a list of texts
-
-
-def _length(steps: int, step_s: int | None) -> str:
-    word = "day" if step_s == DAY_S else "hour"
-    return f"{steps} {word}{'' if steps == 1 else 's'}"

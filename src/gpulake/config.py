@@ -76,8 +76,7 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
     detectors = _detectors(written, file)
     origins.update({f"detectors.{level}": str(file) for level in detectors})
     audiences = _audiences(written, file)
-    told = set(written["audiences"]) if isinstance(written.get("audiences"), dict) else set()
-    origins.update({f"audiences.{name}": str(file) if name in told else "default" for name in audiences})
+    origins.update({f"audiences.{name}": str(file) for name in audiences if name not in AUDIENCES or audiences[name]})
     rules = _rules(written, file)
     if rules is not None:
         origins["rules"] = str(file)

@@ -47,7 +47,7 @@ def list_(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> Non
 
     rows = [[rule.name, rule.severity, rule.audience, rule.table, _standing(rule, replayed)] for rule in found.usable]
     edge.put("\n".join(text_table(["rule", "severity", "tells", "table", "replayed"], rows, right=set())))
-    never = [rule.name for rule in found.usable if rule.time and _standing(rule, replayed) != _day(replayed, rule)]
+    never = [rule.name for rule in found.usable if rule.time and not _is_replayed(rule, replayed)]
     if never:
         edge.put(
             f"warning: {len(never)} of {len(found.usable)} rules were never replayed as they are: gpulake rules backtest"
@@ -56,16 +56,16 @@ def list_(lake: edge.LakeOption = None, as_json: edge.JsonOption = False) -> Non
 
 
 @rules.command("test")
-def test_(names: NamesArgument = [], as_json: edge.JsonOption = False) -> None:  # noqa: B006  # Typer copies it
+def try_out(names: NamesArgument = [], as_json: edge.JsonOption = False) -> None:  # noqa: B006  # Typer copies it
     """Run the examples of rules, then move each threshold past them: some example must come out otherwise."""
     from gpulake import judging
-    from gpulake.judging.examples import try_out
+    from gpulake.judging import examples
 
     found = judging.load_configured(edge.config_of(None)).only(names)
     tested, broken = [], list(found.broken)
     for rule in found.usable:
         try:
-            tested.append(try_out(rule))
+            tested.append(examples.try_out(rule))
         except (ContractError, UsageError) as error:
             broken.append(judging.Broken(rule.name, error))
     bad = [each.rule for each in tested if not each.ok]
@@ -178,7 +178,7 @@ def _listed(rule: Rule, replayed: Mapping[str, tuple[str, datetime]]) -> dict[st
         "file": rule.file,
         "why": rule.why,
         "replayed_at": replayed[rule.name][1] if rule.name in replayed else None,
-        "replayed_as_it_is": rule.name in replayed and replayed[rule.name][0] == rule.digest,
+        "replayed_as_it_is": _is_replayed(rule, replayed),
         "can_be_replayed": rule.time is not None,
     }
 
@@ -188,8 +188,12 @@ def _standing(rule: Rule, replayed: Mapping[str, tuple[str, datetime]]) -> str:
         return "cannot be: no time"
     if rule.name not in replayed:
         return "never"
-    digest, at = replayed[rule.name]
-    return f"{at:%Y-%m-%d}" if digest == rule.digest else "before it was changed"
+    return f"{replayed[rule.name][1]:%Y-%m-%d}" if _is_replayed(rule, replayed) else "before it was changed"
+
+
+def _is_replayed(rule: Rule, replayed: Mapping[str, tuple[str, datetime]]) -> bool:
+    """Whether it was, as its file is today."""
+    return rule.name in replayed and replayed[rule.name][0] == rule.digest
 
 
 def _tested_lines(tested: Tested) -> Iterator[str]:

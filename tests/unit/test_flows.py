@@ -12,7 +12,7 @@ pytest.importorskip("prefect")
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
 
 from gpulake import flows, pipeline
-from gpulake.detect import Detected, Judged
+from gpulake.detecting import Detected, Judged
 from gpulake.errors import ContractError, DataTestError, LakeError, LockError, SourceError, UsageError
 from gpulake.lake import Publication
 from gpulake.landing import Landing, LandReport, Refused
@@ -30,7 +30,7 @@ LANDED = StepResult(why="1 landings wait for the next build", land=LandReport((L
 BUILT = StepResult(why="built; next: gpulake detect", build=Built(31, True, {"gold_cluster_util_daily": 10}, 25, 4.2))
 DETECTED = StepResult(
     why="scored; next: gpulake publish",
-    detect=Detected(31, (Judged("iforest", 10, ("1970-01-29",), 2, is_as_before=False),), landed=True),
+    detect=Detected(31, (Judged("iforest", "cluster_day", 10, 1, 2, is_shown=True, is_as_before=False, flagged_days=("1970-01-29",)),), landed=True),
 )
 PUBLISHED = StepResult(
     why="every data test passed", published=True, tests=pipeline.Tested(33, True, 14, (), ()), publication=PUBLICATION

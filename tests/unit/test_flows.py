@@ -30,7 +30,11 @@ LANDED = StepResult(why="1 landings wait for the next build", land=LandReport((L
 BUILT = StepResult(why="built; next: gpulake detect", build=Built(31, True, {"gold_cluster_util_daily": 10}, 25, 4.2))
 DETECTED = StepResult(
     why="scored; next: gpulake publish",
-    detect=Detected(31, (Judged("iforest", "cluster_day", 10, 1, 2, is_shown=True, is_as_before=False, flagged_days=("1970-01-29",)),), landed=True),
+    detect=Detected(
+        31,
+        (Judged("iforest", "cluster_day", 10, 1, 2, is_shown=True, is_as_before=False, flagged_days=("1970-01-29",)),),
+        landed=True,
+    ),
 )
 PUBLISHED = StepResult(
     why="every data test passed", published=True, tests=pipeline.Tested(33, True, 14, (), ()), publication=PUBLICATION

@@ -133,7 +133,9 @@ def test_compaction_forgets_what_is_not_kept(history, lake):
     standing, newest = never_published[0], max(seen)
     with writing(lake, purpose="compact", tables=TABLES) as writer:
         with writer.transaction("detect"):
-            writer.insert(SCORINGS, [(newest, "toy", "c", int(standing), "digest", "note", "cluster_day", True, "never")])
+            writer.insert(
+                SCORINGS, [(newest, "toy", "c", int(standing), "digest", "note", "cluster_day", True, "never")]
+            )
         writer._execute(
             "UPDATE lake.meta.publications SET published_at = published_at + interval 20 day WHERE build_id = ?",
             [first],

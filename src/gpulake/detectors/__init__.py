@@ -25,6 +25,10 @@ Columns = Mapping[str, NDArray[Any]]
 """Arrays of one length by name; one entry (of a matrix: one line) per row. Unknown is NaN, of a text ""."""
 
 
+_NOTHING: Matrix = np.empty(0)
+"""Stands for as many NaN as there are rows."""
+
+
 class Level(StrEnum):
     """What one row is. The columns of each, with their units, stand in `detectors.levels`."""
 
@@ -64,14 +68,19 @@ class Verdicts:
     metrics: tuple[str, ...]
     driver: NDArray[np.int64]
     reasons: Callable[[Sequence[int]], list[str]]
-    seen: Matrix
-    expected: Matrix
-    low: Matrix
-    high: Matrix
-    p_value: Matrix
+    seen: Matrix = field(default_factory=lambda: _NOTHING)
+    expected: Matrix = field(default_factory=lambda: _NOTHING)
+    low: Matrix = field(default_factory=lambda: _NOTHING)
+    high: Matrix = field(default_factory=lambda: _NOTHING)
+    p_value: Matrix = field(default_factory=lambda: _NOTHING)
     learned: Mapping[str, object] = field(default_factory=dict)
     is_judged: NDArray[np.bool_] | None = None
     bands: Mapping[str, tuple[Matrix, Matrix, Matrix]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("seen", "expected", "low", "high", "p_value"):
+            if getattr(self, name) is _NOTHING:
+                object.__setattr__(self, name, np.full(len(self.score), np.nan))
 
 
 @dataclass(frozen=True)

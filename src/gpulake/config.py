@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from gpulake import alert_settings
+from gpulake.alert_settings import DEFAULT_AUDIENCES, VARIABLE, AlertSettings
 from gpulake.errors import UsageError
 
 TIME_BASES = ("real", "offset", "shifted")
 POOLS = ("gpu_model", "all")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
+_TABLES = ("lake", "clusters", "detectors", "rules", "channels", "audiences", "alerts")
 _CLUSTER_KEYS = ("time_zone", "time_basis", "pools")
-AUDIENCES = ("operators", "managers", "owners")
-"""Whom rules tell as shipped: who keeps the fleet running, who pays for it, who owns the jobs."""
 LEVELS = ("cluster_day", "cluster_hour", "machine_hour")
 """What detectors judge in a lake."""
 
@@ -35,17 +36,22 @@ class ClusterSettings:
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of one call. `origins` maps each setting to the place it was read from."""
+    """Settings of one call. `origins` maps each setting to the place it was read from.
+
+    `secrets` are the variables of the environment that the channels name, where they are set.
+    """
 
     lake: Path
     clusters: Mapping[str, ClusterSettings] = field(default_factory=dict)
     detectors: Mapping[str, str] = field(default_factory=dict)
     """By level, the detector whose verdicts reports, pages and rules read; else the first one that sees only the past."""
-    audiences: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(AUDIENCES, ()))
+    audiences: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(DEFAULT_AUDIENCES, ()))
     """Whom rules may tell, each with the names of its channels; `operators`, `managers` and `owners` always are."""
     rules: Path | None = None
     """A folder of rules beside the shipped ones; of two with one name, this folder's counts."""
     origins: Mapping[str, str] = field(default_factory=dict)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def cluster(self, cluster_id: str) -> ClusterSettings:
         """The settings of one cluster, empty where none are written down."""
@@ -75,8 +81,9 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
     origins.update({f"clusters.{name}": str(file) for name in clusters})
     detectors = _detectors(written, file)
     origins.update({f"detectors.{level}": str(file) for level in detectors})
-    audiences = _audiences(written, file)
-    origins.update({f"audiences.{name}": str(file) for name in audiences if name not in AUDIENCES or audiences[name]})
+    alerts = alert_settings.read(written, file)
+    origins.update({table: str(file) for table in ("channels", "audiences", "alerts") if table in written})
+    named = {name for channel in alerts.channels.values() for name in VARIABLE.findall(channel.url)}
     rules = _rules(written, file)
     if rules is not None:
         origins["rules"] = str(file)
@@ -84,9 +91,11 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
         lake=chosen.absolute(),
         clusters=clusters,
         detectors=detectors,
-        audiences=audiences,
+        audiences=alerts.audiences,
         rules=rules,
         origins=origins,
+        alerts=alerts,
+        secrets={name: environ[name] for name in sorted(named) if environ.get(name)},
     )
 
 
@@ -107,12 +116,12 @@ def _read(file: Path) -> dict[str, object]:
         written = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"gpulake.toml cannot be read: {error}.", where=str(file), do="mend the file") from error
-    unknown = sorted(set(written) - {"lake", "clusters", "detectors", "audiences", "rules"})
+    unknown = sorted(set(written) - set(_TABLES))
     if unknown:
         raise UsageError(
             f"unknown setting {unknown[0]!r}.",
             where=str(file),
-            do="use: lake, clusters.<name>.time_zone, .time_basis, .pools, detectors.<level>, audiences.<name>.channels, rules",
+            do=f"use: {', '.join(_TABLES)}",
         )
     lake = written.get("lake", "lake")
     if not (isinstance(lake, str) and lake):
@@ -148,25 +157,6 @@ def _detectors(written: Mapping[str, object], file: Path) -> dict[str, str]:
     if not all(isinstance(name, str) for name in chosen.values()):
         raise UsageError("a detector must be named by a text.", where=where, do='write cluster_day = "NAME"')
     return dict(chosen)
-
-
-def _audiences(written: Mapping[str, object], file: Path) -> dict[str, tuple[str, ...]]:
-    tables = written.get("audiences", {})
-    if not isinstance(tables, dict):
-        raise UsageError("audiences must be a table.", where=str(file), do="write [audiences.<name>]")
-    audiences: dict[str, tuple[str, ...]] = dict.fromkeys(AUDIENCES, ())
-    for name, settings in tables.items():
-        channels = settings.get("channels", []) if isinstance(settings, dict) else None
-        if (
-            not isinstance(channels, list)
-            or not all(isinstance(each, str) for each in channels)
-            or set(settings) - {"channels"}
-        ):
-            raise UsageError(
-                "an audience is a list of channels.", where=f"{file} [audiences.{name}]", do='write channels = ["NAME"]'
-            )
-        audiences[name] = tuple(channels)
-    return audiences
 
 
 def _rules(written: Mapping[str, object], file: Path) -> Path | None:

@@ -6,6 +6,7 @@ GpulakeError
 ├── ContractError  11   it can be read, but is not what the table promises
 ├── DataTestError  12   a build failed, or failed its tests: nothing was published
 ├── LockError      13   another process is writing this lake
+├── DeliveryError  14   a channel cannot be used: its secret is missing, or its address is none
 ├── LakeError      15   the lake itself: damaged, disk full, written by another version
 ├── StoppedError  130   somebody pressed Ctrl-C
 └── EndedError    143   the process was told to end, by kill or a scheduler
@@ -72,6 +73,12 @@ class LockError(GpulakeError):
     """Another process holds the lake's write lock."""
 
     exit_code = 13
+
+
+class DeliveryError(GpulakeError):
+    """A notice cannot be given to anybody: a channel's secret is missing, or its address is none."""
+
+    exit_code = 14
 
 
 class LakeError(GpulakeError):

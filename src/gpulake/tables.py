@@ -198,6 +198,82 @@ BACKTESTS = _meta(
 labelled faults were given, or the rule claims to find none of their kinds.
 """
 
+ALERT_EVENTS = _meta(
+    "alert_events",
+    event_id="varchar",
+    incident_id="varchar",
+    seq="bigint",
+    kind="varchar",
+    happened_at="timestamp",
+    recorded_at="timestamp",
+    cluster_id="varchar",
+    rule="varchar",
+    key_json="varchar",
+    state="varchar",
+    judged_at="timestamp",
+    since="timestamp",
+    severity="varchar",
+    audience="varchar",
+    title="varchar",
+    message="varchar",
+    advice="varchar",
+    link="varchar",
+    value="double",
+    expected="double",
+    unit="varchar",
+    gpu_h="double",
+    machines_json="varchar",
+    jobs_json="varchar",
+    group_id="varchar",
+    clear_s="double",
+    history="varchar",
+    is_flapping="boolean",
+    told="varchar",
+    told_severity="varchar",
+    silenced_until="timestamp",
+    done_by="varchar",
+    note="varchar",
+    request_id="varchar",
+)
+"""One row per thing that happened to an incident; incidents are what these rows add up to.
+
+`happened_at`, `judged_at` and `since` are the cluster's own time, `recorded_at` and `silenced_until` the wall clock's. `told`: what the notice that
+belongs to the event says. `group_id`: the incident under whose name this one is told. `history`: why it is not told.
+"""
+
+NOTICES = _meta(
+    "notices",
+    notice_id="varchar",
+    seq="bigint",
+    state="varchar",
+    happened_at="timestamp",
+    event_id="varchar",
+    group_id="varchar",
+    told="varchar",
+    severity="varchar",
+    audience="varchar",
+    channel="varchar",
+    attempts="bigint",
+    reply_code="bigint",
+    reply="varchar",
+    message_json="varchar",
+)
+"""One row per step of a notice to one channel: queued, then sent, failed or put off (retry). The last one counts.
+
+`notice_id` is the same however often it is tried. In shadow mode the state is shadow: recorded, never sent.
+"""
+
+JUDGINGS = _meta(
+    "judgings",
+    build_id="bigint",
+    cluster_id="varchar",
+    cluster_now="timestamp",
+    judged_at="timestamp",
+    findings="bigint",
+    firing="bigint",
+)
+"""One row per cluster and time that rules judged it. The first one makes history and tells nobody."""
+
 META_TABLES = (
     LANDINGS,
     QUARANTINE,
@@ -211,6 +287,9 @@ META_TABLES = (
     SCORINGS,
     MODELS,
     BACKTESTS,
+    ALERT_EVENTS,
+    NOTICES,
+    JUDGINGS,
 )
 
 

@@ -15,6 +15,7 @@ CODES = {
     "ContractError": 11,
     "DataTestError": 12,
     "LockError": 13,
+    "DeliveryError": 14,
     "LakeError": 15,
     "StoppedError": 130,
     "EndedError": 143,

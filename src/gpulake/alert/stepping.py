@@ -333,6 +333,8 @@ class _Stepping:
     ) -> None:
         worst = concerned[0]
         severity = worst.finding.severity
+        if told is not Told.OPENED:  # who was told of something urgent is told of its end, however mild it has become
+            severity = max(severity, leader.told_severity, key=RANK.__getitem__)
         events = self._events[leader.incident_id]
         if not events or events[-1].told is not None:
             at = self._cluster_now(leader)
@@ -371,7 +373,7 @@ class _Stepping:
             self._add(
                 incident,
                 request.kind,
-                incident.last_at,
+                self._cluster_now(incident),
                 incident.last_finding,
                 by=request.by,
                 note=request.note,

@@ -146,13 +146,15 @@ def backtest(
         raise UsageError(
             f"no day is left to replay: from {begins} to {ends}.", do=f"choose days from {first} to {last}"
         )
-    moments, broken = judging.replay(reader, rules, since=begins, until=ends)
-    told = tuple(incidents(moments, rules))
+    # From the first day on: what began before `since` is no news of it.
+    moments, broken = judging.replay(reader, rules, since=first, until=ends)
 
     def day_of(each: Told) -> date:
         clock = clocks.get(each.cluster_id, Clock())
         return clock.local(each.known_at - timedelta(seconds=1)).date()
 
+    everything = sorted(incidents(moments, rules), key=lambda each: (each.known_at, each.rule, each.key))
+    told = tuple(each for each in everything if day_of(each) >= begins)
     sent: dict[date, Counter[Severity]] = {}
     for each in told:
         sent.setdefault(day_of(each), Counter())[each.severity] += 1

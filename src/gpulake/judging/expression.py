@@ -94,7 +94,7 @@ def parse(text: str, *, columns: Collection[str], let: Mapping[str, Expression],
 
 def unknown_name(name: str, known: Collection[str], *, what: str, where: str) -> ContractError:
     """The error for a name that is not there, with its near misses."""
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    near = get_close_matches(name, known, n=1)
     hint = f'write "{near[0]}"' if near else f"choose one of: {', '.join(sorted(known))}"
     return ContractError(f"there is no {what} {name!r}.", where=where, do=hint)
 

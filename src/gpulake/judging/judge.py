@@ -166,21 +166,19 @@ def _last_step(rule: Rule, clock: Clock, at: date | datetime) -> datetime:
 
 def findings_of(rule: Rule, rows: pa.Table, clocks: Clocks) -> Iterator[Finding]:
     """The rows of a rule's query as findings; sentences are written for what fires."""
-    ends: dict[tuple[str, datetime], datetime] = {}
+    times: dict[tuple[str, datetime, datetime | None], tuple[datetime, datetime | None, dict[str, object]]] = {}
     named = (*rule.let, *rule.shown_columns)
     for row in zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True):
         told = dict(zip(rows.column_names, row, strict=True))
         key = tuple((name, "" if told[name] is None else str(told[name])) for name in rule.per)
-        cluster = told[CLUSTER] or ""
-        clock = clocks.get(cluster, _NOBODYS)
-        step, since = told["_t"], told["_since"]
-        end = ends.get((cluster, step))
-        if end is None:
-            end = ends[cluster, step] = _end(rule, clock, step)
+        moment = (told[CLUSTER] or "", told["_t"], told["_since"])
+        clock = clocks.get(moment[0], _NOBODYS)
+        if moment not in times:
+            times[moment] = _times(rule, clock, *moment[1:])
+        end, begun, of_time = times[moment]
         state = State(told["_state"])
-        begun = None if since is None else _start(rule, clock, since)
         values: dict[str, object] = {name: told[name] for name in named}
-        sentence = {**{name: told[name] for name in rule.per}, **values, **_times(rule, clock, step, since)}
+        sentence = {**{name: told[name] for name in rule.per}, **values, **of_time}
         fires = state is State.FIRING
         yield Finding(
             rule=rule.name,
@@ -204,25 +202,19 @@ def findings_of(rule: Rule, rows: pa.Table, clocks: Clocks) -> Iterator[Finding]
         )
 
 
-def _start(rule: Rule, clock: Clock, step: datetime) -> datetime:
-    return clock.midnight(step.date()) if rule.step_s == DAY_S else step
-
-
-def _end(rule: Rule, clock: Clock, step: datetime) -> datetime:
-    if rule.step_s is None:
-        return clock.now or step
-    return clock.midnight(step.date() + timedelta(days=1)) if rule.step_s == DAY_S else step + timedelta(hours=1)
-
-
-def _times(rule: Rule, clock: Clock, step: datetime, since: datetime | None) -> dict[str, object]:
-    """What a sentence may say of time, by the cluster's own clocks."""
-    if rule.time is None:
-        return {}
-    lasting = _lasting(None if since is None else _start(rule, clock, since), _end(rule, clock, step))
+def _times(
+    rule: Rule, clock: Clock, step: datetime, since: datetime | None
+) -> tuple[datetime, datetime | None, dict[str, object]]:
+    """The end of a step and the begin of what holds (UTC), and what sentences say of them, by the cluster's own clocks."""
+    if rule.step_s is None or rule.time is None:
+        return clock.now or step, None, {}
     if rule.step_s == DAY_S:
-        return {rule.time: step.date(), "at": step.date(), "since": since and since.date(), "lasting": lasting}
-    at, begun = clock.local(_end(rule, clock, step)), since and clock.local(since)
-    return {rule.time: clock.local(step), "at": at, "since": begun, "lasting": lasting}
+        end, begun = clock.midnight(step.date() + timedelta(days=1)), since and clock.midnight(since.date())
+        said: dict[str, object] = {rule.time: step.date(), "at": step.date(), "since": since and since.date()}
+    else:
+        end, begun = step + timedelta(hours=1), since
+        said = {rule.time: clock.local(step), "at": clock.local(end), "since": since and clock.local(since)}
+    return end, begun, {**said, "lasting": _lasting(begun, end)}
 
 
 def _lasting(since: datetime | None, end: datetime) -> str | None:

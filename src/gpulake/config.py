@@ -21,7 +21,7 @@ POOLS = ("gpu_model", "all")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
 _TABLES = ("lake", "clusters", "detectors", "rules", "channels", "audiences", "alerts")
 _CLUSTER_KEYS = ("time_zone", "time_basis", "pools")
-LEVELS = ("cluster_day", "cluster_hour", "machine_hour")
+LEVELS = ("cluster_day", "cluster_hour", "machine_hour", "job")
 """What detectors judge in a lake."""
 
 

@@ -148,6 +148,25 @@ HOUR_SCORES = _meta(
 )
 """One row per detector of hours, cluster, machine (null: the whole cluster) and hour; the reason only of an anomaly, and of what was not judged."""
 
+JOB_SCORES = _meta(
+    "job_scores",
+    build_id="bigint",
+    detector="varchar",
+    cluster_id="varchar",
+    job_id="varchar",
+    dt="date",
+    anomaly_score="double",
+    anomaly_driver="varchar",
+    seen="double",
+    expected="double",
+    expected_low="double",
+    expected_high="double",
+    anomaly_p_value="double",
+    anomaly_reason="varchar",
+    judgement="varchar",
+)
+"""One row per detector of jobs, cluster and finished job that was judged, on the day it started; the reason only of an anomaly."""
+
 SCORINGS = _meta(
     "scorings",
     build_id="bigint",
@@ -284,6 +303,7 @@ META_TABLES = (
     PUBLISHED_LANDINGS,
     SCORES,
     HOUR_SCORES,
+    JOB_SCORES,
     SCORINGS,
     MODELS,
     BACKTESTS,

@@ -424,3 +424,37 @@ def test_libraries_are_loaded_ahead_only_where_days_were_scored(lake, monkeypatc
     detecting.load_ahead(lake.writer)
 
     assert ["now", "now"] == loaded
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+JOBS = made(
+    "gold_jobs", cluster_id="varchar", job_id="varchar", user_id="varchar", gpu_model="varchar", started_at="timestamp",
+    run_s="double", gpu_request_count="double", efficiency_ratio="double",
+)  # fmt: skip
+
+
+def test_what_is_learned_of_jobs_had_ended_by_then(lake):
+    """A job that ends in week four must not move what was said of jobs in week three."""
+    starts = {"short": (10, 1), "long": (20, 600), "third_week": (340, 1), "fourth_week": (510, 1), "cpu": (30, 1)}
+    rows = [
+        {"cluster_id": "c", "job_id": name, "user_id": "ada", "started_at": MIDNIGHT + timedelta(hours=start),
+         "run_s": 3600.0 * hours, "gpu_request_count": None if name == "cpu" else 1.0, "efficiency_ratio": 0.5}
+        for name, (start, hours) in starts.items()
+    ]  # fmt: skip
+    lake.writer.prepare([JOBS])
+    with lake.writer.transaction("jobs"):
+        lake.writer.insert(JOBS, table_of(JOBS, rows))
+    asked = []
+
+    def judge(columns, blocks):
+        asked.append(sorted(columns["start"].tolist()))
+        return calm(columns, score=columns["start"])
+
+    days = [("c", FIRST + timedelta(days=n)) for n in range(28)]
+    lake(7, days_of(random_days(28)), by=[toy(judge, level=Level.JOB)], clusters=days)
+
+    assert [[10, 340], [10, 340, 510]] == asked
+    assert ["fourth_week", "third_week"] == [
+        row["job_id"] for row in lake.rows("SELECT job_id FROM lake.meta.job_scores ORDER BY ALL")
+    ]

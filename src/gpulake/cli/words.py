@@ -31,7 +31,7 @@ def text_of(result: object) -> str:
     raise NotImplementedError(type(result).__name__)
 
 
-_LEVEL_WORDS = {"cluster_day": "day", "cluster_hour": "hour", "machine_hour": "machine-hour"}
+_LEVEL_WORDS = {"cluster_day": "day", "cluster_hour": "hour", "machine_hour": "machine-hour", "job": "job"}
 
 
 @text_of.register

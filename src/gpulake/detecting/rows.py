@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gpulake.detectors import Columns, Level
 from gpulake.sources import all_sources
-from gpulake.tables import CLUSTERS, HOUR_SCORES
+from gpulake.tables import CLUSTERS, HOUR_SCORES, JOB_SCORES
 
 HOURS_OF_A_DAY = 25
 """A day on which clocks are set back."""
@@ -74,14 +74,21 @@ def first_due_days(view: Sql) -> dict[str, date]:
     return dict(zip(found["cluster_id"].to_pylist(), found["dt"].to_pylist(), strict=True))
 
 
-def rows_of(view: Sql, cluster: Cluster, *, level: Level, since: float, until: float, detector: str) -> Shown:
-    """The rows of a level in [since, until), in hours from the start of the cluster's first day."""
+def rows_of(
+    view: Sql, cluster: Cluster, *, level: Level, since: float, until: float, detector: str, known_at: float = 0
+) -> Shown:
+    """The rows of a level in [since, until), in hours from the start of the cluster's first day; of days, all.
+
+    `known_at`: of jobs that started before it those are shown that had ended by then, so that what is learned from them stays.
+    """
     if level is Level.CLUSTER_DAY:
         return _days(view, cluster)
     if level is Level.CLUSTER_HOUR:
         return _hours(view, cluster, since=since, until=until)
     if level is Level.MACHINE_HOUR:
         return _machine_hours(view, cluster, since=since, until=until, detector=detector)
+    if level is Level.JOB:
+        return _jobs(view, cluster, since=since, until=until, detector=detector, known_at=known_at)
     raise NotImplementedError(level)
 
 
@@ -151,6 +158,24 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
     shown = _shown(found, keys=("dt", "hour_start_at", "machine_id"))
     is_sampled = np.full(len(shown), not cluster.has_lifetime_means)
     return Shown({**shown.columns, "is_sampled": is_sampled}, shown.keys)
+
+
+def _jobs(view: Sql, cluster: Cluster, *, since: float, until: float, detector: str, known_at: float) -> Shown:
+    """Finished jobs with GPUs of which some use was measured."""
+    found = view.sql(
+        "SELECT days.dt, jobs.job_id, date_diff('second', ?, jobs.started_at) / 3600 AS start, jobs.run_s / 3600 AS dur, "
+        "(hash(jobs.job_id) >> 2)::bigint AS job, coalesce(jobs.user_id, '') AS user, "
+        "coalesce(jobs.gpu_model, '') AS cohort, jobs.gpu_request_count AS size, "
+        "100 * jobs.efficiency_ratio AS gpu_util, coalesce(earlier.judgement = 'anomaly', false) AS flagged "
+        "FROM lake.main.gold_jobs AS jobs INNER JOIN lake.main.silver_days AS days "
+        "ON days.cluster_id = jobs.cluster_id AND jobs.started_at >= days.starts_at AND jobs.started_at < days.ends_at "
+        f"LEFT JOIN {JOB_SCORES.qualified} AS earlier ON earlier.detector = ? "
+        "AND earlier.cluster_id = jobs.cluster_id AND earlier.job_id = jobs.job_id "
+        "WHERE jobs.cluster_id = ? AND start >= ? AND start < ? AND jobs.run_s > 0 AND jobs.gpu_request_count > 0 "
+        "AND jobs.efficiency_ratio IS NOT NULL AND (start >= ? OR start + dur <= ?) ORDER BY start, jobs.job_id",
+        [cluster.starts_at, detector, cluster.cluster_id, since, until, known_at, known_at],
+    )
+    return _shown(found, keys=("dt", "job_id"))
 
 
 def _shown(found: pa.Table, *, keys: Sequence[str]) -> Shown:

@@ -26,9 +26,9 @@ from gpulake.detectors import Block, Detector, Level, Verdicts
 from gpulake.detectors.levels import weekly, whole
 from gpulake.errors import LakeError
 from gpulake.lake import Writer
-from gpulake.tables import HOUR_SCORES, SCORES, SCORINGS
+from gpulake.tables import SCORES, SCORINGS
 
-LEVELS = (Level.CLUSTER_DAY, Level.CLUSTER_HOUR, Level.MACHINE_HOUR)
+LEVELS = (Level.CLUSTER_DAY, Level.CLUSTER_HOUR, Level.MACHINE_HOUR, Level.JOB)
 """The levels that a lake has rows of, coarsest first."""
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
@@ -166,22 +166,30 @@ def _hours(writer: Writer, detector: Detector, cluster: Cluster, *, first_due: d
     if first_due is None:
         return _Scoring(detector, cluster.cluster_id, is_as_before=True)
     writer.delete(
-        HOUR_SCORES,
+        table_of(detector.level),
         "detector = ? AND cluster_id = ? AND dt >= ?",
         [detector.name, cluster.cluster_id, first_due],
     )
     since = max(0.0, (first_due - cluster.first_day).days * 24.0 - 1)  # a day of 23 hours lies before some
     for block in _due_blocks(detector, cluster, since=since):
         shown = rows_of(
-            writer, cluster, level=detector.level, since=block.fit[0], until=block.score[1], detector=detector.name
+            writer,
+            cluster,
+            level=detector.level,
+            since=block.fit[0],
+            until=block.score[1],
+            detector=detector.name,
+            known_at=block.score[0],
         )
-        of = shown.columns["hour_idx"] >= block.score[0]
+        of = shown.columns["start" if detector.level is Level.JOB else "hour_idx"] >= block.score[0]
         of &= np.asarray(shown.keys["dt"].to_numpy(), "datetime64[D]") >= np.datetime64(first_due)
         if of.any():
             verdicts = detector.judge(shown.columns, [block])
-            if detector.level is Level.MACHINE_HOUR:  # a machine and hour that is not judged has no row
+            if detector.level is not Level.CLUSTER_HOUR:  # a machine's hour or a job that is not judged has no row
                 of &= ~np.isnan(verdicts.score)
-            writer.insert(HOUR_SCORES, _rows(verdicts, shown, of=of, scoring=(detector, cluster, build_id)))
+            writer.insert(
+                table_of(detector.level), _rows(verdicts, shown, of=of, scoring=(detector, cluster, build_id))
+            )
     return _Scoring(detector, cluster.cluster_id, is_as_before=False)
 
 
@@ -280,7 +288,7 @@ def _judged(writer: Writer, detector: Detector, *, is_shown: bool, is_fresh: boo
         not_judged=counted["not_judged"],
         is_shown=is_shown,
         is_as_before=not is_fresh and bool(counted["n"]),
-        flagged_days=tuple(map(str, counted["days"] or ())) if table is not HOUR_SCORES else (),
+        flagged_days=tuple(map(str, counted["days"] or ())) if table is SCORES else (),
     )
 
 

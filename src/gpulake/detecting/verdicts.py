@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gpulake.detecting.rows import Shown
 from gpulake.detectors import Level, Verdicts
-from gpulake.tables import HOUR_SCORES, SCORES, LakeTable
+from gpulake.tables import HOUR_SCORES, JOB_SCORES, SCORES, LakeTable
 
 _ARROW = {
     "bigint": pa.int64(),
@@ -28,7 +28,7 @@ _BANDS = {
 
 def table_of(level: Level) -> LakeTable:
     """Where the scores of a level stand."""
-    return SCORES if level is Level.CLUSTER_DAY else HOUR_SCORES
+    return {Level.CLUSTER_DAY: SCORES, Level.JOB: JOB_SCORES}.get(level, HOUR_SCORES)
 
 
 def rows_to_land(
@@ -41,7 +41,7 @@ def rows_to_land(
     detector: str,
     cluster_id: str,
 ) -> pa.Table:
-    """The rows chosen by `of`, with a sentence for each anomaly and, but for machines, for each that was not judged."""
+    """The rows chosen by `of`, with a sentence for each anomaly and, of days and hours of a cluster, for each that was not judged."""
     table = table_of(level)
     chosen = np.flatnonzero(of)
     scored = ~np.isnan(verdicts.score[chosen])

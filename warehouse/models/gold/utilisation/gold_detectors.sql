@@ -22,6 +22,14 @@ scores as (
         case judgement when 'anomaly' then 1 when 'normal' then 0 end as anomaly_flag,
         judgement
     from {{ source('meta', 'hour_scores') }}
+    union all
+    select
+        detector,
+        cluster_id,
+        dt,
+        case judgement when 'anomaly' then 1 when 'normal' then 0 end as anomaly_flag,
+        judgement
+    from {{ source('meta', 'job_scores') }}
 ),
 
 counted as (

@@ -7,15 +7,16 @@ their kinds are held against them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
 from gpulake import judging, lake
+from gpulake.alert import Cluster, Incident, Policy, Told, key_of, step
 from gpulake.errors import GpulakeError, UsageError
-from gpulake.findings import Finding, Severity, State
+from gpulake.findings import Severity
 from gpulake.judging import Broken, Clock, Moment, Rule, clocks_of
 from gpulake.lake import Reader
 from gpulake.tables import BACKTESTS
@@ -35,9 +36,10 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Told:
+class Past:
     """One incident of the past: what it was about, when it was known, and the stretch of time that it says something of."""
 
+    incident_id: str
     rule: str
     key: tuple[tuple[str, str], ...]
     cluster_id: str
@@ -49,7 +51,27 @@ class Told:
     since: datetime
     known_at: datetime
     until: datetime
-    ended_at: datetime | None
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One notice that would have been sent; `things` is how many incidents it tells of."""
+
+    at: datetime
+    told: Told
+    severity: Severity
+    audience: str
+    rule: str
+    cluster_id: str
+    title: str
+    message: str
+    things: int
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it says that something is wrong; else that it is over."""
+        return self.told is not Told.RESOLVED
 
 
 @dataclass(frozen=True)
@@ -60,6 +82,7 @@ class Score:
     severity: Severity
     audience: str
     incidents: int
+    notices: int
     open_at_the_end: int
     busiest_day: date | None
     busiest: int
@@ -81,7 +104,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Day:
-    """What would have been sent on one day, by severity."""
+    """How many alarms would have been sent on one day, by severity."""
 
     day: date
     sent: Mapping[Severity, int]
@@ -96,7 +119,8 @@ class Backtest:
     build_id: int
     scores: tuple[Score, ...]
     days: tuple[Day, ...]
-    told: tuple[Told, ...]
+    incidents: tuple[Past, ...]
+    sent: tuple[Sent, ...]
     faults: tuple[Fault, ...] | None
     confusion: Mapping[str, Mapping[str, int]]
     not_replayed: tuple[str, ...]
@@ -105,8 +129,8 @@ class Backtest:
 
     @property
     def audiences(self) -> Mapping[str, int]:
-        """Who would have been told, and how often."""
-        return dict(sorted(Counter(each.audience for each in self.told).items()))
+        """Who would have been sent alarms, and how many."""
+        return dict(sorted(Counter(each.audience for each in self.sent if each.is_alarm).items()))
 
     def as_json(self) -> dict[str, object]:
         """The facts, for machines."""
@@ -118,7 +142,8 @@ class Backtest:
             "rules": [{**asdict(score), "precision": score.precision, "recall": score.recall} for score in self.scores],
             "audiences": self.audiences,
             "per_day": [{"day": each.day, **each.sent} for each in self.days],
-            "told": [{**asdict(each), "key": dict(each.key)} for each in self.told],
+            "incidents": [{**asdict(each), "key": dict(each.key)} for each in self.incidents],
+            "sent": [asdict(each) for each in self.sent],
             "faults": None if self.faults is None else [asdict(fault) for fault in self.faults],
             "found_by_kind": self.confusion,
             "not_replayed": self.not_replayed,
@@ -134,6 +159,7 @@ def backtest(
     since: date | None = None,
     until: date | None = None,
     faults: Sequence[Fault] | None = None,
+    policy: Policy | None = None,
 ) -> Backtest:
     """Replay the rules over the days from `since` on, before `until`. Left out: from the first day, to the last.
 
@@ -146,18 +172,19 @@ def backtest(
         raise UsageError(
             f"no day is left to replay: from {begins} to {ends}.", do=f"choose days from {first} to {last}"
         )
+
+    def day_of(cluster_id: str, at: datetime) -> date:
+        return clocks.get(cluster_id, Clock()).local(at - timedelta(seconds=1)).date()
+
     # From the first day on: what began before `since` is no news of it.
     moments, broken = judging.replay(reader, rules, since=first, until=ends)
-
-    def day_of(each: Told) -> date:
-        clock = clocks.get(each.cluster_id, Clock())
-        return clock.local(each.known_at - timedelta(seconds=1)).date()
-
-    everything = sorted(incidents(moments, rules), key=lambda each: (each.known_at, each.rule, each.key))
-    told = tuple(each for each in everything if day_of(each) >= begins)
-    sent: dict[date, Counter[Severity]] = {}
-    for each in told:
-        sent.setdefault(day_of(each), Counter())[each.severity] += 1
+    incidents, sent = lived_through(moments, rules, machines=_machines(reader), policy=policy)
+    known = tuple(each for each in incidents if day_of(each.cluster_id, each.known_at) >= begins)
+    sent = tuple(each for each in sent if day_of(each.cluster_id, each.at) >= begins)
+    by_day: dict[date, Counter[Severity]] = {}
+    for notice in sent:
+        if notice.is_alarm:
+            by_day.setdefault(day_of(notice.cluster_id, notice.at), Counter())[notice.severity] += 1
     days = [begins + timedelta(days=no) for no in range((ends - begins).days)]
     usable = [rule for rule in rules if rule.time is not None and rule.name not in {each.name for each in broken}]
     seen = None if faults is None else tuple(fault for fault in faults if _is_inside(fault, clocks, begins, ends))
@@ -165,29 +192,53 @@ def backtest(
         since=begins,
         until=ends,
         build_id=reader.build_id,
-        scores=tuple(_score(rule, [each for each in told if each.rule == rule.name], seen, day_of) for rule in usable),
-        days=tuple(Day(day, {kind: sent.get(day, Counter())[kind] for kind in Severity}) for day in days),
-        told=told,
+        scores=tuple(_score(rule, known, sent, seen, day_of) for rule in usable),
+        days=tuple(Day(day, {kind: by_day.get(day, Counter())[kind] for kind in Severity}) for day in days),
+        incidents=known,
+        sent=sent,
         faults=seen,
-        confusion={} if seen is None else _confusion(usable, told, seen),
+        confusion={} if seen is None else _confusion(usable, known, seen),
         not_replayed=tuple(rule.name for rule in rules if rule.time is None),
         broken=tuple(broken),
     )
 
 
-def incidents(moments: Iterable[Moment], rules: Iterable[Rule]) -> Iterator[Told]:
-    """What was open when: from the first moment at which a thing fires to the first at which it is clear."""
+def lived_through(
+    moments: Iterable[Moment], rules: Iterable[Rule], *, machines: Mapping[str, int], policy: Policy | None = None
+) -> tuple[tuple[Past, ...], tuple[Sent, ...]]:
+    """The incidents and the notices that some moments make, each moment stepped when it came: the wall clock is the cluster's."""
     entity_of = {rule.name: "machine_id" if "machine_id" in rule.per else "user_id" for rule in rules}
-    going: dict[tuple[object, ...], Told] = {}
+    incidents: Mapping[str, Incident] = {}
+    past: dict[str, Past] = {}
+    sent: list[Sent] = []
     for moment in moments:
-        for finding in moment.findings:
-            place = (finding.rule, finding.key)
-            held = going.get(place)
-            if finding.state is State.FIRING:
-                going[place] = replace(held, until=finding.at) if held else _told(finding, moment.at, entity_of)
-            elif finding.state is State.CLEAR and held:
-                yield replace(going.pop(place), ended_at=moment.at)
-    yield from going.values()
+        names = {finding.cluster_id for finding in moment.findings}
+        clusters = {name: Cluster(moment.at, machines.get(name, 0)) for name in names}
+        stepped = step(incidents, moment.findings, moment.at, policy=policy, clusters=clusters)
+        incidents = stepped.incidents
+        for key in {key_of(event.finding) for event in stepped.events}:
+            held = incidents[key]
+            before = past.get(held.incident_id)
+            past[held.incident_id] = (
+                replace(before, until=held.finding.at, resolved_at=held.resolved_at)
+                if before
+                else _past(held, moment.at, entity_of)
+            )
+        sent += [
+            Sent(
+                at=moment.at,
+                told=notice.told,
+                severity=notice.severity,
+                audience=notice.audience,
+                rule=notice.finding.rule,
+                cluster_id=notice.finding.cluster_id,
+                title=notice.finding.title,
+                message=notice.finding.message,
+                things=sum(count for _, count in notice.counts),
+            )
+            for notice in stepped.notices
+        ]
+    return tuple(sorted(past.values(), key=lambda each: (each.known_at, each.rule, each.key))), tuple(sent)
 
 
 def read_faults(file: Path) -> tuple[Fault, ...]:
@@ -218,7 +269,7 @@ def record(lake_dir: Path, found: Backtest, rules: Iterable[Rule], *, now: datet
     rows = [
         [
             score.rule, digests[score.rule], found.build_id, found.since, found.until, len(found.days), score.incidents,
-            score.incidents, score.faults, score.faults_found, score.hits, now,
+            score.notices, score.faults, score.faults_found, score.hits, now,
         ]
         for score in found.scores
     ]  # fmt: skip
@@ -244,8 +295,10 @@ def recorded(reader: Reader) -> Mapping[str, tuple[str, datetime]]:
     return {row["rule"]: (row["digest"], row["at"]) for row in rows}
 
 
-def _told(finding: Finding, known_at: datetime, entity_of: Mapping[str, str]) -> Told:
-    return Told(
+def _past(incident: Incident, known_at: datetime, entity_of: Mapping[str, str]) -> Past:
+    finding = incident.finding
+    return Past(
+        incident_id=incident.incident_id,
         rule=finding.rule,
         key=finding.key,
         cluster_id=finding.cluster_id,
@@ -257,15 +310,22 @@ def _told(finding: Finding, known_at: datetime, entity_of: Mapping[str, str]) ->
         since=finding.since or finding.at,
         known_at=known_at,
         until=finding.at,
-        ended_at=None,
+        resolved_at=incident.resolved_at,
     )
 
 
-def _score(rule: Rule, told: Sequence[Told], faults: Sequence[Fault] | None, day_of: Callable[[Told], date]) -> Score:
-    by_day = Counter(map(day_of, told))
+def _score(
+    rule: Rule,
+    incidents: Sequence[Past],
+    sent: Sequence[Sent],
+    faults: Sequence[Fault] | None,
+    day_of: Callable[[str, datetime], date],
+) -> Score:
+    own = [each for each in incidents if each.rule == rule.name]
+    by_day = Counter(day_of(each.cluster_id, each.known_at) for each in own)
     busiest = max(by_day, key=lambda day: (by_day[day], day), default=None)
     labelled = None if faults is None or not rule.finds else [each for each in faults if each.kind in rule.finds]
-    found = [(fault, [each for each in told if _touches(each, fault)]) for fault in labelled or ()]
+    found = [(fault, [each for each in own if _touches(each, fault)]) for fault in labelled or ()]
     delays = [
         (min(each.known_at for each in hits) - fault.began_at).total_seconds() / 3_600 for fault, hits in found if hits
     ]
@@ -273,37 +333,40 @@ def _score(rule: Rule, told: Sequence[Told], faults: Sequence[Fault] | None, day
         rule=rule.name,
         severity=rule.severity,
         audience=rule.audience,
-        incidents=len(told),
-        open_at_the_end=sum(each.ended_at is None for each in told),
+        incidents=len(own),
+        notices=sum(each.rule == rule.name and each.is_alarm for each in sent),
+        open_at_the_end=sum(each.resolved_at is None for each in own),
         busiest_day=busiest,
         busiest=by_day[busiest] if busiest else 0,
         faults=None if labelled is None else len(labelled),
         faults_found=None if labelled is None else len(delays),
         # One that touches a fault of another kind is no false alarm either: something was wrong.
-        hits=None if labelled is None else sum(any(_touches(each, fault) for fault in faults or ()) for each in told),
+        hits=None if labelled is None else sum(any(_touches(each, fault) for fault in faults or ()) for each in own),
         delay_h=median(delays) if delays else None,
     )
 
 
-def _confusion(rules: Sequence[Rule], told: Sequence[Told], faults: Sequence[Fault]) -> dict[str, dict[str, int]]:
+def _confusion(rules: Sequence[Rule], incidents: Sequence[Past], faults: Sequence[Fault]) -> dict[str, dict[str, int]]:
     """Of each kind of fault, how many there are, how many were told of by the rules that look for it, and by which."""
     table: dict[str, dict[str, int]] = {}
     for kind in sorted({fault.kind for fault in faults}):
         of_kind = [fault for fault in faults if fault.kind == kind]
         looking = [rule.name for rule in rules if kind in rule.finds]
-        hits = [{each.rule for each in told if each.rule in looking and _touches(each, fault)} for fault in of_kind]
+        hits = [
+            {each.rule for each in incidents if each.rule in looking and _touches(each, fault)} for fault in of_kind
+        ]
         by_rule = {name: sum(name in found for found in hits) for name in looking}
         table[kind] = {"faults": len(of_kind), "found": sum(map(bool, hits)), **by_rule}
     return table
 
 
-def _touches(told: Told, fault: Fault) -> bool:
+def _touches(incident: Past, fault: Fault) -> bool:
     # What was known before the fault began, and went on, did not find it.
     return (
-        told.entity == fault.entity
-        and told.since < fault.ended_at
-        and fault.began_at < told.until
-        and fault.began_at < told.known_at
+        incident.entity == fault.entity
+        and incident.since < fault.ended_at
+        and fault.began_at < incident.until
+        and fault.began_at < incident.known_at
     )
 
 
@@ -317,6 +380,12 @@ def _window(reader: Reader) -> tuple[date, date]:
     if row["first"] is None:
         raise UsageError("the publication holds no day.", do="run: gpulake refresh --data DIR")
     return row["first"], row["last"]
+
+
+def _machines(reader: Reader) -> Mapping[str, int]:
+    """How many machines each cluster has; of one whose machines are not described nothing."""
+    rows = reader.sql("select cluster_id, machines from gold_fleet").to_pylist()
+    return {row["cluster_id"]: row["machines"] for row in rows}
 
 
 def _moment(seconds: float) -> datetime:

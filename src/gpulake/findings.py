@@ -28,7 +28,7 @@ class Finding:
     """What a rule says of one thing at one moment of its cluster's time.
 
     `key` names the thing: the rule's `per` columns with their values, the cluster among them. `at` is the end of the last
-    hour or day that was judged, `since` the first moment at which the condition held without a break; both are the
+    hour or day that was judged, `since` the first moment at which it held, or was over, without a break; both are the
     cluster's own time (`definitions`, time basis). `machines` and `jobs` are what it stands on, so that what has one cause can
     be told once. `message`, `do` and `link` are what a person reads; `value` and `expected` are in `unit`.
     """

@@ -16,7 +16,7 @@ from gpulake.judging import examples
 from gpulake.judging.statement import sql_of_rule
 from gpulake.reading.models import read_models
 
-FOUND = judging.load(judging.folder(), models=read_models(project()), audiences=config.AUDIENCES)
+FOUND = judging.load(judging.folder(), models=read_models(project()), audiences=config.DEFAULT_AUDIENCES)
 EACH = pytest.mark.parametrize("rule", FOUND.usable, ids=lambda rule: rule.name)
 PEERS_PACK = {
     "anomaly_day", "anomaly_hour", "machine_anomaly", "unused_gpu_hours", "unused_gpu_hours_owner", "low_efficiency", "idle_held",

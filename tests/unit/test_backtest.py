@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from gpulake import backtest, judging
+from gpulake.alert import Policy
 from gpulake.backtest import Fault
 from gpulake.errors import UsageError
 from gpulake.findings import Severity
@@ -17,6 +18,7 @@ from gpulake.lake.connection import answer
 from gpulake.reading.models import Column, Model
 
 FIRST = date(2026, 11, 1)
+ONCE = Policy(repeat=dict.fromkeys(Severity))
 TYPES = {"cluster_id": "varchar", "machine_id": "varchar", "dt": "date", "x": "double"}
 MODELS = {
     "gold_days": Model(
@@ -59,6 +61,7 @@ class Published:
             "create schema meta; create table meta.clusters (cluster_id varchar, time_zone varchar, time_basis varchar, "
             "noted_at timestamp); insert into meta.clusters values ('c', 'UTC', 'real', '2026-01-01'); "
             "create table gold_cluster_util_daily (cluster_id varchar, dt date); "
+            "create table gold_fleet (cluster_id varchar, machines bigint); insert into gold_fleet values ('c', 100); "
             "create table gold_days (cluster_id varchar, machine_id varchar, dt date, x double)"
         )
         for machine, values in machines.items():
@@ -78,13 +81,15 @@ def rule(tmp_path):
 
 
 def test_each_day_has_what_would_have_been_sent_on_it(rule):
-    """An incident of three days is one page, on its first day."""
-    found = backtest.backtest(Published(a=[1, 10, 10, 10, 1, 10], b=[1, 1, 10, None, 1, 1]), [rule])
+    """An incident of three days is one page on its first day, and one all-clear."""
+    published = Published(a=[1, 10, 10, 10, 1, 1, 1, 10], b=[1, 1, 1, 10, None, 1, 1, 1])
+    found = backtest.backtest(published, [rule], policy=ONCE)
 
-    assert [0, 1, 1, 0, 0, 1] == [day.sent[Severity.PAGE] for day in found.days]
+    assert [0, 1, 0, 1, 0, 0, 0, 1] == [day.sent[Severity.PAGE] for day in found.days]
     assert {"operators": 3} == found.audiences
+    assert [("a", None), ("b", at(7))] == [(each.entity, each.resolved_at) for each in found.incidents[1:]][::-1]
     (score,) = found.scores
-    assert (3, 1, 1) == (score.incidents, score.open_at_the_end, score.busiest)
+    assert (3, 3, 1, 1) == (score.incidents, score.notices, score.open_at_the_end, score.busiest)
     assert (None, None, None) == (score.faults, score.precision, score.recall)
 
 
@@ -120,7 +125,7 @@ def test_days_before_since_count_as_past(rule):
     found = backtest.backtest(published, [rule], since=date(2026, 11, 3), until=date(2026, 11, 5))
 
     assert [date(2026, 11, 3), date(2026, 11, 4)] == [day.day for day in found.days]
-    assert [("b", at(4))] == [(each.entity, each.known_at) for each in found.told]
+    assert [("b", at(4))] == [(each.entity, each.known_at) for each in found.incidents]
     with pytest.raises(UsageError, match="2026-11-01 to 2026-11-04"):
         backtest.backtest(published, [rule], since=date(2027, 1, 1))
 
@@ -130,7 +135,8 @@ def test_a_longer_history_leaves_what_was_told(rule):
     short = backtest.backtest(Published(a=[1, 10, 1, 10]), [rule])
     longer = backtest.backtest(Published(a=[1, 10, 1, 10, 1, 10]), [rule], until=FIRST + timedelta(days=4))
 
-    assert short.told == longer.told
+    assert short.incidents == longer.incidents
+    assert short.sent == longer.sent
     assert short.days == longer.days
 
 

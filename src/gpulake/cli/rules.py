@@ -14,7 +14,7 @@ from gpulake.cli import edge
 from gpulake.errors import ContractError, DataTestError, GpulakeError, UsageError
 
 if TYPE_CHECKING:
-    from gpulake.backtest import Backtest, Told
+    from gpulake.backtest import Backtest, Sent
     from gpulake.findings import Finding
     from gpulake.judging import Broken, Judged, Rule
     from gpulake.judging.examples import Tested
@@ -151,7 +151,12 @@ def backtest(
     faults = None if truth is None else replaying.read_faults(truth)
     with open_publication(config.lake) as reader:
         result = replaying.backtest(
-            reader, found.usable, since=_date(since, "--since"), until=_date(until, "--until"), faults=faults
+            reader,
+            found.usable,
+            since=_date(since, "--since"),
+            until=_date(until, "--until"),
+            faults=faults,
+            policy=config.alerts.policy,
         )
         clocks = judging.clocks_of(reader)
     written = 0 if dry_run else replaying.record(config.lake, result, found.usable, now=clock.now(), wait_s=wait_s)
@@ -279,21 +284,21 @@ def _backtest_lines(found: Backtest, day: Callable[[date], str]) -> Iterator[str
             score.severity,
             score.audience,
             f"{score.incidents:,}",
-            f"{score.incidents / count:.2f}",
+            f"{score.notices:,}",
             f"{score.busiest} on {day(score.busiest_day)}" if score.busiest_day else "",
             str(score.open_at_the_end),
         ]
         for score in found.scores
     ]
-    yield from text_table(["rule", "severity", "tells", "told", "a day", "most", "open"], rows, right={3, 4, 6})
+    yield from text_table(["rule", "severity", "tells", "incidents", "told", "most", "open"], rows, right={3, 4, 6})
     yield ""
-    sums = {kind: sum(each.sent[kind] for each in found.days) for kind in Severity}
-    yield "in all: " + ", ".join(f"{n:,} × {kind} ({n / count:.2f} a day)" for kind, n in sums.items())
+    sums = {kind: sum(each.sent[kind] for each in found.days) for kind in (Severity.PAGE, Severity.TICKET)}
+    yield "sent: " + ", ".join(f"{n:,} × {kind} ({n / count:.2f} a day)" for kind, n in sums.items())
     told = ", ".join(f"{who} {n:,} ×" for who, n in found.audiences.items())
     yield f"told: {told or 'nobody'}"
     if found.faults is not None:
         yield from _truth_lines(found)
-    yield from _page_lines([each for each in found.told if each.severity is Severity.PAGE])
+    yield from _page_lines([each for each in found.sent if each.severity is Severity.PAGE and each.is_alarm])
     if found.not_replayed:
         yield ""
         yield f"not replayed, for their tables have no time: {', '.join(found.not_replayed)}"
@@ -323,12 +328,12 @@ def _truth_lines(found: Backtest) -> Iterator[str]:
     yield from text_table(["kind of fault", "found", "by"], kinds, right={1})
 
 
-def _page_lines(pages: Sequence[Told]) -> Iterator[str]:
+def _page_lines(pages: Sequence[Sent]) -> Iterator[str]:
     if pages:
         yield ""
         yield "the pages"
     for each in pages[:_MOST_SHOWN]:
-        yield f"  {each.title}"
+        yield f"  {each.title}" + (f" ({each.things} things)" if each.things > 1 else "")
         yield from wrap(each.message, 96, initial_indent="    ", subsequent_indent="    ")
     if len(pages) > _MOST_SHOWN:
         yield f"  and {len(pages) - _MOST_SHOWN:,} more: --json lists them all"

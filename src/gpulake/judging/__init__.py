@@ -1,6 +1,6 @@
 """Rules: which rows of the published tables a person should hear of, and what they say of a Publication."""
 
-from gpulake.judging.judge import Clock, Judged, Moment, clocks_of, judge, replay
+from gpulake.judging.judge import Clock, Judged, Moment, catch_up, clocks_of, judge, replay
 from gpulake.judging.rule import Broken, Rule, Rules, folder, load, load_configured, read
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Moment",
     "Rule",
     "Rules",
+    "catch_up",
     "clocks_of",
     "folder",
     "judge",

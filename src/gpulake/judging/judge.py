@@ -130,6 +130,18 @@ def replay(
     return moments, broken
 
 
+def catch_up(reader: Published, rules: Sequence[Rule], *, since: date) -> Judged:
+    """What `judge` says, and before it what would have been said at the end of each hour and day from `since` on.
+
+    A build may make up for many hours at once: an outage of the night that was over by morning is told all the same.
+    """
+    moments, broken = replay(reader, rules, since=since)
+    today = judge(reader, rules)
+    past = [finding for moment in moments for finding in moment.findings]
+    names = {each.name for each in today.broken}
+    return Judged((*past, *today.findings), (*today.broken, *(each for each in broken if each.name not in names)))
+
+
 def _asked(reader: Published, rule: Rule, clocks: Clocks, *, at: date | datetime | None) -> list[Finding]:
     limits: list[object] = []
     if at is not None:

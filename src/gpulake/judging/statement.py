@@ -5,7 +5,7 @@ what would have been said on their days. Of each thing and step the condition is
 or not known. The last are passed over: they count for no duration and break none.
 
 - It fires from the step on at which `for` many T stand in a row, until `clear_for` many C stand in a row.
-- It has held since the first T of the row of T that made it fire.
+- It has held since the first T of the row of T that made it fire. It has been over since the first C of the row of C.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def _judged(rule: Rule, *, every_step: bool) -> Iterator[str]:
     yield "        coalesce(max(case when _code <> 'C' then _n end) over w, 0) as _last_not_c"
     yield f"    from numbered window w as (partition by {keys} order by _t)),"
     yield f"turns as (select *, min(case when _code = 'T' then _t end) over (partition by {keys}, _last_not_t) as _held_since,"
+    yield f"        min(case when _code = 'C' then _t end) over (partition by {keys}, _last_not_c) as _over_since,"
     yield f"        coalesce(_code = 'T' and _n - _last_not_t >= {rule.for_steps}, false) as _begins,"
     yield f"        coalesce(_code = 'C' and _n - _last_not_c >= {rule.clear_steps}, false) as _ends"
     yield "    from rows_of_one_code),"
@@ -129,7 +130,8 @@ def _judged(rule: Rule, *, every_step: bool) -> Iterator[str]:
     yield f"    from turns window w as (partition by {keys} order by _t)),"
     yield "opened as (select *, min(case when _begins then _held_since end) over w as _opened"
     yield f"    from stretches window w as (partition by {keys}, _last_end order by _t)),"
-    yield "said as (select *, case when _code is null then null else _opened end as _since, case when _code is null then 'unknown'"
+    yield "said as (select *, case when _code is null then null when _opened is not null then _opened"
+    yield "        when _code = 'C' then _over_since end as _since, case when _code is null then 'unknown'"
     yield "        when _opened is not null then 'firing' else 'clear' end as _state from opened)"
 
 

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 # Quiet and at home: no telemetry, and time enough for the first start of Prefect's temporary server, which lays out
@@ -236,11 +237,22 @@ def published_rows(result: StepResult) -> Rows:
     ]
 
 
+def alert_rows(result: StepResult) -> Rows:
+    """What people were told."""
+    alerts = result.alerts
+    if alerts is None:
+        return []
+    counts = {"rules": alerts.rules, "firing": alerts.firing, "rules that could not be asked": len(alerts.broken)}
+    told = {name: count for name, count in asdict(alerts.told).items() if isinstance(count, int)}
+    return [{"what": name, "count": count} for name, count in (counts | told).items()]
+
+
 _TABLES: Mapping[str, tuple[str, Callable[[StepResult], Rows]]] = {
     "land": ("gpulake-landed", landed_rows),
     "build": ("gpulake-built", built_rows),
     "detect": ("gpulake-judged", judged_rows),
     "publish": ("gpulake-published", published_rows),
+    "alert": ("gpulake-alerts", alert_rows),
 }
 """The table that each step keeps, and what makes its rows."""
 

@@ -1,4 +1,4 @@
-"""A refresh in plain functions: land → build → detect → test → publish. Each step is also a command of its own.
+"""A refresh in plain functions: land → build → detect → test → publish → judge and tell. Each step is also a command of its own.
 
 A landing is *pending* until a publication includes it. So a refresh that was cut off anywhere, or whose tests failed,
 leaves work that the next one finds and finishes; and a refresh that finds nothing pending does nothing.
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from gpulake import clock, lake, landing, meta, session, upkeep
 from gpulake.config import Config, check_cluster_name
 from gpulake.contract import Source
-from gpulake.errors import GpulakeError, UsageError
+from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.lake import Publication
 from gpulake.landing import LandReport, Survey
-from gpulake.session import Built, Progress, Session, Tested
+from gpulake.session import Alerted, Built, Progress, Session, Tested
 from gpulake.sources import all_sources
 
 if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
-    from gpulake.detecting import Detected
+    from gpulake.detecting.outcomes import Detected
     from gpulake.reading.difference import Difference
     from gpulake.reading.figure import Explanation
 
@@ -40,6 +40,7 @@ class StepResult:
     detect: Detected | None = None
     tests: Tested | None = None
     publication: Publication | None = None
+    alerts: Alerted | None = None
     error: GpulakeError | None = None
     dry_run: bool = False
 
@@ -62,6 +63,7 @@ class StepResult:
             "detect": self.detect.as_json() if self.detect else None,
             "tests": asdict(self.tests) if self.tests else None,
             "publication": asdict(self.publication) if self.publication else None,
+            "alerts": asdict(self.alerts) if self.alerts else None,
             "error": self.error.as_json() if self.error else None,
         }
         return facts
@@ -141,6 +143,10 @@ def _publish(opened: Session, asked: Asked) -> StepResult:
     return passed if asked.dry_run else replace(passed, published=True, publication=opened.publish(tested))
 
 
+def _alert(opened: Session, _asked: Asked) -> StepResult:
+    return StepResult(why="judged by the rules", publication=opened.publication(), alerts=opened.alert())
+
+
 def _landings(result: StepResult) -> Sequence[landing.Landing]:
     return result.land.landings if result.land else ()
 
@@ -150,7 +156,8 @@ REPLAY = Step("replay", _replay, is_last=lambda result: not any(each.rows_kept f
 BUILD = Step("build", _build, is_last=lambda result: result.build is None)
 DETECT = Step("detect", _detect)
 PUBLISH = Step("publish", _publish)
-STEPS = (LAND, BUILD, DETECT, PUBLISH)
+ALERT = Step("alert", _alert)
+STEPS = (LAND, BUILD, DETECT, PUBLISH, ALERT)
 """A refresh, in its order. Whoever runs one walks this list."""
 
 
@@ -169,20 +176,23 @@ def walk(do: Callable[[Step], StepResult], *, steps: Sequence[Step] = STEPS) -> 
     except GpulakeError as error:
         if not done:
             raise
-        return replace(_as_one(done), why=f"not published: {error.what}", error=error)
+        so_far = _as_one(done)
+        what = "published, but people were not told" if so_far.published else "not published"
+        return replace(so_far, why=f"{what}: {error.what}", error=error)
     return _as_one(done)
 
 
 def _as_one(done: Sequence[StepResult]) -> StepResult:
     """What each step alone knows, and the last one's word; a file that was refused stays the error."""
     return StepResult(
-        why=done[-1].why,
+        why=next((step.why for step in reversed(done) if not step.alerts), done[-1].why),
         published=any(step.published for step in done),
         land=next((step.land for step in done if step.land), None),
         build=next((step.build for step in done if step.build), None),
         detect=next((step.detect for step in done if step.detect), None),
         tests=next((step.tests for step in done if step.tests), None),
         publication=done[-1].publication,
+        alerts=next((step.alerts for step in done if step.alerts), None),
         error=next((step.error for step in done if step.error), None),
     )
 
@@ -220,7 +230,14 @@ def refresh(
     if dry_run:
         return _plan(config, asked)
     with session.opened(config, "refresh", wait_s=wait_s, progress=progress, make=True, whole=True) as opened:
-        return walk(lambda step: step.run(opened, asked))
+        return _telling_of_failure(walk(lambda step: step.run(opened, asked)), opened)
+
+
+def _telling_of_failure(result: StepResult, opened: Session) -> StepResult:
+    """A build or a test that fails publishes nothing: then that is what people are told."""
+    if isinstance(result.error, DataTestError):
+        return replace(result, alerts=opened.alert(failure=result.error))
+    return result
 
 
 def land(
@@ -243,7 +260,7 @@ def land(
 def replay(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:
     """Read refused rows once more, as the sources' contracts say today; if any is one now, build all anew and publish."""
     with session.opened(config, "replay", wait_s=wait_s, progress=progress) as opened:
-        return walk(lambda step: step.run(opened, Asked()), steps=(REPLAY, BUILD, DETECT, PUBLISH))
+        return walk(lambda step: step.run(opened, Asked()), steps=(REPLAY, BUILD, DETECT, PUBLISH, ALERT))
 
 
 def quarantine(config: Config, *, lines: int) -> upkeep.Quarantine:
@@ -268,6 +285,11 @@ def publish(
 ) -> StepResult:
     """Only test the newest build, and publish it if every test passes. Raises DataTestError when one fails."""
     return do(PUBLISH, config, Asked(dry_run=dry_run), wait_s=wait_s, progress=progress)
+
+
+def alert(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:
+    """Only judge the Publication by the rules, and tell whom it concerns."""
+    return do(ALERT, config, Asked(), wait_s=wait_s, progress=progress)
 
 
 # ------------------------------------------------------------------------------------------- other calls

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from gpulake import clock, lake, landing, meta, upkeep
 from gpulake.config import Config
-from gpulake.errors import DataTestError, UsageError
+from gpulake.errors import DataTestError, GpulakeError, UsageError
+from gpulake.findings import Finding, Severity, State
 from gpulake.lake import Publication, Writer
 from gpulake.landing import LandReport, Survey
 from gpulake.sources import all_sources
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     # dbt and scikit-learn are loaded when there is something to build or judge, and not before.
     from gpulake.dbt.results import BuildResult
     from gpulake.dbt.warehouse import Warehouse
-    from gpulake.detecting import Detected
+    from gpulake.detecting.outcomes import Detected
+    from gpulake.incidents import Told
 
 _BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
 _SMALL_ROWS = 100_000
@@ -60,6 +62,20 @@ class Tested:
     passed: int
     warned: tuple[str, ...]
     failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Alerted:
+    """What the rules said of the Publication, and what people were told. `broken` rules could not be asked."""
+
+    rules: int
+    firing: int
+    broken: tuple[str, ...]
+    told: Told
+
+
+PIPELINE_RULE = "pipeline"
+"""The one rule that is no file: whether the last build was published."""
 
 
 @contextmanager
@@ -144,7 +160,7 @@ class Session:
     def build(self, *, full: bool) -> Built:
         """Build what pending landings touch, or everything. Raises DataTestError when a model fails."""
         if self._whole:
-            from gpulake import detecting as detection
+            from gpulake.detecting import runs as detection
 
             detection.load_ahead(self._writer)
         started = time.monotonic()
@@ -180,7 +196,7 @@ class Session:
 
     def detect(self, build_id: int, *, dry_run: bool = False) -> Detected:
         """Score the days of a build."""
-        from gpulake import detecting as detection
+        from gpulake.detecting import runs as detection
         from gpulake.detectors import Level, all_detectors
 
         self._tell("judging days and hours", 0.0)
@@ -252,6 +268,45 @@ class Session:
         self._tell(f"published build {newest.build_id}", 1.0)
         upkeep.tend(self._writer, now=clock.now())
         return publication
+
+    def alert(self, *, failure: GpulakeError | None = None) -> Alerted:
+        """Judge the Publication by the rules, record what that opens and ends, and tell people.
+
+        `failure`: why nothing was published. Then only that is judged, since the Publication is as it was.
+        """
+        from gpulake import incidents, judging
+
+        self._tell("judging the publication by its rules", 0.0)
+        findings: list[Finding] = [self._whether_published(failure)]
+        rules: tuple[judging.Rule, ...] = ()
+        broken: tuple[judging.Broken, ...] = ()
+        if failure is None and self.publication() is not None:
+            loaded = judging.load_configured(self._config)
+            with lake.open_publication(self._config.lake) as reader:
+                judged = judging.judge(reader, loaded.usable)
+            rules, broken = loaded.usable, (*loaded.broken, *judged.broken)
+            findings += judged.findings
+        told = incidents.tell(self._writer, findings, config=self._config, now=clock.now())
+        return Alerted(
+            rules=len(rules),
+            firing=sum(finding.state is State.FIRING for finding in findings),
+            broken=tuple(f"{each.name}: {each.error.what}" for each in broken),
+            told=told,
+        )
+
+    def _whether_published(self, failure: GpulakeError | None) -> Finding:
+        now = clock.now()
+        return Finding(
+            rule=PIPELINE_RULE,
+            key=(("lake", self._config.lake.name),),
+            state=State.FIRING if failure else State.CLEAR,
+            at=now,
+            since=now if failure else None,
+            severity=Severity.TICKET,
+            title=f"the lake {self._config.lake.name} could not be refreshed",
+            message=f"The lake {self._config.lake.name} could not be refreshed: {failure.what}" if failure else "",
+            do=f"{failure.do} ({failure.where})" if failure else "",
+        )
 
     def _is_small(self) -> bool:
         return sum(waiting.rows_kept for waiting in meta.pending(self._writer)) <= _SMALL_ROWS

@@ -25,7 +25,8 @@ _REFRESH = "import sys; from gpulake.cli import main; sys.exit(main())"
 # Runs the refresh until a border of the publication order, and dies there as a killed process does.
 _DIE_AT = """
 import os, signal, sys
-from gpulake import detecting, lake, session
+from gpulake import lake, session
+from gpulake.detecting import runs
 from gpulake.lake import files
 from gpulake.landing import landings
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
@@ -47,7 +48,7 @@ BORDERS = {
     "before the build": "before(warehouse.Warehouse, 'build')",
     "after dbt has built": "after(warehouse.Warehouse, 'build')",
     "after the build's row": "after(session.Session, 'build')",
-    "after the scores": "after(detecting, 'run')",
+    "after the scores": "after(runs, 'run')",
     "after the tests": "after(warehouse.Warehouse, 'test')",
     "after the publication's row": "before(files, 'copy_whole')",
     "after the catalog copy": "after(files, 'copy_whole')",

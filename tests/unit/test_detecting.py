@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpulake import detecting, detectors
+from gpulake import detectors
+from gpulake.detecting import runs
 from gpulake.detectors import Detector, Level, Verdicts, all_detectors
 from gpulake.detectors.iforest import DETECTOR as FOREST
 from gpulake.detectors.levels import HOURS_PER_WEEK, weekly
@@ -110,7 +111,7 @@ def lake(tmp_path):
                 for table, rows in parts.items():
                     writer.delete(table, "true", [])
                     writer.insert(table, table_of(table, list(rows)))
-            found = detecting.run(writer, by, build_id=build_id, now=NOW, **more)
+            found = runs.run(writer, by, build_id=build_id, now=NOW, **more)
             return {judged.detector: judged for judged in found.judged}
 
         scored.writer = writer
@@ -417,11 +418,11 @@ def test_libraries_are_loaded_ahead_only_where_days_were_scored(lake, monkeypatc
     detector, _ = counting()
     days = days_of(random_days(20))
 
-    detecting.load_ahead(lake.writer)
+    runs.load_ahead(lake.writer)
     lake(7, days, by=[detector])
-    detecting.load_ahead(lake.writer)
+    runs.load_ahead(lake.writer)
     lake(9, days, by=[detector])
-    detecting.load_ahead(lake.writer)
+    runs.load_ahead(lake.writer)
 
     assert ["now", "now"] == loaded
 

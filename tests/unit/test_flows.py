@@ -12,7 +12,7 @@ pytest.importorskip("prefect")
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings, temporary_settings
 
 from gpulake import flows, pipeline
-from gpulake.detecting import Detected, Judged
+from gpulake.detecting.outcomes import Detected, Judged
 from gpulake.errors import ContractError, DataTestError, LakeError, LockError, SourceError, UsageError
 from gpulake.lake import Publication
 from gpulake.landing import Landing, LandReport, Refused

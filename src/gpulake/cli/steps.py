@@ -153,7 +153,7 @@ def detect(
             result = pipeline.detect(edge.config_of(lake), dry_run=dry_run, wait_s=wait_s, progress=screen.step)
         edge.answer(result, as_json=as_json)
         return
-    from gpulake.detecting import SCHEMAS, score_file
+    from gpulake.detecting.files import SCHEMAS, score_file
 
     if lake is not None:
         raise UsageError("a file is scored without a lake.", where="--lake", do="leave it out, or --input")

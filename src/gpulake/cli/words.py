@@ -12,7 +12,7 @@ from textwrap import wrap
 from typing import cast
 
 from gpulake.cli.edge import visible
-from gpulake.detecting import FileScored
+from gpulake.detecting.outcomes import FileScored
 from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
 from gpulake.reading.definitions import Compared, DefinitionDiff
@@ -20,6 +20,7 @@ from gpulake.reading.difference import Difference, GroupChange
 from gpulake.reading.export import Exported
 from gpulake.reading.figure import Explanation, FedBy, Figure, Move
 from gpulake.reading.report import day_name
+from gpulake.session import Alerted
 from gpulake.telling.text import WIDTH, text_table
 from gpulake.telling.words import counted, pct
 from gpulake.upkeep import Compacted, Quarantine, Status, Verification
@@ -53,7 +54,29 @@ def _(result: StepResult) -> str:
     if result.tests:
         lines.append(f"tested: {result.tests.passed} passed, {len(result.tests.warned)} warned")
         lines += [f"  warned: {name}" for name in result.tests.warned]
+    if result.alerts:
+        lines += _alert_lines(result.alerts)
     return "\n".join([*lines, _outcome(result)])
+
+
+def _alert_lines(alerts: Alerted) -> Iterator[str]:
+    told = alerts.told
+    changed = [(told.opened, "opened"), (told.updated, "updated"), (told.resolved, "resolved")]
+    changes = ", ".join(f"{count:,} {word}" for count, word in changed if count)
+    yield (
+        f"rules: {counted(alerts.rules, 'rule')}, {alerts.firing:,} firing; incidents: {told.open_now:,} open"
+        + (f" ({changes})" if changes else "")
+    )
+    sending = [
+        (told.sent, "sent"),
+        (told.queued, "queued"),
+        (told.failed, "failed"),
+        (told.shadowed, "kept in shadow mode"),
+    ]
+    if sent := ", ".join(f"{count:,} {word}" for count, word in sending if count):
+        yield f"notices: {sent}"
+    for rule in alerts.broken:
+        yield f"  a rule could not be asked: {rule}"
 
 
 def _outcome(result: StepResult) -> str:

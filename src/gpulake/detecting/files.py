@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from gpulake.detecting.outcomes import FileScored
 from gpulake.detectors import Block, Columns, Detector, Level, Matrix, all_detectors
 from gpulake.detectors.levels import fixed, whole
 from gpulake.detectors.rows import once
-from gpulake.errors import ContractError, GpulakeError, SourceError, UsageError
+from gpulake.errors import ContractError, SourceError, UsageError
 
 _DAY_H = 24
-
-
-@dataclass(frozen=True)
-class FileScored:
-    """What was scored: `scored` rows have a score, `flagged` ones are anomalies. `out` is None where nothing was written."""
-
-    schema: str
-    variant: str | None
-    detector: str
-    rows: int
-    scored: int
-    flagged: int
-    out: str | None
-    error: GpulakeError | None = field(default=None, repr=False)
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

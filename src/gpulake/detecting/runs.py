@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpulake import detectors as shipped
+from gpulake.detecting.outcomes import Detected, Judged
 from gpulake.detecting.rows import Cluster, Shown, Sql, clusters, first_due_days, rows_of
 from gpulake.detecting.verdicts import rows_to_land, table_of
 from gpulake.detectors import Block, Detector, Level, Verdicts
@@ -33,33 +34,6 @@ LEVELS = (Level.CLUSTER_DAY, Level.CLUSTER_HOUR, Level.MACHINE_HOUR, Level.JOB)
 
 _LIBRARIES = ("scikit-learn", "numpy", "joblib")
 """What a score may depend on beside the rows and the detector."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One detector's verdicts over all clusters, as they stand. `is_as_before`: nothing was judged anew."""
-
-    detector: str
-    level: str
-    rows: int
-    flagged: int
-    not_judged: int
-    is_shown: bool
-    is_as_before: bool
-    flagged_days: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Detected:
-    """What one run found, by detector. What is flagged was judged, and found to be an anomaly."""
-
-    build_id: int
-    judged: tuple[Judged, ...]
-    landed: bool
-
-    def as_json(self) -> dict[str, object]:
-        """For machines."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

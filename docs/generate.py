@@ -48,9 +48,10 @@ def cli() -> str:
         return f"```\n{printed.getvalue().strip()}\n```\n"
 
     command = typer.main.get_command(app)
-    names = list(getattr(command, "commands", {}))
     parts = [f"# Commands\n{NOTE}", help_of()]
-    parts += [f"## gpulake {name}\n{help_of(name)}" for name in names]
+    for name, one in getattr(command, "commands", {}).items():
+        parts.append(f"## gpulake {name}\n{help_of(name)}")
+        parts += [f"### gpulake {name} {inner}\n{help_of(name, inner)}" for inner in getattr(one, "commands", {})]
     parts.append(f"## Exit codes\n{exit_codes()}")
     return "\n".join(parts)
 

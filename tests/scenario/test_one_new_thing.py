@@ -26,6 +26,7 @@ PAGES = {
     "a source": "add-a-source.md",
     "a model": "add-a-model.md",
     "a detector": "add-a-detector.md",
+    "a rule": "add-a-rule.md",
     "a section of the report": "add-a-report-section.md",
 }
 """Kinds of things, as CONTRIBUTING calls them, and the page whose example adds one."""
@@ -55,7 +56,7 @@ class Copy:
     def __init__(self, folder):
         self.folder = folder
         litter = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages")
-        for part in ("src/gpulake", "warehouse", "tests/conformance", "tests/unit"):
+        for part in ("src/gpulake", "warehouse", "rules", "tests/conformance", "tests/unit"):
             shutil.copytree(ROOT / part, folder / part, ignore=litter)
         for file in ("pyproject.toml", "tests/conftest.py"):
             shutil.copy(ROOT / file, folder / file)
@@ -184,11 +185,26 @@ def test_report_picture_and_page_show_the_new_things(published):
     assert (copy.folder / "days.png").stat().st_size > 50_000
 
 
+def test_a_new_rule_is_tried_out_and_replayed(published):
+    """Whoever writes a rule sees what it would have told before anybody is told by it."""
+    copy, _ = published
+
+    assert [True] == [
+        each["ok"]
+        for each in json.loads(copy.python("-m", "gpulake", "rules", "test", "idle_machine", "--json"))["rules"]
+    ]
+    replayed = copy.gpulake("rules", "backtest", "--rule", "idle_machine")
+    assert (10, 1) == (replayed["days"], replayed["recorded"])
+    listed = {each["name"]: each for each in copy.gpulake("rules", "list")["rules"]}
+    assert [True, False] == [listed[name]["replayed_as_it_is"] for name in ("idle_machine", "anomaly_day")]
+
+
 @pytest.mark.parametrize(
     ("suite", "name"),
     [
         ("tests/conformance/test_detectors.py", "record"),
         ("tests/conformance/test_figures.py", "gold_busy_days"),
+        ("tests/conformance/test_rules.py", "idle_machine"),
         ("tests/unit/test_sections.py", "busy"),
     ],
 )

@@ -277,6 +277,20 @@ def test_a_table_without_a_time_is_as_of_now(read):
     assert [] == judging.replay(published, [rule], since=FIRST)[0]
 
 
+def test_what_a_build_makes_up_for_is_told_step_by_step(read):
+    """An outage that was over before the refresh came was one all the same."""
+    rule = read()
+    now = read("from: gold_now", "time:", "say: s", "do: d", name="now")
+    published = Published(days([1, 10, 1, 1]))
+    published.add([{"cluster_id": "c", "machine_id": "n", "x": 10}], "gold_now")
+    found = judging.catch_up(published, [rule, now], since=FIRST + timedelta(days=1)).findings
+    told = [(each.rule, each.at.day, str(each.state)) for each in found if each.rule == "high"]
+
+    assert [("high", 3, "firing"), ("high", 4, "clear"), ("high", 5, "clear"), ("high", 5, "clear")] == told
+    assert [State.FIRING] == [each.state for each in found if each.rule == "now"]
+    assert {utc(2026, 11, 3)} == {each.since for each in found if each.state is State.CLEAR}
+
+
 def test_a_share_of_the_cluster_is_of_the_same_days(read):
     """ "2 % of the cluster" is of what all held, in the same days and in this cluster alone."""
     rule = read("over: 2 days", "when: sum(x) >= 0.5 * total(x)", "say: s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,7 @@ _MOST_SHOWN = 10
 
 rules = typer.Typer(help="Look at the rules by which people are told, try them out, replay them over history.")
 
-NamesArgument = Annotated[list[str], typer.Argument(metavar="[NAME]...", help="Only these rules.")]
+NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME", help="Only these rules.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -124,9 +124,9 @@ def explain(
 @rules.command()
 def backtest(
     since: Annotated[
-        str | None, typer.Option("--since", metavar="DATE", help="First day. [default: the first there is]")
+        str | None, typer.Option("--since", metavar="DAY", help="First day. [default: the first there is]")
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="DATE", help="Day after the last.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="DAY", help="Day after the last.")] = None,
     names: Annotated[
         list[str], typer.Option("--rule", metavar="NAME", help="Only this rule; may be given again.")
     ] = [],  # noqa: B006
@@ -369,6 +369,7 @@ def _date(written: str | None, option: str) -> date | None:
     if written is None:
         return None
     try:
-        return date.fromisoformat(written)
-    except ValueError as error:
-        raise UsageError(f"{written!r} is no day.", where=option, do="write it as 2026-11-24") from error
+        return date(1970, 1, 1) + timedelta(days=int(written)) if written.isdecimal() else date.fromisoformat(written)
+    except (ValueError, OverflowError) as error:
+        do = "write it as 2026-11-24, or as the number of a day where the dates are hidden"
+        raise UsageError(f"{written!r} is no day.", where=option, do=do) from error

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from math import erfc, sqrt
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gpulake.detectors import Block, Columns, Detector, Level, Matrix, Verdicts
-from gpulake.detectors.rows import once, quantile_of_rows
+from gpulake.detectors.rows import once
+from gpulake.detectors.walking import before
 
 METRICS = ("alloc_gpu_util",)
 HOURS_BEFORE, LEAST_HOURS_BEFORE = 3, 2
@@ -23,7 +23,6 @@ PAST_DAYS, LEAST_PAST_DAYS = 14, 4
 FLAG_AT = 4.0
 LEAST_SCALE = 0.01
 LOW_COVERAGE = 0.5
-_BATCH = 4096
 
 
 def _judge(hours: Columns, _blocks: Sequence[Block]) -> Verdicts:
@@ -36,9 +35,9 @@ def _judge(hours: Columns, _blocks: Sequence[Block]) -> Verdicts:
     hour_of_day = _of_every_hour(at, shown.column(np.asarray(hours["hour_of_day"], np.int64)), count=count)
     every_cover = _placed(shown.column(cover), at, count)
     logit = _logit(_placed(shown.column(util), at, count))
-    usual = _before(every_cover, 24 * PAST_DAYS, 0.5)
+    usual = before(every_cover, 24 * PAST_DAYS, 0.5)
     logit[~(every_cover >= LOW_COVERAGE * np.minimum(1, np.where(np.isnan(usual), every_cover, usual)))] = np.nan
-    step = logit - _before(logit, HOURS_BEFORE, 0.5, least=LEAST_HOURS_BEFORE)
+    step = logit - before(logit, HOURS_BEFORE, 0.5, least=LEAST_HOURS_BEFORE)
     own = step - _usual_step(step, hour_of_day)
     scale = _scale(own)
     z, expected = (own / scale)[at], (logit - own)[at]
@@ -86,7 +85,7 @@ def _scale(own: Matrix) -> Matrix:
     is_flagged = np.zeros(len(own), np.bool_)
     while True:
         calm = np.where(is_flagged, np.nan, np.abs(own))
-        scale = np.maximum(_before(calm, 24 * PAST_DAYS, 0.9, least=24 * LEAST_PAST_DAYS // 2) / 1.645, LEAST_SCALE)
+        scale = np.maximum(before(calm, 24 * PAST_DAYS, 0.9, least=24 * LEAST_PAST_DAYS // 2) / 1.645, LEAST_SCALE)
         found = np.abs(own) >= FLAG_AT * scale
         if np.array_equal(found, is_flagged):
             return scale
@@ -97,19 +96,8 @@ def _usual_step(step: Matrix, hour_of_day: NDArray[np.int64]) -> Matrix:
     usual = np.full(len(step), np.nan)
     for hour in range(24):
         here = np.flatnonzero(hour_of_day == hour)
-        usual[here] = _before(step[here], PAST_DAYS, 0.5, least=LEAST_PAST_DAYS)
+        usual[here] = before(step[here], PAST_DAYS, 0.5, least=LEAST_PAST_DAYS)
     return usual
-
-
-def _before(values: Matrix, length: int, share: float, *, least: int = 1) -> Matrix:
-    """The quantile of the `length` values before each, NaN where fewer than `least` of them are known."""
-    padded = np.concatenate([np.full(length, np.nan), values])[:-1] if len(values) else values
-    found = np.full(len(values), np.nan)
-    for first in range(0, len(values), _BATCH):
-        windows = sliding_window_view(padded[first : first + _BATCH + length - 1], length)
-        enough = np.sum(~np.isnan(windows), axis=1) >= least
-        found[first : first + _BATCH] = np.where(enough, quantile_of_rows(windows, share), np.nan)
-    return found
 
 
 def _of_every_hour(at: NDArray[np.int64], hour_of_day: NDArray[np.int64], *, count: int) -> NDArray[np.int64]:

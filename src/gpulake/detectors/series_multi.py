@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gpulake.detectors import Block, Columns, Detector, Level, Matrix, Verdicts
 from gpulake.detectors.rows import Places, once
-from gpulake.detectors.walking import in_batches, mean_of_last
+from gpulake.detectors.walking import before, in_batches, mean_of_last
 
 LEAST_TRAIN_ROWS = 100
 SAMPLES_MOVED, SAMPLES_TYPICAL = 2, 10
@@ -26,6 +26,7 @@ LEAST_SCALE, CLIP = 0.02, 30.0
 LEAST_VARIANCE, LEAST_DISTANCE = 1e-4, 1e-2
 HALVES = 2
 FALSE_SHARE = 0.001
+LATELY = 200
 BAND = 3.29
 
 
@@ -73,11 +74,11 @@ def _judge(series: Columns, _blocks: Sequence[Block]) -> Verdicts:
             continue
         learned = _learn(values[train])
         found = _look(values[test], learned)
-        limit = _limit(values[train])
+        limit = _limit(values[train]).after(found.score)
         is_known = ~np.isnan(values[test]).all(axis=1)
         rows: Places = test[is_known]
         score[rows], driver[rows] = found.score[is_known], found.driver[is_known]
-        flag[rows], away[rows] = score[rows] > limit, found.away[is_known]
+        flag[rows], away[rows] = score[rows] > limit[is_known], found.away[is_known]
         expected[rows], band = found.expected[is_known], BAND * found.deviation[is_known]
         low[rows], high[rows], seen[rows] = expected[rows] - band, expected[rows] + band, values[rows, driver[rows]]
 
@@ -152,13 +153,29 @@ def _look(values: Matrix, learned: _Learned) -> _Seen:
     )
 
 
-def _limit(train: Matrix) -> float:
-    """The score that one of a thousand train rows exceeds, each judged by what the other half of them taught."""
+@dataclass(frozen=True)
+class _Limit:
+    """The usual score of train rows, and the one that one of a thousand of them exceeds."""
+
+    usual: float
+    high: float
+
+    def after(self, scores: Matrix) -> Matrix:
+        """The limit of each row: as far above what was usual lately as it is above what was usual in training, where that is more.
+
+        So a lasting change is told when it comes, and is the usual after half of that time.
+        """
+        lately = before(scores, LATELY, 0.5, least=LATELY // 2)
+        return self.high + np.maximum(np.nan_to_num(lately, nan=self.usual) - self.usual, 0)
+
+
+def _limit(train: Matrix) -> _Limit:
+    """From train rows, each half judged by what the other taught."""
     halves = [half for half in np.array_split(train, HALVES) if len(half) > SAMPLES_TYPICAL]
-    scores = [
-        _look(half, _learn(np.concatenate([other for other in halves if other is not half]))).score for half in halves
-    ]
-    return float(np.quantile(np.concatenate(scores), 1 - FALSE_SHARE))
+    scores = np.concatenate(
+        [_look(half, _learn(np.concatenate([other for other in halves if other is not half]))).score for half in halves]
+    )
+    return _Limit(float(np.median(scores)), float(np.quantile(scores, 1 - FALSE_SHARE)))
 
 
 def _units(values: Matrix, middle: Matrix, scale: Matrix) -> Matrix:
@@ -211,7 +228,9 @@ def _squares(rows: Matrix, centres: Matrix) -> Matrix:
 DETECTOR = Detector(
     name="series_multi",
     level=Level.SERIES,
-    note="Learned once, on the rows with split train: what changes for good afterwards stays an anomaly until it is learned.",
+    note=(
+        "Learned once, on the rows with split train. What changes for good afterwards is flagged for about 100 samples; its score stays high."
+    ),
     needs=("entity", "split", "step", "m00"),
     judge=_judge,
     false_alarms="1 row of 1,000",

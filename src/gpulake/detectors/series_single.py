@@ -38,7 +38,7 @@ class _Seen:
 
 
 def _judge(series: Columns, _blocks: Sequence[Block]) -> Verdicts:
-    name, time_h = np.asarray(series["series"]).astype(str), np.asarray(series["ts"], np.float64) / SECONDS_PER_HOUR
+    name, time_h = np.asarray(series["series"]).astype(str), _hours(np.asarray(series["ts"]))
     value = np.asarray(series["value"], np.float64)
     shown = once([name, time_h], values=[value])
     name, time_h, value = name[shown.rows], time_h[shown.rows], value[shown.rows]
@@ -79,6 +79,13 @@ def _judge(series: Columns, _blocks: Sequence[Block]) -> Verdicts:
         high=shown.spread(expected + band),
         p_value=np.full(len(shown.place), np.nan),
     )
+
+
+def _hours(moments: NDArray[np.generic]) -> Matrix:
+    """From times, or from seconds."""
+    if moments.dtype.kind == "M":
+        return moments.astype("datetime64[us]").astype(np.int64) / (1e6 * SECONDS_PER_HOUR)
+    return np.asarray(moments, np.float64) / SECONDS_PER_HOUR
 
 
 def _look(value: Matrix, time_h: Matrix) -> _Seen:

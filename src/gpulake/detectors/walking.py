@@ -9,13 +9,16 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gpulake.detectors import Matrix
+from gpulake.detectors.rows import quantile_of_rows
 
 GROWTH = 1.02
 _LONGEST_HALVINGS = 400
 _BATCH_ROWS = 256
+_WINDOWS = 4096
 
 
 def ewma(values: Matrix, steps: Matrix, *, half_life: float) -> Matrix:
@@ -60,6 +63,17 @@ def mean_of_last(values: Matrix, count: int) -> Matrix:
         total[lag:] += values[: len(values) - lag]
     known = np.minimum(np.arange(len(values)) + 1, count)
     return total / known.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def before(values: Matrix, length: int, share: float, *, least: int = 1) -> Matrix:
+    """The quantile of the `length` values before each, NaN where fewer than `least` of them are known."""
+    padded = np.concatenate([np.full(length, np.nan), values])[:-1] if len(values) else values
+    found = np.full(len(values), np.nan)
+    for first in range(0, len(values), _WINDOWS):
+        windows = sliding_window_view(padded[first : first + _WINDOWS + length - 1], length)
+        enough = np.sum(~np.isnan(windows), axis=1) >= least
+        found[first : first + _WINDOWS] = np.where(enough, quantile_of_rows(windows, share), np.nan)
+    return found
 
 
 def in_batches(rows: Matrix, work: Callable[[Matrix], Matrix]) -> Matrix:

@@ -169,7 +169,7 @@ class _Stepping:
             self._add(incident, kind, finding.at, finding, clear_s=0.0, group=group, history=history)
             self._fired.add(incident.incident_id)
         elif incident.is_open:
-            clear_s = incident.clear_s + _newly_clear_s(incident, finding)
+            clear_s = _clear_s(incident, finding)
             kind = Kind.RESOLVE if clear_s >= self._policy.closes_after.total_seconds() else Kind.UPDATE
             self._add(incident, kind, finding.at, finding, clear_s=clear_s)
 
@@ -406,9 +406,9 @@ def _strength(finding: Finding) -> tuple[object, ...]:
     return (_STATES[finding.state], RANK[finding.severity], finding.value or 0.0, repr(finding))
 
 
-def _newly_clear_s(incident: Incident, finding: Finding) -> float:
-    """For how long it has been clear that was not counted before: since when the finding says, else since the last one."""
-    if finding.at == incident.last_at:  # what was said of this time is corrected
-        return (finding.at - finding.since).total_seconds() if finding.since else 0.0
+def _clear_s(incident: Incident, finding: Finding) -> float:
+    """For how long it has been clear: since when the finding says, or what was counted before and what has come since."""
+    said = (finding.at - finding.since).total_seconds() if finding.since else 0.0
     since = max(finding.since, incident.last_at) if finding.since else incident.last_at
-    return max(0.0, (finding.at - since).total_seconds())
+    counted = incident.clear_s + max(0.0, (finding.at - since).total_seconds())
+    return said if finding.at == incident.last_at else max(said, counted)

@@ -4,7 +4,7 @@ Facts and the notices that they call for are one transaction, so a notice is nev
 forgotten of what was. Sending comes afterwards; what is not sent waits for the next run.
 """
 
-from gpulake.incidents.standing import Listed, Shown, listed, shown
+from gpulake.incidents.standing import Listed, Shown, ask, digest, listed, shown, state_of
 from gpulake.incidents.telling import Told, land_requests, tell
 
-__all__ = ["Listed", "Shown", "Told", "land_requests", "listed", "shown", "tell"]
+__all__ = ["Listed", "Shown", "Told", "ask", "digest", "land_requests", "listed", "shown", "state_of", "tell"]

@@ -14,6 +14,7 @@ from gpulake.alert import Event, History, Incident, Kind, Told, replay
 from gpulake.findings import Finding, Severity, State
 from gpulake.meta import Asked
 from gpulake.notifiers import Message
+from gpulake.sources import all_sources
 from gpulake.tables import ALERT_EVENTS, JUDGINGS, NOTICES, LakeTable
 from gpulake.telling.mails.layout import Clock
 
@@ -258,8 +259,17 @@ def last_digest_at(view: Asked) -> datetime | None:
 
 def clocks(view: Asked) -> dict[str, Clock]:
     """How each cluster's time is shown."""
-    rows = view.sql("SELECT cluster_id, time_zone, time_basis FROM lake.meta.clusters ORDER BY ALL").to_pylist()
-    return {row["cluster_id"]: Clock(row["time_zone"] or "UTC", row["time_basis"] or "real") for row in rows}
+    without_weekdays = {source.name for source in all_sources() if not source.has_weekdays}
+    rows = view.sql(
+        "SELECT cluster_id, max_by(source, noted_at) AS source, max_by(time_zone, noted_at) AS time_zone, "
+        "max_by(time_basis, noted_at) AS time_basis FROM lake.meta.clusters GROUP BY ALL ORDER BY ALL"
+    ).to_pylist()
+    return {
+        row["cluster_id"]: Clock(
+            row["time_zone"] or "UTC", row["time_basis"] or "real", row["source"] not in without_weekdays
+        )
+        for row in rows
+    }
 
 
 def judged_before(view: Asked) -> frozenset[str]:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gpulake.alert import RANK, Event, Incident, Request, replay
+from gpulake.alert import RANK, Event, Incident, Kind, Request, replay
 from gpulake.alert.grouping import worst_first
 from gpulake.config import Config
 from gpulake.errors import GpulakeError, UsageError
 from gpulake.incidents import inbox, records
 from gpulake.meta import Asked
+from gpulake.notifiers import Message
 from gpulake.tables import ALERT_EVENTS, NOTICES
+from gpulake.telling.mails import digest as digests
 from gpulake.telling.mails.digest import Digest, Entry
 from gpulake.telling.mails.layout import Clocks
 
@@ -172,6 +174,23 @@ def shown(view: Asked, name: str, *, config: Config) -> Shown:
         queued=_queued(config).get(incident_id, ()),
         clocks=records.clocks(view),
     )
+
+
+def ask(
+    config: Config, kind: Kind, incident_id: str, *, by: str, at: datetime, until: datetime | None, note: str
+) -> Request:
+    """Put a request into the lake's inbox. Raises LakeError where that cannot be written."""
+    request = Request(inbox.new_id(at), kind, incident_id, by, at, until, note)
+    inbox.ask(config.lake, request)
+    return request
+
+
+def digest(view: Asked, *, config: Config, now: datetime) -> Message:
+    """The digest of now, laid out."""
+    if records.are_there(view):
+        found = digest_of(view, config=config, now=now, since=records.last_digest_at(view))
+        return digests.message_of(found, notice_id="", clocks=records.clocks(view))
+    return digests.message_of(Digest(now.date(), now, None, (), (), ()), notice_id="", clocks={})
 
 
 def _whole_id(view: Asked, name: str) -> str | None:

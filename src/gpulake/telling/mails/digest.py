@@ -65,12 +65,9 @@ def message_of(digest: Digest, *, notice_id: str, clocks: Clocks) -> Message:
     headline = _headline(digest)
     subject = f"gpulake, {digest.day:%A %d %B}: {headline}"
     worst = digest.still_open[0].incident.finding.severity if digest.still_open else None
-    told = [
-        _Part("Open", digest.still_open, "Nothing is open."),
-        _Part("Opened since the last digest", digest.opened, "Nothing new."),
-        _Part("Over since the last digest", digest.resolved, "Nothing ended.", is_over=True),
-    ]
-    shown = [part for part in told if part.entries]
+    new = frozenset(entry.incident.incident_id for entry in digest.opened)
+    parts = [_Part("Open", digest.still_open, new), _Part("Over since the last digest", digest.resolved, is_over=True)]
+    shown = [part for part in parts if part.entries]
     lead = _lead(digest)
     foot = [
         "Look at one: gpulake alerts show ID. Take it: gpulake alerts ack ID.",
@@ -104,8 +101,12 @@ def message_of(digest: Digest, *, notice_id: str, clocks: Clocks) -> Message:
 class _Part:
     title: str
     entries: Sequence[Entry]
-    nothing: str
+    new: frozenset[str] = frozenset()
     is_over: bool = False
+
+    def is_new(self, entry: Entry) -> bool:
+        """Whether it began since the last digest."""
+        return entry.incident.incident_id in self.new
 
 
 def _headline(digest: Digest) -> str:
@@ -120,15 +121,19 @@ def _lead(digest: Digest) -> str:
     """The state of things in two sentences."""
     if not digest.still_open and not digest.opened and not digest.resolved:
         return "Nothing is open, and nothing began or ended since the last digest. Nobody needs to do anything."
-    words = []
-    if digest.still_open:
-        taken = sum(bool(entry.incident.acknowledged_by) for entry in digest.still_open)
-        words.append(f"Somebody has {taken:,} of {len(digest.still_open):,} in hand.")
-        if digest.gpu_h is not None:
-            words.append(f"It concerns up to {gpu_hours(digest.gpu_h)}.")
+    words = [f"Since the last digest {len(digest.opened):,} began and {len(digest.resolved):,} ended."]
+    if not digest.still_open:
+        return f"{words[0]} Nothing is open any more."
+    if digest.gpu_h is not None:
+        words.append(f"What is open concerns up to {gpu_hours(digest.gpu_h)}.")
+    names = sorted({entry.incident.acknowledged_by for entry in digest.still_open} - {""})
+    if len(digest.still_open) > sum(bool(entry.incident.acknowledged_by) for entry in digest.still_open):
+        free = sum(not entry.incident.acknowledged_by for entry in digest.still_open)
+        words.append(
+            f"{'Nobody has taken' if not names else 'Still to be taken:'} {free:,}{' yet' if not names else ''}."
+        )
     else:
-        words.append("Nothing is open any more.")
-    words.append(f"Since the last digest {len(digest.opened):,} began and {len(digest.resolved):,} ended.")
+        words.append(f"All of it is in hand: {', '.join(names)}.")
     return " ".join(words)
 
 
@@ -187,15 +192,19 @@ def _html_part(part: _Part, clocks: Clocks) -> list[str]:
         name = escape(_title(entry))
         if finding.link.startswith(("https://", "http://")):
             name = f'<a href="{escape(finding.link)}" style="color:{INK}">{name}</a>'
+        new = (
+            f'&nbsp; <span style="font-size:12px;font-weight:600;color:{COLOURS[Severity.INFO]}">new</span>'
+            * part.is_new(entry)
+        )
         do = (
             f'<div style="margin-top:3px;font-size:13px;line-height:1.45;color:{INK}">→ {escape(finding.do)}</div>'
             if finding.do and not part.is_over
             else ""
         )
         rows.append(
-            f'<tr><td style="padding:11px 12px 11px 0;border-top:1px solid {HAIR};vertical-align:top;width:1%">{badge(label, colour)}</td>'
+            f'<tr><td style="padding:11px 12px 11px 0;border-top:1px solid {HAIR};vertical-align:top;width:58px">{badge(label, colour)}</td>'
             f'<td style="padding:10px 0 11px;border-top:1px solid {HAIR};vertical-align:top">'
-            f'<div style="font-size:15px;line-height:1.35;font-weight:600;color:{INK}">{name}</div>'
+            f'<div style="font-size:15px;line-height:1.35;font-weight:600;color:{INK}">{name}{new}</div>'
             f'<div style="margin-top:2px;font-size:13px;line-height:1.45;color:{SOFT}">{escape(_details(entry, clocks, is_over=part.is_over))}</div>{do}</td>'
             f'<td align="right" style="padding:13px 0 11px 12px;border-top:1px solid {HAIR};vertical-align:top;width:1%;font:12px ui-monospace,Menlo,Consolas,monospace;color:{SOFT}">{escape(entry.incident.group[:6])}</td></tr>'
         )
@@ -217,7 +226,7 @@ def _text_part(part: _Part, clocks: Clocks) -> list[str]:
     for entry in part.entries[:MOST_ROWS]:
         finding = entry.incident.finding
         lines.append(
-            f"  [{'over' if part.is_over else finding.severity}] {_title(entry)}  ({entry.incident.group[:6]})"
+            f"  [{'over' if part.is_over else finding.severity}] {_title(entry)}{', new' * part.is_new(entry)}  ({entry.incident.group[:6]})"
         )
         lines.append(f"      {_details(entry, clocks, is_over=part.is_over)}")
         if finding.do and not part.is_over:

@@ -9,7 +9,7 @@ from html import escape
 from zoneinfo import ZoneInfo
 
 from gpulake.findings import Finding, Severity
-from gpulake.reading.report import day_name
+from gpulake.reading.report import day_label, day_name
 
 INK, SOFT, HAIR, PAPER, GROUND = "#1c2733", "#5b6876", "#d5dbe1", "#ffffff", "#f1f4f7"
 COLOURS = {Severity.PAGE: "#c0392b", Severity.TICKET: "#b45309", Severity.INFO: "#0072b2"}
@@ -24,6 +24,7 @@ class Clock:
 
     time_zone: str = "UTC"
     time_basis: str = "real"
+    has_weekdays: bool = True
 
 
 Clocks = Mapping[str, Clock]
@@ -35,7 +36,8 @@ def moment(at: datetime, clock: Clock) -> str:
     is_midnight = (local.hour, local.minute) == (0, 0)
     day = (local - timedelta(days=1)).date() if is_midnight else local.date()
     hour = "24:00" if is_midnight else f"{local:%H:%M}"
-    return f"{day_name(day, clock.time_basis)}, {hour}" + (" UTC" if clock.time_zone == "UTC" else "")
+    name = (day_name if clock.has_weekdays else day_label)(day, clock.time_basis)
+    return f"{name}, {hour}" + (" UTC" if clock.time_zone == "UTC" else "")
 
 
 def lasted(since: datetime, until: datetime) -> str:
@@ -48,8 +50,9 @@ def lasted(since: datetime, until: datetime) -> str:
 
 def amount(value: float, unit: str) -> str:
     """A figure with its unit; digits as many as it needs to be told from its neighbours."""
-    digits = 0 if abs(value) >= 1000 or value == int(value) else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f} {unit}".rstrip()
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
+    text = f"{value:,.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if digits else text} {unit}".rstrip()
 
 
 def where(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from gpulake.notifiers import Message
 from gpulake.telling.mails.layout import (
     CALM,
     COLOURS,
+    INK,
     SOFT,
     Clock,
     Clocks,
@@ -56,7 +57,7 @@ def message_of(notice: Notice, *, notice_id: str, clocks: Clocks) -> Message:
     label = "over" if notice.told is Told.RESOLVED else f"look {urgency(notice.severity)}"
     body = [
         badge(label, colour),
-        f'<h1 style="margin:10px 0 0;font-size:20px;line-height:1.3">{escape(subject)}</h1>',
+        f'<h1 style="margin:10px 0 0;font-size:20px;line-height:1.3;color:{INK}">{escape(subject)}</h1>',
         paragraph(lead),
         facts_table(facts),
         *([heading("Told together with it"), *(paragraph(line, size=14, colour=SOFT, above=4) for line in rest)] if rest else []),

@@ -21,7 +21,7 @@ from bench.detection.made_up_clusters import FAULTS, NO_FAULTS, fleet_weeks, mad
 from bench.detection.measures import average_precision, labelled, vus_pr
 from numpy.typing import NDArray
 
-from gpulake.detecting import score_file
+from gpulake.detecting.files import score_file
 from gpulake.detectors import Block, Detector, Level, all_detectors
 
 DATA = Path(__file__).resolve().parents[2] / "../shared/data/anomaly"

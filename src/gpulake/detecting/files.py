@@ -7,8 +7,10 @@ stand twice.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -256,9 +258,10 @@ def _write(scores: pa.Table, out: Path) -> None:
         pq.write_table(scores, unfinished)
         unfinished.replace(out)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise UsageError(
-            f"the scores cannot be written: {error.strerror or error}.",
+            f"the scores cannot be written: {os.strerror(error.errno) if error.errno else error}.",
             where=str(out),
             do="choose another place, or free some space",
         ) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,60 @@ def test_a_wrong_setting_is_a_usage_error_with_its_place(tmp_path, text, what):
     assert what in told.value.what
     assert str(tmp_path / "gpulake.toml") in told.value.where
     assert told.value.do
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[channels.ops]\n", "a channel needs url or url_file"),
+        ('[channels.ops]\nurl = "x://"\nurl_file = "f"\n', "a channel needs url or url_file"),
+        ('[channels.ops]\nurl = ""\n', "url must be a text"),
+        ('[channels.ops]\nurl = "x://S3cret"\nkey = "k"\n', "unknown setting 'key'"),
+        ('[channels.ops]\nurl = "x://S3cret"\nat_least = "loud"\n', "unknown at_least 'loud'"),
+        ('[channels."a b"]\nurl = "x://S3cret"\n', "'a b' is no name in channels"),
+        ("channels = 3\n", "this must be a table"),
+        ('[audiences.operators]\nchannels = ["opps"]\n[channels.ops]\nurl = "x://S3cret"\n', "there is no channel 'opps'"),
+        ('[audiences.operators]\nchannels = "ops"\n', "channels must be a list"),
+        ('[alerts]\nshadow = "yes"\n', "shadow must be true or false"),
+        ('[alerts]\ndigest_to = "operator"\n', "there is no audience 'operator'"),
+        ('[alerts]\nrepeat = {page = "soon"}\n', "'soon' is no length of time"),
+        ('[alerts]\nrepeat = {loud = "1h"}\n', "unknown severity 'loud'"),
+        ('[alerts]\ncloses_after = "0h"\n', "'0h' is no length of time"),
+        ("[alerts]\nmost_at_once = 0\n", "most_at_once must be a whole number"),
+        ('[[alerts.maintenance]]\ncluster = "c"\nwhy = "w"\nfrom = "monday"\n', "from must be a time"),
+        ('[[alerts.maintenance]]\ncluster = "c"\nwhy = "w"\nfrom = 2026-03-02T00:00:00\nuntil = 2026-03-01T00:00:00\n',
+         "maintenance ends before it begins"),
+        ("[[alerts.maintenance]]\nfrom = 2026-03-01T00:00:00\nuntil = 2026-03-02T00:00:00\n", "needs a cluster and a reason"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_of_alerts_is_told_with_its_place_and_without_a_secret(tmp_path, text, what):
+    """Who mistypes a channel must learn it now, and not in the night in which it is needed."""
+    write(tmp_path, text)
+
+    with pytest.raises(UsageError) as told:
+        config.load({}, folder=tmp_path)
+    assert what in told.value.what
+    assert str(tmp_path / "gpulake.toml") in told.value.where
+    assert told.value.do
+    assert "S3cret" not in str(told.value)
+
+
+def test_the_settings_on_the_page_about_alerts_are_right(tmp_path):
+    """Who copies them gets what the page says, and no secret of theirs is ever printed."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "get-alerts.md").read_text(encoding="utf-8")
+    first, shadow, maintenance = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    write(tmp_path, first + shadow.replace("[alerts]", "") + maintenance)
+    read = config.load({"PAGERDUTY_KEY": "S3cret", "OTHER": "x"}, folder=tmp_path)
+
+    assert ("duty", "team") == read.audiences["operators"]
+    assert () == read.audiences["owners"]
+    assert {"PAGERDUTY_KEY": "S3cret"} == read.secrets
+    assert tmp_path / "mail.url" == read.alerts.channels["mail"].url_file
+    (window,) = read.alerts.policy.maintenance
+    assert ("berlin", "2026-03-01T08:00:00") == (window.cluster_id, window.since.isoformat())
+    assert read.alerts.shadow
+    assert "S3cret" not in repr(read)
+    assert "pagerduty" not in repr(read)
 
 
 @pytest.mark.parametrize("name", ["berlin", "Köln-2", "a100.eu_west", "7", "x" * 60])

@@ -82,6 +82,7 @@ def test_docs_name_no_command_that_does_not_exist() -> None:
 
     commands = [command for command in app.registered_commands if command.callback]
     known = {command.name or command.callback.__name__.replace("_", "-") for command in commands}
+    known |= {group.name for group in app.registered_groups}
     named = {
         (page.name, word)
         for page in PAGES

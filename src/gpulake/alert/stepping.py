@@ -284,7 +284,7 @@ class _Stepping:
             if leader is None:
                 continue
             still = [incident for incident in members[group] if incident.is_open]
-            told = self._to_tell(leader, worst_first(still)) if still else self._to_tell_after(leader)
+            told = self._to_tell(leader, worst_first(still)) if still else self._to_tell_after(leader, members[group])
             if told is not None:
                 self._tell(leader, told, worst_first(still or members[group]))
 
@@ -316,11 +316,26 @@ class _Stepping:
             return False
         return self._cluster_now(leader) - leader.told_at >= window and self._now - leader.told_recorded_at >= window
 
-    def _to_tell_after(self, leader: Incident) -> Told | None:
-        if not leader.is_believed_open:
-            return None
+    def _to_tell_after(self, leader: Incident, over: Sequence[Incident]) -> Told | None:
         is_calm = self._cluster_now(leader) - leader.flips[-1] >= self._policy.calm
-        return Told.RESOLVED if is_calm or not leader.is_flapping else None
+        if leader.is_flapping and not is_calm:
+            return None
+        if leader.is_believed_open or any(self._has_passed_unseen(incident) for incident in over):
+            return Told.RESOLVED
+        return None
+
+    def _has_passed_unseen(self, incident: Incident) -> bool:
+        """Whether it began and ended between two judgements, and would have been told if somebody had looked meanwhile."""
+        kinds = {event.kind for event in self._events.get(incident.incident_id, ())}
+        finding = incident.finding
+        return (
+            bool(kinds & {Kind.OPEN, Kind.REOPEN})
+            and Kind.RESOLVE in kinds
+            and not incident.history
+            and RANK[finding.severity] >= RANK[self._policy.told_from]
+            and not self._is_silenced(incident)
+            and not any(window.covers(finding) for window in self._policy.maintenance)
+        )
 
     def _is_silenced(self, incident: Incident) -> bool:
         return incident.silenced_until is not None and incident.silenced_until > self._now

@@ -177,7 +177,8 @@ def backtest(
         return clocks.get(cluster_id, Clock()).local(at - timedelta(seconds=1)).date()
 
     # From the first day on: what began before `since` is no news of it.
-    moments, broken = judging.replay(reader, rules, since=first, until=ends)
+    after = (policy or Policy()).closes_after + timedelta(days=3)
+    moments, broken = judging.replay(reader, rules, since=first, until=ends, after=after)
     incidents, sent = lived_through(moments, rules, machines=_machines(reader), policy=policy)
     known = tuple(each for each in incidents if day_of(each.cluster_id, each.known_at) >= begins)
     sent = tuple(each for each in sent if day_of(each.cluster_id, each.at) >= begins)

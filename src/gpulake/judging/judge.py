@@ -81,7 +81,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Moment:
-    """What the rules said when a step of some cluster was over: of every thing that fires at some time."""
+    """What the rules said when a step of some cluster was over: of every thing that fires, or has until lately."""
 
     at: datetime
     findings: tuple[Finding, ...]
@@ -107,11 +107,16 @@ def judge(reader: Published, rules: Iterable[Rule], *, at: date | datetime | Non
 
 
 def replay(
-    reader: Published, rules: Iterable[Rule], *, since: date, until: date | None = None
+    reader: Published,
+    rules: Iterable[Rule],
+    *,
+    since: date,
+    until: date | None = None,
+    after: timedelta = timedelta(days=3),
 ) -> tuple[list[Moment], list[Broken]]:
     """What would have been said at the end of each hour and day since `since`, in their order: as `judge` at each of them.
 
-    Things that never fire are left out. So are rules over tables without a time.
+    Of each thing it is what was said while it fired, and for so long `after`. Rules over tables without a time are left out.
     """
     clocks = clocks_of(reader)
     said: list[tuple[datetime, Finding]] = []
@@ -120,7 +125,7 @@ def replay(
         if rule.time is None:
             continue
         try:
-            said += _replayed(reader, rule, clocks, since=since, until=until)
+            said += _replayed(reader, rule, clocks, since=since, until=until, after=after)
         except (UsageError, ContractError) as error:
             broken.append(_broken(rule, error))
     said.sort(key=lambda each: each[0])  # stable: rules stay in their order
@@ -152,9 +157,9 @@ def _asked(reader: Published, rule: Rule, clocks: Clocks, *, at: date | datetime
 
 
 def _replayed(
-    reader: Published, rule: Rule, clocks: Clocks, *, since: date, until: date | None
+    reader: Published, rule: Rule, clocks: Clocks, *, since: date, until: date | None, after: timedelta
 ) -> Iterator[tuple[datetime, Finding]]:
-    rows = reader.sql(sql_of_rule(rule, every_step=True))
+    rows = reader.sql(sql_of_rule(rule, every_step=True, after=after))
     settling = timedelta(seconds=rule.settle_steps * (rule.step_s or 0))
     for finding in findings_of(rule, rows, clocks):
         clock = clocks.get(finding.cluster_id, _NOBODYS)

@@ -11,30 +11,41 @@ or not known. The last are passed over: they count for no duration and break non
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from gpulake.judging.expression import Expression, Node, argument, is_sum, is_total, quoted, sql_of, sum_sql
 from gpulake.judging.rule import CLUSTER, DAY_S, Rule
 
+_AFTER = timedelta(days=3)
 _SHOWN = ("value", "expected", "gpu_h")
 _NAMED = ("machine", "job")
 
 
-def sql_of_rule(rule: Rule, *, limited: bool = False, every_step: bool = False) -> str:
+def sql_of_rule(rule: Rule, *, limited: bool = False, every_step: bool = False, after: timedelta = _AFTER) -> str:
     """The query. `limited`: its two parameters are lists of clusters and of the last step of each that may be seen.
 
-    `every_step`: of things that fire at some step, every step; else of each thing the last step of its cluster.
+    `every_step`: every step at which a thing fires, and those until so long `after` it fired last; else of each thing the
+    last step of its cluster.
     """
-    key = [quoted(name) for name in rule.per]
-    by = ", ".join(key)
-    steps = "\n".join([*_seen(rule, limited=limited), *_measured(rule), *_judged(rule, every_step=every_step)])
-    shown = ", ".join(["_t", "_state", "_since", *key, *(quoted(name) for name in (*rule.let, *rule.shown_columns))])
-    extra = ", ".join(f"_{name}" for name in (*_SHOWN, *_NAMED))
+    shown = [quoted(name) for name in (*rule.let, *rule.shown_columns)] + [f"_{name}" for name in (*_SHOWN, *_NAMED)]
+    by = ", ".join(map(quoted, rule.per))
     kept = (
-        f"bool_or(_state = 'firing') over (partition by {by})"
+        f"said._t <= _fired_last + interval '{round(after.total_seconds())} seconds'"
         if every_step
-        else f"_t = max(_t) over (partition by {quoted(CLUSTER)})"
+        else "said._t = _last"
     )
-    return f"{steps}\nselect {shown}, {extra}\nfrom said\nqualify {kept}\norder by _t, {by}"
+    return "\n".join(
+        [
+            *_seen(rule, limited=limited),
+            *_measured(rule),
+            *_judged(rule, every_step=every_step),
+            f"select said._t, _state, _since, {by}, {', '.join(shown)}",
+            "from said inner join things on said._thing = things._thing",
+            "left join told on said._thing = told._thing and said._t = told._t",
+            f"where {kept}",
+            f"order by said._t, {by}",
+        ]
+    )
 
 
 def _seen(rule: Rule, *, limited: bool) -> Iterator[str]:
@@ -101,38 +112,42 @@ def _measured(rule: Rule) -> Iterator[str]:
 
 
 def _judged(rule: Rule, *, every_step: bool) -> Iterator[str]:
-    """What is said at each step."""
+    """What is said at each step. Things go by a number here, and without what is shown of them: there may be many."""
     keys, own = _keys(rule), quoted(CLUSTER)
     on = " and ".join(f"things.{quoted(name)} is not distinct from measured.{quoted(name)}" for name in rule.per)
     missing = "'C'" if rule.missing_is_clear else "null"
-    told = [quoted(name) for name in (*rule.let, *rule.shown_columns)]
-    told += [f"_{name}" for name in (*_SHOWN, *_NAMED)]
-    grid = ", ".join(f"things.{quoted(name)}" for name in rule.per)
+    told = [quoted(name) for name in (*rule.let, *rule.shown_columns)] + [f"_{name}" for name in (*_SHOWN, *_NAMED)]
+    window = "window w as (partition by _thing order by _t)"
+    yield f"things as (select {keys}, row_number() over () as _thing, min(_t) as _first,"
+    yield f"        coalesce(bool_or(_when), false) as _ever from measured group by {keys}),"
+    yield f"told as (select _thing, _t, _there, _when, _until, {', '.join(told)}"
+    yield f"    from measured inner join things on {on}),"
     # Of a thing whose condition was never true, the last step says all.
-    yield f"things as (select {keys}, min(_t) as _first, coalesce(bool_or(_when), false) as _ever from measured group by {keys}),"
-    yield f"coded as (select {grid}, moments._t, {', '.join(told)}, case"
+    yield "coded as (select things._thing, moments._t, _last, case"
     yield f"        when _there is null then {missing} when _when then 'T' when _when is null or _until is null then null"
     yield "        when _until then 'C' else 'H' end as _code"
     yield f"    from things inner join moments on things.{own} is not distinct from moments.{own} and moments._t >= _first"
     yield f"        and ({'_ever' if every_step else '_ever or moments._t = moments._last'})"
-    yield f"    left join measured on {on} and moments._t = measured._t),"
-    yield "numbered as (select *, count(_code) over w as _n from coded"
-    yield f"    window w as (partition by {keys} order by _t)),"
+    yield "    left join told on things._thing = told._thing and moments._t = told._t),"
+    yield f"numbered as (select *, count(_code) over w as _n from coded {window}),"
     yield "rows_of_one_code as (select *, coalesce(max(case when _code <> 'T' then _n end) over w, 0) as _last_not_t,"
-    yield "        coalesce(max(case when _code <> 'C' then _n end) over w, 0) as _last_not_c"
-    yield f"    from numbered window w as (partition by {keys} order by _t)),"
-    yield f"turns as (select *, min(case when _code = 'T' then _t end) over (partition by {keys}, _last_not_t) as _held_since,"
-    yield f"        min(case when _code = 'C' then _t end) over (partition by {keys}, _last_not_c) as _over_since,"
+    yield f"        coalesce(max(case when _code <> 'C' then _n end) over w, 0) as _last_not_c from numbered {window}),"
+    yield "turns as (select *, min(case when _code = 'T' then _t end) over (partition by _thing, _last_not_t) as _held_since,"
+    yield "        min(case when _code = 'C' then _t end) over (partition by _thing, _last_not_c) as _over_since,"
     yield f"        coalesce(_code = 'T' and _n - _last_not_t >= {rule.for_steps}, false) as _begins,"
     yield f"        coalesce(_code = 'C' and _n - _last_not_c >= {rule.clear_steps}, false) as _ends"
     yield "    from rows_of_one_code),"
-    yield "stretches as (select *, coalesce(max(case when _ends then _n end) over w, 0) as _last_end"
-    yield f"    from turns window w as (partition by {keys} order by _t)),"
+    yield f"stretches as (select *, coalesce(max(case when _ends then _n end) over w, 0) as _last_end from turns {window}),"
     yield "opened as (select *, min(case when _begins then _held_since end) over w as _opened"
-    yield f"    from stretches window w as (partition by {keys}, _last_end order by _t)),"
-    yield "said as (select *, case when _code is null then null when _opened is not null then _opened"
-    yield "        when _code = 'C' then _over_since end as _since, case when _code is null then 'unknown'"
-    yield "        when _opened is not null then 'firing' else 'clear' end as _state from opened)"
+    yield "    from stretches window w as (partition by _thing, _last_end order by _t)),"
+    yield "said as (select _thing, _t, _last, case when _code is null then null when _opened is not null then _opened"
+    yield "        when _code = 'C' then _over_since end as _since,"
+    yield "        case when _code is null then 'unknown' when _opened is not null then 'firing' else 'clear' end as _state"
+    if every_step:
+        yield "        , max(case when _code is not null and _opened is not null then _t end) over w as _fired_last"
+        yield f"    from opened {window})"
+    else:
+        yield "    from opened)"
 
 
 def _keys(rule: Rule) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from gpulake.incidents import inbox, records
 from gpulake.incidents.outbox import Journal
 from gpulake.lake import writing
 from gpulake.notify import Receipt
-from gpulake.tables import CLUSTERS
+from gpulake.tables import CLUSTERS, JUDGINGS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from receivers import Receiver  # beside this file
@@ -38,15 +39,12 @@ def found(state="firing", *, at=T0, machine="m1", rule="hot", severity=Severity.
 class Lake:
     """A lake with a judged cluster of real time, and settings that send to a service on loopback."""
 
-    def __init__(self, folder, *, basis="real", first=False):
+    def __init__(self, folder):
         self.folder = folder
         self.more = ""
         self.channels = {}
         self.writing = writing(folder / "lake", purpose="test")
         self.writer = self.writing.__enter__()
-        self.writer.insert(CLUSTERS, [("c", "pai2020", "UTC", basis, "gpu_model", T0)])
-        if not first:
-            self.tell(found("clear", at=T0 - 9 * H), now=T0 - 9 * H)
 
     @property
     def config(self):
@@ -72,22 +70,24 @@ class Lake:
         self.writing.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """The folder of a lake whose one cluster was judged once: to copy it is quicker than to make it."""
+    folder = tmp_path_factory.mktemp("judged")
+    with writing(folder / "lake", purpose="test") as writer:
+        writer.insert(CLUSTERS, [("c", "pai2020", "UTC", "real", "gpu_model", T0)])
+    made = Lake(folder)
+    made.tell(found("clear", at=T0 - 9 * H), now=T0 - 9 * H)
+    made.close()
+    return folder
+
+
 @pytest.fixture
-def make(tmp_path):
-    made = []
-
-    def lake(**more):
-        made.append(Lake(tmp_path, **more))
-        return made[-1]
-
-    yield lake
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def lake(make):
-    return make()
+def lake(judged, tmp_path):
+    shutil.copytree(judged, tmp_path, dirs_exist_ok=True)
+    made = Lake(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ def test_what_is_read_back_is_what_was_recorded(lake):
     assert replay(events) == records.incidents(lake.writer)
 
 
-def test_the_first_judgement_of_a_cluster_is_history(make, service):
+def test_the_first_judgement_of_a_cluster_is_history(lake, service):
     """A lake that is filled with a year of data must not send a year of pages."""
-    lake = make(first=True)
+    lake.writer.delete(JUDGINGS, "cluster_id = ?", ["c"])
     lake.channels = {"duty": f"http://127.0.0.1:{service.port}/"}
     told = lake.tell(found())
 
@@ -271,7 +271,7 @@ def test_requests_are_done_once_and_bad_ones_set_aside(lake):
 
 def test_one_digest_a_day(lake, service):
     """Read in the morning, once; what is open comes first."""
-    lake.channels = {"team": f"http://127.0.0.1:{service.port}/"}
+    lake.channels = {"team": f"http://127.0.0.1:{service.port}/", "duty": "pagerduty://KEY@127.0.0.1:9/nobody"}
     lake.more = '[alerts]\ndigest_to = "operators"\n'
     for hours in (0, 3, 23, 25):
         lake.tell(found(at=T0 + hours * H, severity=Severity.INFO))
@@ -279,13 +279,13 @@ def test_one_digest_a_day(lake, service):
     digests = [body for body in service.bodies if body["told"] == "digest"]
     assert 2 == len(digests)
     assert "1 thing open" in digests[0]["subject"]
-    assert "Opened since the last digest" in digests[0]["text"]
-    assert "Opened since the last digest" not in digests[1]["text"]
+    assert "m1 is hot, new" in digests[0]["text"]
+    assert ", new" not in digests[1]["text"]
 
 
-def test_an_offset_cluster_goes_by_its_own_time(make, service):
+def test_an_offset_cluster_goes_by_its_own_time(lake, service):
     """A trace of 1970 is not fifty years old: its now is its last judged day."""
-    lake = make(basis="offset")
+    lake.writer.insert(CLUSTERS, [("c", "pai2020", "UTC", "offset", "gpu_model", T0 + H)])
     lake.channels = {"team": f"http://127.0.0.1:{service.port}/"}
     told = lake.tell(found(), now=T0 + 9999 * H)
 

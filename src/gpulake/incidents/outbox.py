@@ -21,6 +21,7 @@ from gpulake.alert_settings import Channel
 from gpulake.config import Config
 from gpulake.errors import DeliveryError
 from gpulake.incidents.records import Queued
+from gpulake.notifiers import Notifier
 from gpulake.notify import Address, Receipt, address_of, send
 
 GIVEN_UP_AFTER = timedelta(days=2)
@@ -148,7 +149,7 @@ def deliver(
                 try:
                     addresses[name] = address_of(config.alerts.channels[name], secrets=config.secrets)
                 except DeliveryError as error:
-                    refusals[name] = Refusal(name, "none", None, f"{error.what} {error.do.capitalize()}.")
+                    refusals[name] = Refusal(name, "none", None, f"{error.what} {error.do[:1].upper()}{error.do[1:]}.")
         address = addresses[name]
         if address is None or name in refusals or name in unreachable or (name, address.mark) in disabled:
             continue
@@ -166,12 +167,12 @@ def deliver(
     return Delivery(tuple(tried), tuple(refusals.values()), frozenset(unreachable))
 
 
-def acknowledges(channel: Channel, config: Config) -> bool:
-    """Whether a service wants to hear that somebody has taken a trouble in hand."""
+def notifier_of(channel: Channel, config: Config) -> Notifier | None:
+    """Who serves a channel; None where its address cannot be put together."""
     try:
-        return address_of(channel, secrets=config.secrets).notifier.acknowledges
+        return address_of(channel, secrets=config.secrets).notifier
     except DeliveryError:
-        return False
+        return None
 
 
 def marks(config: Config) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from gpulake.config import Config
 from gpulake.errors import GpulakeError
 from gpulake.findings import Finding, Severity, State
 from gpulake.incidents import inbox, records
-from gpulake.incidents.outbox import Delivery, Journal, Refusal, Tried, acknowledges, deliver, marks
+from gpulake.incidents.outbox import Delivery, Journal, Refusal, Tried, deliver, marks, notifier_of
 from gpulake.incidents.records import Queued
 from gpulake.incidents.standing import digest_of
 from gpulake.lake import Writer
@@ -210,8 +210,10 @@ class _Teller:
             channel = self._config.alerts.channels[name]
             if RANK[notice.severity] < RANK[channel.at_least]:
                 continue
-            if notice.told is Says.ACKNOWLEDGED and not acknowledges(channel, self._config):
-                continue
+            if notice.told is Says.ACKNOWLEDGED:
+                notifier = notifier_of(channel, self._config)
+                if notifier is None or not notifier.acknowledges:
+                    continue
             notice_id = _name(notice.event_id, name)
             message = notices.message_of(notice, notice_id=notice_id, clocks=self._clocks)
             found.append(Queued(message, name, notice.audience, notice.event_id, self._now))
@@ -227,6 +229,9 @@ class _Teller:
         day = self._now.date().isoformat()
         queued = []
         for name in self._config.audiences.get(audience, ()):
+            notifier = notifier_of(self._config.alerts.channels[name], self._config)
+            if notifier is not None and not notifier.reads_digests:
+                continue
             message = digests.message_of(found, notice_id=_name(f"digest {day}", name), clocks=self._clocks)
             queued.append(Queued(message, name, audience, "", self._now))
         if queued:

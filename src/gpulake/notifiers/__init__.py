@@ -100,6 +100,8 @@ class Notifier:
     is_permanent: Callable[[Reply], bool]
     joins: bool = False
     acknowledges: bool = False
+    reads_digests: bool = True
+    """Else every message is an alarm there."""
     is_last: bool = False
     """It claims what no other does."""
 

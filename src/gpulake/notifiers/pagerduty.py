@@ -55,4 +55,5 @@ NOTIFIER = Notifier(
     is_permanent=is_refusal,
     joins=True,
     acknowledges=True,
+    reads_digests=False,
 )

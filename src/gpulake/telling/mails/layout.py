@@ -57,7 +57,11 @@ def amount(value: float, unit: str) -> str:
 
 def where(finding: Finding) -> str:
     """The thing, as its key says it: "pai2020, machine m1"."""
-    parts = [value if name == "cluster_id" else f"{name.removesuffix('_id')} {value}" for name, value in finding.key]
+    parts = [
+        value if name == "cluster_id" else f"{name.removesuffix('_id')} {value}"
+        for name, value in finding.key
+        if name != "address"
+    ]
     return ", ".join(parts) or "the lake"
 
 

@@ -47,6 +47,8 @@ def message_of(notice: Notice, *, notice_id: str, clocks: Clocks) -> Message:
     facts = _facts(notice, clock)
     subject = _subject(notice)
     lead = finding.message or title_of(finding)
+    if notice.told is Told.RESOLVED:
+        lead = f"It is over. It was so: {lead}"
     rest = _rest(notice)
     foot = [
         f"Incident {notice.group}, rule {finding.rule}, told to {notice.audience}.",

@@ -151,7 +151,7 @@ def _near(rows: Labelled, reach: int) -> Iterator[tuple[Ints, Ints]]:
 def alarms(rows: Labelled, flag: NDArray[Any]) -> Alarms:
     """Flagged rows of one entity are one alarm over gaps of at most 6 steps: a hit if it touches an event.
 
-    An alarm of rows to ignore only is neither a hit nor false.
+    One that touches rows to ignore and no event is neither a hit nor false.
     """
     order = rows.order[np.asarray(flag, np.bool_)[rows.order]]
     return _joined(rows.codes[order], rows.step[order], rows.event[order], rows.ignore[order], len(rows.events))
@@ -162,7 +162,7 @@ def _joined(codes: Ints, steps: Ints, event: Ints, ignore: Bools, events: int) -
         return Alarms(0, 0, 0, events)
     starts = np.flatnonzero(np.r_[True, (np.diff(codes) != 0) | (np.diff(steps) > JOIN_STEPS)])
     hit = np.logical_or.reduceat(event > 0, starts)
-    false = ~hit & ~np.logical_and.reduceat(ignore, starts)
+    false = ~hit & ~np.logical_or.reduceat(ignore, starts)
     return Alarms(int(hit.sum()), int(false.sum()), len(np.unique(event[event > 0])), events)
 
 

@@ -21,18 +21,21 @@ MOST_GAP_HOURS = 6
 FULL_HOUR_SAMPLES = 240
 THIN_SAMPLES = 60
 CLIP_Z = 10.0
-SMALLEST_SCALE = 0.02
+SMALLEST_SCALE = 0.005
 """Of a metric's spread: a residual below it is never strange."""
 BIAS_PRIOR_ROWS = 12
-CLIP_INPUT = 4.0
+CLIP_INPUT = 10.0
 RIDGE = 1.0
 REWEIGHTINGS = 3
 HUBER = 2.0
-MOST_FIT_ROWS = 60_000
+MOST_FIT_ROWS = 20_000
 LEAST_FIT_ROWS = 200
 BAND = 2.45
 """Half-width of a band in scales: of a normal residual 1.4 % lie outside."""
 HOLD = 0.7
+LEVEL_STEP, LEVELS = 0.97, 100
+BURST, BURST_SHARE, BURST_HOURS = 5, 0.05, 2
+AIM, STEEPEST_TAIL = 0.5, -0.4
 _CHUNK_ROWS = 50_000
 
 
@@ -161,7 +164,7 @@ def without_own_bias(residual: Floats, entity: Ints, *, past: Bools) -> Floats:
 
 
 def robust_scales(residual: Floats, group: Ints, *, past: Bools, groups: int) -> Floats:
-    """Per group and metric: max(1.4826 × MAD, q90 of |r| / 1.645, 0.02) over its past rows. With fewer than 12: of all groups."""
+    """Per group and metric: max(1.4826 × MAD, q90 of |r| / 1.645, 0.005) over its past rows. With fewer than 12: of all groups."""
     columns = residual.shape[1]
     scales = np.full((groups, columns), np.nan, np.float32)
     for j in range(columns):
@@ -254,20 +257,31 @@ class Spread:
 
 
 def spread_of(values: Floats) -> Spread:
-    """Median, and q90 − q10; of a metric that hardly moves 2.56 standard deviations or a hundredth of its median."""
+    """Median, and q90 − q10; of a metric that hardly moves 2.56 standard deviations or a twentieth of its median."""
     middle, width = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     for j in range(values.shape[1]):
         known = values[~np.isnan(values[:, j]), j].astype(np.float64)
         if len(known):
             middle[j] = np.median(known)
             low, high = np.quantile(known, [0.1, 0.9])
-            width[j] = max(high - low, 2.56 * known.std() if high == low else 0, abs(middle[j]) / 100)
+            width[j] = max(high - low, 2.56 * known.std() if high == low else 0, abs(middle[j]) / 20)
     return Spread(middle, np.where(width > 0, width, np.nan))
 
 
 def chunks(rows: Ints, *, most: int = _CHUNK_ROWS) -> list[Ints]:
     """The rows in parts that fit in memory with all their terms."""
     return [rows[start : start + most] for start in range(0, len(rows), most)]
+
+
+def within(hour: NDArray[Any], window: tuple[float, float]) -> Bools:
+    """Which hours lie in a half-open window."""
+    inside: Bools = (hour >= window[0]) & (hour < window[1])
+    return inside
+
+
+def mates_in_words(count: int) -> str:
+    """How many mates a row was compared with."""
+    return f"{count} job-mate{'' if count == 1 else 's'}"
 
 
 def said(value: float) -> str:
@@ -301,28 +315,49 @@ def alarm_starts(flag: Bools, entity: Ints, hour: NDArray[Any]) -> Ints:
     return at[runs(entity[at], hour[at])]
 
 
-def threshold_for(statistic: Floats, entity: Ints, hour: NDArray[Any], *, most_alarms: int) -> float:
-    """The lowest threshold that, like all above it, gives at most this many alarms; infinite without a deviation."""
-    starts = runs(entity, hour)
-    pair = np.minimum(statistic, np.r_[0, statistic[:-1]]) if len(statistic) else statistic
-    pair[starts] = 0
-    levels = np.unique(pair[pair > 0])[::-1]
-    if not len(levels):
+def threshold_for(statistic: Floats, entity: Ints, hour: NDArray[Any], *, entity_weeks: float, rate: float) -> float:
+    """The threshold that keeps to `rate` alarms per entity and week, told from a window's own alarms; infinite without any.
+
+    One alarm more or less in a window would move a threshold that is read off it by a third, and the highest may be faults.
+    So the lowest thresholds that allow n, 2 n, 4 n and 8 n alarms are continued by the power law through them, to half the rate,
+    since what is learned ages until it is learned again. n is what the rate allows, at least 1.
+    """
+    first = max(1.0, rate * entity_weeks)
+    counts = np.unique(np.round(first * np.array([1, 2, 4, 8])).astype(np.int64))
+    levels = np.array([lowest_threshold(statistic, entity, hour, most_alarms=int(count)) for count in counts])
+    if not np.isfinite(levels).all() or entity_weeks <= 0:
         return float("inf")
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        flag = opened(statistic, starts, threshold=float(levels[middle]))
-        if len(alarm_starts(flag, entity, hour)) <= most_alarms:
-            low = middle + 1
-        else:
-            high = middle
-    return float(levels[low - 1]) if low else float(np.nextafter(levels[0], np.inf))
+    falls, at_one = np.polyfit(np.log(counts), np.log(levels), 1)
+    return float(np.exp(at_one + max(falls, STEEPEST_TAIL) * np.log(AIM * rate * entity_weeks)))
 
 
-def allowed_alarms(*, entity_weeks: float, per_entity_weeks: float) -> int:
-    """How many alarms a declared rate allows in a calibration window: at least one, else no threshold could be told from luck."""
-    return max(1, int(entity_weeks / per_entity_weeks))
+def lowest_threshold(statistic: Floats, entity: Ints, hour: NDArray[Any], *, most_alarms: int) -> float:
+    """The lowest threshold that, like all above it, gives at most this many alarms; infinite without a deviation."""
+    if not len(statistic):
+        return float("inf")
+    starts = runs(entity, hour)
+    pair = np.minimum(statistic, np.r_[0, statistic[:-1]])
+    pair[starts] = 0
+    if not pair.max() > 0:
+        return float("inf")
+    burst = max(BURST, int(BURST_SHARE * len(np.unique(entity))))
+    found = float(np.nextafter(pair.max(), np.inf))
+    for level in found * LEVEL_STEP ** np.arange(1, LEVELS):
+        opening = hour[alarm_starts(opened(statistic, starts, threshold=float(level)), entity, hour)]
+        if _separate(np.sort(opening), burst) > most_alarms:
+            break
+        found = float(level)
+    return found
+
+
+def _separate(opening: NDArray[Any], burst: int) -> int:
+    """Alarms by their sorted opening hours: those of many entities within 2 hours are the cluster's, and count as none."""
+    if len(opening) < burst:
+        return len(opening)
+    together = opening[burst - 1 :] - opening[: len(opening) - burst + 1] <= BURST_HOURS
+    begins = np.r_[together, np.zeros(burst - 1, np.bool_)].astype(np.int64)
+    covered = np.cumsum(begins) - np.r_[np.zeros(burst, np.int64), np.cumsum(begins)[:-burst]]
+    return int(np.count_nonzero(covered == 0))
 
 
 def hours_standing(flag: Bools, entity: Ints, hour: NDArray[Any]) -> Ints:

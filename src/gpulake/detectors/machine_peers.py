@@ -118,10 +118,6 @@ def _inputs(apart: blocks.Floats, part: Fleet, at: blocks.Ints) -> blocks.Floats
     return np.column_stack([x, part.alloc[at] / part.gpus[at], part.busy[at]]).astype(np.float64)
 
 
-def _within(hour: NDArray[Any], window: tuple[float, float]) -> blocks.Bools:
-    return (hour >= window[0]) & (hour < window[1])
-
-
 def _residuals(part: Fleet, *, fit: blocks.Bools) -> _Residuals:
     conditional = np.full(part.values.shape, np.nan, np.float32)
     apart = np.full(part.values.shape, np.nan, np.float32)
@@ -161,8 +157,8 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
         return
     part = fleet.take(at)
     good = (part.samples >= blocks.THIN_SAMPLES) & ~np.isnan(part.alloc) & ~found.flag[at]
-    calibrate = good & _within(part.hour, block.calibrate)
-    residuals = _residuals(part, fit=good & _within(part.hour, block.fit))
+    calibrate = good & blocks.within(part.hour, block.calibrate)
+    residuals = _residuals(part, fit=good & blocks.within(part.hour, block.fit))
     state = part.cohort * 2 + part.busy
     scales = [
         blocks.robust_scales(residual, state, past=calibrate, groups=2 * len(residuals.width))
@@ -186,31 +182,34 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
 
     why_not = _why_not(part, residuals)
     judged = (why_not == JUDGED) & (part.samples >= blocks.THIN_SAMPLES)
-    in_calibration = _within(part.hour, block.calibrate)
+    in_calibration = blocks.within(part.hour, block.calibrate)
     rules = rules.take(at)
     often = np.mean(rules.unchanged[in_calibration]) if in_calibration.any() else 0.0
     frozen = rules.unchanged & bool(often <= OFTEN)
-    stuck = rules.zero & (rules.was_busy | (rules.mates_pct > part.values[:, UTIL] + BUSY_PCT) | (z_util < CONTRADICTION_Z))
+    stuck = rules.zero & (
+        rules.was_busy | (rules.mates_pct > part.values[:, UTIL] + BUSY_PCT) | (z_util < CONTRADICTION_Z)
+    )
     by_rule = np.select([rules.visible, frozen, stuck], [_VISIBLE, _UNCHANGED, UTIL], -1)
     rule = judged & (by_rule >= 0)
     threshold = blocks.threshold_for(
         np.where(calibrate, statistic, 0)[in_calibration],
         part.machine[in_calibration],
         part.hour[in_calibration],
-        most_alarms=blocks.allowed_alarms(
-            entity_weeks=np.count_nonzero(calibrate) / HOURS_PER_WEEK, per_entity_weeks=WEEKS_PER_ALARM
-        ),
+        entity_weeks=np.count_nonzero(calibrate) / HOURS_PER_WEEK,
+        rate=1 / WEEKS_PER_ALARM,
     )
     flag = judged & blocks.opened(np.where(judged, statistic, 0), starts, threshold=threshold, rule=rule)
     standing_h = blocks.hours_standing(flag, part.machine, part.hour)
 
-    now = np.flatnonzero(_within(part.hour, block.score))
+    now = np.flatnonzero(blocks.within(part.hour, block.score))
     rows = at[now]
     score = statistic + RULE_POINTS * rule + ZERO_POINTS * rules.zero
     found.score[rows] = np.where(why_not == JUDGED, score, np.nan)[now]
     found.flag[rows], found.is_judged[rows], found.why_not[rows] = flag[now], judged[now], why_not[now]
     found.rule[rows], found.standing_h[rows] = np.where(rule, by_rule, -1)[now], standing_h[now]
-    _name_driver(found, rows, part.take(now), [s[now] for s in smooth], [r[now] for r in apart], scales, residuals.width)
+    _name_driver(
+        found, rows, part.take(now), [s[now] for s in smooth], [r[now] for r in apart], scales, residuals.width
+    )
 
 
 def _why_not(part: Fleet, residuals: _Residuals) -> blocks.Ints:
@@ -315,11 +314,13 @@ class _Said:
         if driver == _VISIBLE:
             return f"{machine}: {self.seen[row]:.0f} GPUs visible, expected {self.expected[row]:.0f}{hours}"
         if driver == _UNCHANGED:
-            return f"{machine}: all metrics stand still for {self.seen[row]:.0f} h, as if its exporter were frozen{hours}"
+            return (
+                f"{machine}: all metrics stand still for {self.seen[row]:.0f} h, as if its exporter were frozen{hours}"
+            )
         unit = f" {UNITS[driver]}" if UNITS[driver] else ""
         text = f"{machine}: {METRICS[driver]} {blocks.said(self.seen[row])}{unit}"
         if not np.isnan(self.expected[row]):
-            given = f"{self.rules.mates[row]} job-mates" if found.by_mates[row] else "its other metrics"
+            given = blocks.mates_in_words(int(self.rules.mates[row])) if found.by_mates[row] else "its other metrics"
             text += f", expected {blocks.said(self.expected[row])} ± {blocks.said(self.band[row])}{unit} given {given}"
         if found.rule[row] == UTIL:
             text += ", stuck at zero while GPUs are allocated"

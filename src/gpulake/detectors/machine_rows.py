@@ -69,11 +69,11 @@ class Rules:
         return Rules(**{field.name: getattr(self, field.name)[at] for field in fields(self)})
 
 
-def _column(columns: Columns, name: str, rows: int) -> blocks.Floats:
+def known(columns: Columns, name: str, rows: int) -> blocks.Floats:
     """An optional column as float32, unknown where it is not there. Infinite is unknown."""
     if name not in columns:
         return np.full(rows, np.nan, np.float32)
-    values = np.asarray(columns[name], dtype=np.float32)
+    values = np.asarray(columns[name]).astype(np.float32)
     return np.where(np.isfinite(values), values, np.float32(np.nan))
 
 
@@ -82,13 +82,13 @@ def fleet_of(columns: Columns) -> Fleet:
     rows = len(hour)
     names, machine = np.unique(columns["machine"], return_inverse=True)
     machine = machine.astype(np.int64)
-    values = np.column_stack([_column(columns, name, rows) for name in METRICS])
-    alloc, visible = _column(columns, "alloc", rows), _column(columns, VISIBLE, rows)
-    gpus = np.nan_to_num(_column(columns, "gpu_count", rows), nan=WHOLE_MACHINE_GPUS)
+    values = np.column_stack([known(columns, name, rows) for name in METRICS])
+    alloc, visible = known(columns, "alloc", rows), known(columns, VISIBLE, rows)
+    gpus = np.nan_to_num(known(columns, "gpu_count", rows), nan=WHOLE_MACHINE_GPUS)
     if "n_samples" in columns or "coverage_ratio" not in columns:
-        samples = _column(columns, "n_samples", rows) if "n_samples" in columns else np.full(rows, np.float32(240))
+        samples = known(columns, "n_samples", rows) if "n_samples" in columns else np.full(rows, np.float32(240))
     else:
-        samples = _column(columns, "coverage_ratio", rows) * blocks.FULL_HOUR_SAMPLES
+        samples = known(columns, "coverage_ratio", rows) * blocks.FULL_HOUR_SAMPLES
     job = jobs_by_number(columns["main_job"])
     order = blocks.once_each(machine, hour, job, alloc, gpus, visible, samples, *values.T)
     at = order.kept
@@ -181,5 +181,3 @@ def _was_busy(fleet: Fleet) -> blocks.Bools:
     earlier = np.arange(len(order)) - first
     out[order] = 2 * (so_far - so_far[first]) > earlier
     return out
-
-

@@ -119,7 +119,9 @@ def _learn(train: Matrix) -> _Learned:
     scale = np.maximum(np.maximum((upper - lower) / 2, deviation / 2), least)
     deviation = np.maximum(deviation, least)
     location, covariance = _shrunken(_stacked(_units(train, middle, scale), SAMPLES_MOVED))
-    windows = _stacked(_units(train, mean, deviation), SAMPLES_TYPICAL)[SAMPLES_TYPICAL - 1 :]
+    whole = np.arange(SAMPLES_TYPICAL - 1, len(train))
+    some = whole[:: max(1, len(whole) // WINDOWS), np.newaxis] - np.arange(SAMPLES_TYPICAL)
+    windows = _units(train, mean, deviation)[some].reshape(len(some), -1)
     return _Learned(
         middle=middle,
         scale=scale,
@@ -127,7 +129,7 @@ def _learn(train: Matrix) -> _Learned:
         deviation=deviation,
         location=location,
         precision=np.asarray(np.linalg.inv(covariance + LEAST_VARIANCE * np.eye(len(covariance))), np.float64),
-        centres=_centres(windows[:: max(1, len(windows) // WINDOWS)]),
+        centres=_centres(windows),
     )
 
 

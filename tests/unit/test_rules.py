@@ -6,6 +6,7 @@ import random
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import duckdb
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from gpulake import judging
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Severity, State
-from gpulake.judging import expression
+from gpulake.judging import expression, template
 from gpulake.judging.statement import sql_of_rule
 from gpulake.lake.connection import answer
 from gpulake.reading.models import Column, Model
@@ -442,6 +443,15 @@ def test_the_sql_holds_no_text_of_the_rule_but_names_and_literals(read):
 
     assert "now(" not in sql
     assert '("x" >= 10)' in sql
+
+
+def test_amounts_are_shown_as_amounts(read):
+    """Costs come as decimals; a reader wants no more digits than the rule asks for."""
+    made = template.parse(
+        "{cost:,.0f} USD, {n} jobs, {x}", known={"cost", "n", "x"}, numbers={"cost", "n", "x"}, where=""
+    )
+
+    assert "1,235 USD, 1,200 jobs, unknown" == made.filled({"cost": Decimal("1234.56"), "n": 1200, "x": None})
 
 
 def test_a_moment_has_no_zone(read):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from string import Formatter
 
 from gpulake.errors import ContractError
@@ -68,6 +69,8 @@ def _shown(value: object, spec: str, day: Callable[[date], str]) -> str:
             return day(value)
         case bool():
             return "yes" if value else "no"
+        case Decimal():
+            return _shown(float(value), spec, day)
         case int() | float():
             return (
                 format(int(value) if spec.endswith("d") else value, spec)

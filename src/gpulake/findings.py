@@ -30,7 +30,7 @@ class Finding:
     `key` names the thing: the rule's `per` columns with their values, the cluster among them. `at` is the end of the last
     hour or day that was judged, `since` the first moment at which it held, or was over, without a break; both are the
     cluster's own time (`definitions`, time basis). `machines` and `jobs` are what it stands on, so that what has one cause can
-    be told once. `message`, `do` and `link` are what a person reads; `value` and `expected` are in `unit`.
+    be told once; a machine "*" is every machine of the cluster. A CLEAR finding may say in `since` for how long it has been clear. `message`, `do` and `link` are what a person reads; `value` and `expected` are in `unit`.
     """
 
     rule: str

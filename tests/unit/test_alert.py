@@ -174,6 +174,13 @@ def test_info_stands_in_the_digest_only():
     assert told.only().is_open
 
 
+def test_what_is_of_the_lake_itself_closes_at_once():
+    """A refresh that works again needs no six clear hours."""
+    told = Lake()
+    told.step(found(key=(("lake", "x"),), machines=()))
+    assert ["resolved"] == told.step(found("clear", at=T0 + H / 60, key=(("lake", "x"),), machines=()))
+
+
 def test_what_was_over_by_morning_is_told_once():
     """An outage of the night is known in the morning: in one notice that says that it is over, and never again."""
     night = [found(at=T0 + 2 * H, since=T0 + H), found("clear", at=T0 + 9 * H, since=T0 + 2 * H)]

@@ -170,7 +170,9 @@ class _Stepping:
             self._fired.add(incident.incident_id)
         elif incident.is_open:
             clear_s = _clear_s(incident, finding)
-            kind = Kind.RESOLVE if clear_s >= self._policy.closes_after.total_seconds() else Kind.UPDATE
+            # Of the lake itself no hour is without data.
+            is_over = clear_s >= self._policy.closes_after.total_seconds() or not finding.cluster_id
+            kind = Kind.RESOLVE if is_over else Kind.UPDATE
             self._add(incident, kind, finding.at, finding, clear_s=clear_s)
 
     def _is_another(self, incident: Incident, finding: Finding) -> bool:

@@ -283,6 +283,7 @@ def _show_lines(found: Shown) -> Iterator[str]:
         ("incident", incident.incident_id),
         ("state", state_of(incident) + (f", by {incident.acknowledged_by}" if incident.acknowledged_by else "")),
         ("urgency", f"{finding.severity}, told to {finding.audience} (rule {finding.rule})"),
+        ("told with", "" if incident.is_leader else f"{incident.group}: take that one in hand"),
         ("where", where(finding)),
         ("since", _moment(finding.since or incident.opened_at, incident, found)),
         ("judged to", _moment(incident.last_at, incident, found)),

@@ -104,7 +104,7 @@ def auc_pr(rows: Labelled, score: NDArray[Any]) -> float:
 def vus_pr(rows: Labelled, score: NDArray[Any], *, widest: int = WIDEST_BUFFER_STEPS) -> float:
     """Mean over buffers of 0 … widest steps of the range average precision.
 
-    With buffer w each event grows by w // 2 steps on both sides, where a row d steps away weighs √(1 − d/w). Recall is the
+    With buffer w each event grows by w // 2 steps on both sides, where a row d steps away weighs √(1 - d/w). Recall is the
     weight found by (labelled rows + all weight) / 2, at most 1, times the share of events that are touched.
     """
     if not len(rows.events):

@@ -65,7 +65,8 @@ def once_each(entity: NDArray[Any], hour: NDArray[Any], *values: NDArray[Any]) -
 
 
 def _same_as_before(*keys: NDArray[Any]) -> Bools:
-    return np.r_[False, np.logical_and.reduce([key[1:] == key[:-1] for key in keys])]
+    same: Bools = np.r_[False, np.logical_and.reduce([key[1:] == key[:-1] for key in keys])]
+    return same
 
 
 def coded(*keys: NDArray[Any]) -> Ints:
@@ -106,7 +107,8 @@ def ewma(z: Floats, starts: Ints, *, half_life: float) -> Floats:
 def rms(z: Floats) -> Floats:
     """Root of the mean square over all metrics of each row; a missing one counts as 0."""
     columns = max(z.shape[1], 1)
-    return np.sqrt(np.nansum(np.square(z), axis=1) / columns)
+    mean: Floats = np.nansum(np.square(z), axis=1) / columns
+    return np.sqrt(mean)
 
 
 def thin_weight(samples: Floats) -> Floats:
@@ -222,14 +224,17 @@ def learn(targets: Floats, inputs: Floats, *, terms: Terms) -> Conditional:
 
 
 def _huber_ridge(x: Floats, y: Floats) -> Floats:
-    weight = np.ones(len(y))
-    for again in range(REWEIGHTINGS + 1):
-        weighted = x * weight[:, np.newaxis]
-        found: Floats = np.linalg.solve(x.T @ weighted + RIDGE * np.eye(x.shape[1]), weighted.T @ y)
-        if again < REWEIGHTINGS:
-            residual = np.abs(y - x @ found)
-            spread = 1.4826 * np.median(residual)
-            weight = np.minimum(1, HUBER * spread / np.maximum(residual, 1e-12)) if spread > 0 else weight
+    found = _ridge(x, y, None)
+    for _ in range(REWEIGHTINGS):
+        residual = np.abs(y - x @ found)
+        spread = 1.4826 * np.median(residual)
+        found = _ridge(x, y, np.minimum(1, HUBER * spread / np.maximum(residual, 1e-12)) if spread > 0 else None)
+    return found
+
+
+def _ridge(x: Floats, y: Floats, weight: Floats | None) -> Floats:
+    weighted = x if weight is None else x * weight[:, np.newaxis]
+    found: Floats = np.linalg.solve(x.T @ weighted + RIDGE * np.eye(x.shape[1]), weighted.T @ y)
     return found
 
 
@@ -257,7 +262,7 @@ class Spread:
 
 
 def spread_of(values: Floats) -> Spread:
-    """Median, and q90 − q10; of a metric that hardly moves 2.56 standard deviations or a twentieth of its median."""
+    """Median, and q90 - q10; of a metric that hardly moves 2.56 standard deviations or a twentieth of its median."""
     middle, width = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     for j in range(values.shape[1]):
         known = values[~np.isnan(values[:, j]), j].astype(np.float64)

@@ -132,9 +132,19 @@ def _inputs(apart: blocks.Floats) -> blocks.Floats:
 
 
 def _residuals(
-    gpus: _Gpus, part: blocks.Ints, *, fit: blocks.Bools, state: blocks.Ints, states: int
+    gpus: _Gpus,
+    part: blocks.Ints,
+    *,
+    fit: blocks.Bools,
+    past: blocks.Bools,
+    scored: blocks.Bools,
+    state: blocks.Ints,
+    states: int,
 ) -> tuple[blocks.Floats, blocks.Floats, blocks.Floats]:
-    """By the other metrics, by the job's other GPUs, and the width of each metric's spread by state."""
+    """By the other metrics, by the job's other GPUs, and the width of each metric's spread by state.
+
+    A GPU's own bias is taken from all that lies before the row's window, so the calibration shows what scoring will meet.
+    """
     values = gpus.values[part]
     conditional, apart = np.full(values.shape, np.nan, np.float32), np.full(values.shape, np.nan, np.float32)
     width = np.full((states, len(METRICS)), np.nan, np.float32)
@@ -151,9 +161,7 @@ def _residuals(
         for at in blocks.chunks(mine):
             conditional[at] = apart[at] - learned.expected(_inputs(apart[at]), terms=terms)
     # What all GPUs of a kind share in an hour is the room, not the GPU.
-    room = blocks.median_of_group(
-        conditional[:, TEMP], blocks.coded(gpus.cohort[part], gpus.hour[part]), least=LEAST_SHARING
-    )
+    room = blocks.median_of_group(conditional[:, TEMP], blocks.coded(state, gpus.hour[part]), least=LEAST_SHARING)
     conditional[:, TEMP] -= np.nan_to_num(room, nan=0.0)
     mates = np.full(values.shape, np.nan, np.float32)
     held = np.flatnonzero(gpus.mates[part] > 0)
@@ -164,7 +172,9 @@ def _residuals(
     own = gpus.gpu[part] * 2 + (gpus.alloc[part] > 0)
     for residual in (conditional, mates):
         for j in range(len(METRICS)):
-            residual[:, j] = blocks.without_own_bias(residual[:, j], own, past=fit)
+            early = blocks.without_own_bias(residual[:, j], own, past=fit)
+            late = blocks.without_own_bias(residual[:, j], own, past=past)
+            residual[:, j] = np.where(scored, late, early)
     return conditional, mates, width
 
 
@@ -178,8 +188,9 @@ def _judge_block(gpus: _Gpus, block: Block, found: _Found) -> None:
     calibrate = good & blocks.within(hour, block.calibrate)
     state = gpus.cohort[part] * 2 + (gpus.alloc[part] > 0)
     states = 2 * (int(gpus.cohort[part].max()) + 1)
+    fit, scored = good & blocks.within(hour, block.fit), blocks.within(hour, block.score)
     conditional, mates, width = _residuals(
-        gpus, part, fit=good & blocks.within(hour, block.fit), state=state, states=states
+        gpus, part, fit=fit, past=fit | calibrate, scored=scored, state=state, states=states
     )
     scales = [blocks.robust_scales(r, state, past=calibrate, groups=states) for r in (conditional, mates)]
     late = np.flatnonzero(hour >= since)
@@ -192,12 +203,11 @@ def _judge_block(gpus: _Gpus, block: Block, found: _Found) -> None:
     beside = blocks.ewma(z[1][:, OTHERS], starts, half_life=HALF_LIFE_ROWS)
     own = blocks.ewma(z[0][:, OTHERS], starts, half_life=HALF_LIFE_ROWS)
     statistic = np.sqrt(heat[:, 0] ** 2 + blocks.rms(beside) ** 2 + (CONDITIONAL_WEIGHT * np.abs(own).max(axis=1)) ** 2)
-    learned = ~np.isnan(width).all(axis=1)
-    why_not = np.select(
-        [np.isnan(gpus.alloc[part]), ~learned[state], np.isnan(gpus.values[part]).all(axis=1)],
-        [NO_ALLOC, TOO_LITTLE_PAST, NO_METRIC],
-        JUDGED,
-    )
+    learned = np.asarray(~np.isnan(width).all(axis=1))
+    why_not = np.full(len(part), JUDGED)
+    why_not[np.isnan(gpus.values[part]).all(axis=1)] = NO_METRIC
+    why_not[~learned[state]] = TOO_LITTLE_PAST
+    why_not[np.isnan(gpus.alloc[part])] = NO_ALLOC
     judged = why_not == JUDGED
     in_calibration = blocks.within(hour, block.calibrate)
     threshold = blocks.threshold_for(
@@ -234,7 +244,7 @@ def _verdicts(gpus: _Gpus, found: _Found) -> Verdicts:
     driver = np.where(np.isnan(found.score), -1, found.driver)
     told = driver >= 0
     seen = np.where(told, gpus.values[rows, np.maximum(driver, 0)], np.nan).astype(np.float64)
-    expected = np.where(told, found.expected, np.nan).astype(np.float64)
+    expected = np.maximum(np.where(told, found.expected, np.nan).astype(np.float64), 0)
     band = found.band.astype(np.float64)
     back = gpus.order.back
 

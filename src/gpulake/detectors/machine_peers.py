@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +146,7 @@ def _residuals(part: Fleet, *, fit: blocks.Bools) -> _Residuals:
     for residual in (conditional, mates):
         for j in range(len(METRICS)):
             residual[:, j] = blocks.without_own_bias(residual[:, j], part.machine * 2 + part.busy, past=fit)
-    return _Residuals((conditional, mates), width, ~np.isnan(conditional).all(axis=0))
+    return _Residuals((conditional, mates), width, np.asarray(~np.isnan(conditional).all(axis=0)))
 
 
 def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> None:
@@ -213,11 +212,13 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
 
 
 def _why_not(part: Fleet, residuals: _Residuals) -> blocks.Ints:
-    learned = ~np.isnan(residuals.width).all(axis=1)
-    nothing = np.isnan(part.values).all(axis=1)
-    return np.select(
-        [np.isnan(part.alloc), ~learned[part.cohort], nothing], [NO_ALLOC, TOO_LITTLE_PAST, NO_METRIC], JUDGED
-    )
+    learned = np.asarray(~np.isnan(residuals.width).all(axis=1))
+    nothing = np.asarray(np.isnan(part.values).all(axis=1))
+    why_not = np.full(len(part.hour), JUDGED)
+    why_not[nothing] = NO_METRIC
+    why_not[~learned[part.cohort]] = TOO_LITTLE_PAST
+    why_not[np.isnan(part.alloc)] = NO_ALLOC
+    return why_not
 
 
 def _name_driver(

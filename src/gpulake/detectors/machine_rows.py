@@ -39,6 +39,7 @@ class Fleet:
 
     @property
     def busy(self) -> blocks.Bools:
+        """Hours in which a GPU was allocated."""
         return self.alloc > 0
 
     @property
@@ -78,6 +79,7 @@ def known(columns: Columns, name: str, rows: int) -> blocks.Floats:
 
 
 def fleet_of(columns: Columns) -> Fleet:
+    """Read the rows of the level. Of two rows of one machine and hour the greater stands, wherever they lie."""
     hour = np.asarray(columns["hour_idx"], dtype=np.int64)
     rows = len(hour)
     names, machine = np.unique(columns["machine"], return_inverse=True)
@@ -121,6 +123,7 @@ def jobs_by_number(jobs: NDArray[Any]) -> blocks.Ints:
 
 
 def rules_of(fleet: Fleet) -> Rules:
+    """Which rules hold in each hour; a thin hour breaks none."""
     seen_enough = fleet.samples >= blocks.THIN_SAMPLES
     unchanged = _unchanged(fleet) & seen_enough
     util = fleet.values[:, UTIL]
@@ -156,7 +159,8 @@ def _unchanged(fleet: Fleet) -> blocks.Bools:
         unknown = np.isnan(value)
         same &= (value == earlier) | (unknown & np.isnan(earlier))
         telling += ~unknown & (value != 0)
-    return before & same & (telling >= LEAST_TELLING)
+    unchanged: blocks.Bools = before & same & (telling >= LEAST_TELLING)
+    return unchanged
 
 
 def _streak(flag: blocks.Bools) -> blocks.Ints:

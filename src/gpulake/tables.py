@@ -122,9 +122,9 @@ SCORES = _meta(
     anomaly_driver="varchar",
     anomaly_reason="varchar",
     judgement="varchar",
-    expected_allocated_gpu_util="double",
-    expected_allocated_low="double",
-    expected_allocated_high="double",
+    expected_typical_gpu_util="double",
+    expected_typical_low="double",
+    expected_typical_high="double",
 )
 """One row per detector of days, cluster and day. `build_id` is the build whose day was scored: a day whose verdict stays keeps its row."""
 

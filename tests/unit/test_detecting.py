@@ -34,16 +34,22 @@ DAILY = made(
 HOURLY = made(
     "gold_cluster_util_hourly", cluster_id="varchar", dt="date", hour_no="integer", hour_start_at="timestamp",
     avg_gpu_util="double", coverage_ratio="double", allocated_gpu_util="double", allocation_coverage_ratio="double",
-    active_gpu_h="double", measured_gpu_h="double",
 )  # fmt: skip
 MACHINES = made(
     "gold_machine_util_hourly", cluster_id="varchar", dt="date", hour_start_at="timestamp", machine_id="varchar",
     pool="varchar", gpu_count="bigint", gpu_util_weighted_pct="double", coverage_ratio="double", cpu_util_pct="double",
     load_1m="double", net_rx_bytes_per_s="double", gpus_allocated="double", main_job_id="varchar", gpu_covered_s="bigint",
 )  # fmt: skip
+TYPICAL = made(
+    "gold_typical_job_daily",
+    cluster_id="varchar",
+    dt="date",
+    typical_job_gpu_util="double",
+    measured_jobs_ratio="double",
+)
 DAYS = made("silver_days", cluster_id="varchar", dt="date", starts_at="timestamp", ends_at="timestamp")
 DUE = LakeTable("meta", "due_days", (("cluster_id", "varchar"), ("dt", "date")))
-GOLD = (DAILY, HOURLY, MACHINES, DAYS, DUE)
+GOLD = (DAILY, HOURLY, TYPICAL, MACHINES, DAYS, DUE)
 
 
 def table_of(table, rows):
@@ -238,9 +244,8 @@ def test_a_day_is_shown_with_its_hours_and_its_weekday(lake):
     seen = {}
     days = days_of([(20.0, 60.0, 30.0), None, (40.0, 70.0, 35.0)])
     hours = [
-        {"cluster_id": "c", "dt": FIRST, "hour_no": 3, "hour_start_at": MIDNIGHT, "avg_gpu_util": 25.0, "coverage_ratio": 0.5,
-         "allocated_gpu_util": 60.0, "allocation_coverage_ratio": 0.4, "active_gpu_h": 3.0, "measured_gpu_h": 4.0},
-        {"cluster_id": "c", "dt": FIRST, "hour_no": 4, "hour_start_at": MIDNIGHT, "active_gpu_h": 1.0, "measured_gpu_h": 4.0},
+        {"cluster_id": "c", "dt": FIRST, "hour_no": 3, "hour_start_at": MIDNIGHT, "avg_gpu_util": 25.0, "coverage_ratio": 0.5},
+        {"cluster_id": "c", "dt": FIRST, "hour_no": 4, "hour_start_at": MIDNIGHT, "avg_gpu_util": None},
     ]  # fmt: skip
     lake(7, days, hours=hours, by=[toy(lambda columns, _: seen.update(columns) or calm(columns))])
 
@@ -248,11 +253,8 @@ def test_a_day_is_shown_with_its_hours_and_its_weekday(lake):
     assert [0, 1, 2] == seen["weekday"].tolist()  # 5 January 1970 was a Monday
     assert (3, 25) == seen["hour_gpu_util"].shape
     assert {(0, 3)} == set(zip(*np.nonzero(~np.isnan(seen["hour_gpu_util"])), strict=True))
-    assert (25.0, 60.0, 0.4) == tuple(
-        seen[name][0, 3] for name in ("hour_gpu_util", "hour_allocated_gpu_util", "hour_allocation_coverage_ratio")
-    )
-    assert 50.0 == seen["allocated_gpu_util"][0]  # 4 of 8 GPU-hours
-    assert np.isnan(seen["allocated_gpu_util"][1])
+    assert 25.0 == seen["hour_gpu_util"][0, 3]
+    assert np.isnan(seen["typical_job_gpu_util"]).all()
 
 
 def machine_rows(weeks, *, machines=2):

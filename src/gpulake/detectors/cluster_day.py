@@ -5,9 +5,9 @@ seven days), an hour of the day and a weekday, all of at most 42 days that lie b
 left out; a day with fewer than twelve others is not judged. A day that is far out is no reference for later ones, until it
 lasts: from the third such day on, it is the usual.
 
-Two things are judged so: what all GPUs do, and what those do that jobs hold, where that is known. A fleet that nobody asks shows in the
-first only, jobs that stand still in a fleet of ever changing load in the second. The stranger of the two is the day's,
-and its p counts that there were two.
+Two things are judged so: what all GPUs do, hour by hour, and what a typical job does with those that it holds, where that is known. A
+fleet that nobody asks shows in the first; something that slows all jobs shows in the second, also where a few giant jobs
+move the first from day to day. The stranger of the two is the day's, and its p counts that there were two.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from gpulake.detectors import Block, Columns, Detector, Level, Matrix, Verdicts
 from gpulake.detectors.rows import Once, median_of_rows, once
 
-METRICS = ("avg_gpu_util", "allocated_gpu_util")
-HOURS = {
+METRICS = ("avg_gpu_util", "typical_job_gpu_util")
+PARTS = {
     "avg_gpu_util": ("hour_gpu_util", "hour_coverage_ratio"),
-    "allocated_gpu_util": ("hour_allocated_gpu_util", "hour_allocation_coverage_ratio"),
+    "typical_job_gpu_util": ("typical_job_gpu_util", "measured_jobs_ratio"),
 }
-WORDS = {"avg_gpu_util": "avg GPU utilisation", "allocated_gpu_util": "utilisation of the GPUs that jobs held"}
+WORDS = {"avg_gpu_util": "avg GPU utilisation", "typical_job_gpu_util": "use by a typical job of the GPUs that it held"}
 PAST_DAYS, LEAST_PAST_DAYS = 42, 7
 SCALE_DAYS = 56
 LEVEL_DAYS = 7
@@ -57,16 +57,22 @@ class _Walk:
 
 
 def _judge(days: Columns, _blocks: Sequence[Block]) -> Verdicts:
-    metrics = [metric for metric in METRICS if metric == "avg_gpu_util" or {metric, *HOURS[metric]} <= set(days)]
-    hours = {name: np.asarray(days[name], np.float64) for metric in metrics for name in HOURS[metric]}
-    shown = once([np.asarray(days["day"])], values=[np.nansum(values, axis=1) for values in hours.values()])
+    metrics = [metric for metric in METRICS if metric == "avg_gpu_util" or {metric, *PARTS[metric]} <= set(days)]
+    hours = {name: np.asarray(days[name], np.float64) for metric in metrics for name in PARTS[metric]}
+    sums = [np.nansum(_by_part(values), axis=1) for values in hours.values()]
+    shown = once([np.asarray(days["day"])], values=sums)
     weekday = shown.column(np.asarray(days["weekday"], np.int64))
     walks, seen = [], []
     for metric in metrics:
-        util, cover = (shown.column(hours[name]) for name in HOURS[metric])
-        walks.append(_walk(util, cover=np.nan_to_num(cover), weekday=weekday))
+        util, cover = (shown.column(hours[name]) for name in PARTS[metric])
+        walks.append(_walk(_by_part(util), cover=np.nan_to_num(_by_part(cover)), weekday=weekday))
         seen.append(shown.column(np.asarray(days[metric], np.float64)))
     return _verdicts(tuple(metrics), walks, seen, shown)
+
+
+def _by_part(values: Matrix) -> Matrix:
+    """Days by hours; a figure of the whole day is one part."""
+    return values if values.ndim > 1 else values[:, np.newaxis]
 
 
 def _walk(util: Matrix, *, cover: Matrix, weekday: NDArray[np.int64]) -> _Walk:
@@ -86,6 +92,7 @@ def _walk(util: Matrix, *, cover: Matrix, weekday: NDArray[np.int64]) -> _Walk:
         odd_hours=next(counts),
         is_excluded=np.zeros(count, np.bool_),
     )
+    least = min(LEAST_HOURS, util.shape[1])
     share = np.clip(util, 0.5, 99.5) / 100
     logit = np.log(share / (1 - share))
     day_cover = np.where(np.isnan(util), np.nan, cover)
@@ -98,7 +105,7 @@ def _walk(util: Matrix, *, cover: Matrix, weekday: NDArray[np.int64]) -> _Walk:
         walk.usual_coverage[day] = usual
         logit[day, ~(cover[day] >= LOW_COVERAGE * min(1.0, usual))] = np.nan
         walk.hours[day] = np.sum(~np.isnan(logit[day]))
-        if walk.hours[day] < LEAST_HOURS:
+        if walk.hours[day] < least:
             continue
         walk.known[day] = len(references)
         if len(references) >= LEAST_PAST_DAYS:
@@ -121,7 +128,7 @@ def _look(walk: _Walk, logit: Matrix, weekday: NDArray[np.int64], day: int, refe
     expected = level + hour + effects[weekday[day]]
     deviations = logit[day] - expected
     here = ~np.isnan(deviations)
-    if here.sum() < LEAST_HOURS:  # at hours of the day that no reference day has
+    if here.sum() < min(LEAST_HOURS, len(here)):  # at hours of the day that no reference day has
         return
     deviation = deviations[here].mean()
     earlier = walk.deviation[np.array(references[-SCALE_DAYS:])]
@@ -172,9 +179,10 @@ def _verdicts(metrics: tuple[str, ...], walks: Sequence[_Walk], seen: Sequence[M
     def _judged(day: int) -> str:
         walk, value, name = walks[driver[day]], seen[driver[day]][day], WORDS[metrics[driver[day]]]
         side = "lower" if walk.z[day] < 0 else "higher"
+        how = "hour by hour " if walk.hours[day] > 1 else ""
         told = (
             f"{name} {value:.1f} %, expected {walk.expected[day]:.1f} % "
-            f"({walk.low[day]:.1f}–{walk.high[day]:.1f}): hour by hour {side} than on {int(walk.further[day])} of "
+            f"({walk.low[day]:.1f}–{walk.high[day]:.1f}): {how}{side} than on {int(walk.further[day])} of "
             f"{int(walk.references[day])} reference days, p {p_value[day]:.2g}"
         )
         is_inside = walk.low[day] <= value <= walk.high[day]
@@ -226,18 +234,18 @@ def _p_of_any(size: float, tests: int) -> float:
 
 def _size_of(p_value: float) -> float:
     """A single deviation of the same chance, in units of its scale."""
-    return float("nan") if np.isnan(p_value) else -NormalDist().inv_cdf(p_value / 2)
+    return float("nan") if np.isnan(p_value) else abs(NormalDist().inv_cdf(p_value / 2))
 
 
 DETECTOR = Detector(
     name="cluster_day",
     level=Level.CLUSTER_DAY,
     note=(
-        "A day's hours against the same hours of at most 42 days before it: what all GPUs do, and what those that jobs held do. Whole or half days of low or high use show, "
+        "A day's hours against the same hours of at most 42 days before it: what all GPUs do, and what a typical job does. Whole or half days of low or high use show, "
         "a busy user or an outage of two hours does not; a lasting step is the usual from its third day."
     ),
     needs=("day", "weekday", "avg_gpu_util", "hour_gpu_util", "hour_coverage_ratio"),
-    uses=("allocated_gpu_util", "hour_allocated_gpu_util", "hour_allocation_coverage_ratio"),
+    uses=("typical_job_gpu_util", "measured_jobs_ratio"),
     judge=_judge,
     false_alarms="4 days a year",
     false_alarms_per_1000=11,

@@ -70,10 +70,10 @@ class Day:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
-    allocated_gpu_util: float | None
-    expected_allocated_gpu_util: float | None
-    expected_allocated_low: float | None
-    expected_allocated_high: float | None
+    typical_job_gpu_util: float | None
+    expected_typical_gpu_util: float | None
+    expected_typical_low: float | None
+    expected_typical_high: float | None
     anomaly_flag: int | None
     anomaly_score: float | None
     anomaly_driver: str | None
@@ -92,9 +92,9 @@ class Verdict:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
-    expected_allocated_gpu_util: float | None
-    expected_allocated_low: float | None
-    expected_allocated_high: float | None
+    expected_typical_gpu_util: float | None
+    expected_typical_low: float | None
+    expected_typical_high: float | None
     anomaly_driver: str | None
     anomaly_reason: str | None
     judgement: str

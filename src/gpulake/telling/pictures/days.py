@@ -1,4 +1,4 @@
-"""The days of a cluster, drawn: what all GPUs and what those that jobs held did, each with what was expected, and how much was measured."""
+"""The days of a cluster, drawn: what all GPUs and what a typical job did, each with what was expected, and how much was measured."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Palette:
     tail: str = "#6aa5cf"
     tail_ink: str = "#3c7fae"
     use_band: str = "#dcebf6"
-    held: str = "#00795a"
-    held_band: str = "#d8ede5"
+    typical: str = "#00795a"
+    typical_band: str = "#d8ede5"
     odd: str = "#d55e00"
     coverage: str = "#8a97a5"
     hatch: str = "#b9c2cb"
@@ -185,8 +185,8 @@ GAP = 0.055
 
 def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: float, is_touchable: bool = False) -> None:
     days = list(_every_day(cluster.days))
-    has_held = any(day.allocated_gpu_util is not None for day in days)
-    shares = (0.5, 0.34, 0.16) if has_held else (0.8, 0.2)
+    has_typical = any(day.typical_job_gpu_util is not None for day in days)
+    shares = (0.5, 0.34, 0.16) if has_typical else (0.8, 0.2)
     height = top - bottom - GAP * (len(shares) - 1)
     panels: list[Axes] = []
     for share in shares:
@@ -199,8 +199,8 @@ def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: floa
     for axes in panels[:-1]:
         axes.tick_params(labelbottom=False, bottom=False)
     _draw_use(panels[0], cluster, days)
-    if has_held:
-        _draw_held(panels[1], days)
+    if has_typical:
+        _draw_typical(panels[1], days)
     _draw_coverage(panels[-1], days)
     if is_touchable:
         _draw_touch_bands(panels[0], days)
@@ -228,17 +228,21 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     _mark_flagged(axes, cluster, days, highest=highest)
 
 
-def _draw_held(axes: Axes, days: Sequence[Day]) -> None:
-    held = [day.allocated_gpu_util for day in days]
-    bands = [(day.expected_allocated_gpu_util, day.expected_allocated_low, day.expected_allocated_high) for day in days]
-    _draw_band(axes, days, bands, PALETTE.held_band)
-    _draw_line(axes, days, held, PALETTE.held, 2.0)
-    _label_ends(axes, days, [("of the GPUs that\njobs held", held, PALETTE.held)])
+def _draw_typical(axes: Axes, days: Sequence[Day]) -> None:
+    typical = [day.typical_job_gpu_util for day in days]
+    bands = [(day.expected_typical_gpu_util, day.expected_typical_low, day.expected_typical_high) for day in days]
+    _draw_band(axes, days, bands, PALETTE.typical_band)
+    _draw_line(axes, days, typical, PALETTE.typical, 2.0)
+    _label_ends(axes, days, [("of a typical job", typical, PALETTE.typical)])
     axes.set_ylim(bottom=0)
-    _say(axes, "use of the GPUs that jobs held", has_band=any(low is not None for _, low, _ in bands))
+    _say(
+        axes,
+        "what a typical job does with the GPUs that it holds",
+        has_band=any(low is not None for _, low, _ in bands),
+    )
     for day in days:
-        if day.judgement == "anomaly" and day.anomaly_driver == "allocated_gpu_util":
-            _ring(axes, day, day.allocated_gpu_util)
+        if day.judgement == "anomaly" and day.anomaly_driver == "typical_job_gpu_util":
+            _ring(axes, day, day.typical_job_gpu_util)
 
 
 def _draw_band(
@@ -278,7 +282,7 @@ def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, hi
     row_ends = [float("-inf")] * 3
     for day in flagged:
         number, util = day_number(day.dt), _or_nan(day.avg_gpu_util)
-        _ring(axes, day, util, is_driver=day.anomaly_driver != "allocated_gpu_util")
+        _ring(axes, day, util, is_driver=day.anomaly_driver != "typical_job_gpu_util")
         if day not in named:
             continue
         expected = expected_words(day)

@@ -11,13 +11,8 @@ scores as (
     where is_shown
 ),
 
-held as (
-    select
-        cluster_id,
-        dt,
-        {{ ratio('100 * sum(active_gpu_h)', 'sum(measured_gpu_h)') }} as allocated_gpu_util
-    from {{ ref('gold_cluster_util_hourly') }}
-    group by cluster_id, dt
+typical as (
+    select * from {{ ref('gold_typical_job_daily') }}
 )
 
 select
@@ -51,10 +46,10 @@ select
     scores.expected_gpu_util,
     scores.expected_low,
     scores.expected_high,
-    held.allocated_gpu_util,
-    scores.expected_allocated_gpu_util,
-    scores.expected_allocated_low,
-    scores.expected_allocated_high,
+    typical.typical_job_gpu_util,
+    scores.expected_typical_gpu_util,
+    scores.expected_typical_low,
+    scores.expected_typical_high,
     scores.anomaly_p_value,
     scores.anomaly_driver,
     scores.anomaly_reason,
@@ -63,6 +58,6 @@ from daily
 left join scores
     on daily.cluster_id = scores.cluster_id
         and daily.dt = scores.dt
-left join held
-    on daily.cluster_id = held.cluster_id
-        and daily.dt = held.dt
+left join typical
+    on daily.cluster_id = typical.cluster_id
+        and daily.dt = typical.dt

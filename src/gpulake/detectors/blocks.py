@@ -278,6 +278,13 @@ def chunks(rows: Ints, *, most: int = _CHUNK_ROWS) -> list[Ints]:
     return [rows[start : start + most] for start in range(0, len(rows), most)]
 
 
+def cuts(entity: Ints, *, most: int = 4 * _CHUNK_ROWS) -> list[slice]:
+    """Rows sorted by entity in stretches of about this many, none of which ends inside an entity."""
+    starts = np.flatnonzero(np.r_[True, np.diff(entity) != 0]) if len(entity) else np.zeros(1, np.int64)
+    first = starts[np.flatnonzero(np.diff(starts // most, prepend=-1) > 0)]
+    return [slice(int(low), int(high)) for low, high in zip(first, [*first[1:], len(entity)], strict=True)]
+
+
 def within(hour: NDArray[Any], window: tuple[float, float]) -> Bools:
     """Which hours lie in a half-open window."""
     inside: Bools = (hour >= window[0]) & (hour < window[1])

@@ -9,7 +9,7 @@ An hour without a row is a gap, never an anomaly; a thin hour weighs less, and o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,8 @@ def _residuals(part: Fleet, *, fit: blocks.Bools) -> _Residuals:
             continue
         spread = blocks.spread_of(part.values[rows])
         width[cohort] = spread.width
-        apart[mine] = spread.apart(part.values[mine])
+        for at in blocks.chunks(mine):
+            apart[at] = spread.apart(part.values[at])
         rows = rows[blocks.fewer(part.hour[rows])]
         learned = blocks.learn(apart[rows], _inputs(apart, part, rows), terms=terms)
         for at in blocks.chunks(mine):
@@ -163,22 +164,9 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
         blocks.robust_scales(residual, state, past=calibrate, groups=2 * len(residuals.width))
         for residual in residuals.apart
     ]
-    # What was only learned from is let go before the rest is computed.
     late = np.flatnonzero(part.hour >= since)
-    part, at, calibrate, state = part.take(late), at[late], calibrate[late], state[late]
-    apart = [residual[late] for residual in residuals.apart]
-    starts = blocks.runs(part.machine, part.hour)
-    weight = blocks.thin_weight(part.samples)[:, np.newaxis]
-    z_util = apart[0][:, UTIL] / scales[0][state, UTIL]
-    smooth = [
-        blocks.ewma(blocks.clipped(residual / scale[state]) * weight, starts, half_life=HALF_LIFE_ROWS)
-        for residual, scale in zip(apart, scales, strict=True)
-    ]
-    usable = residuals.usable
-    sensed = any(usable[METRICS.index(name)] for name in SENSORS)
-    statistic = blocks.rms(smooth[0][:, usable])
-    statistic += (MATES_WEIGHT if sensed else MATES_WEIGHT_BLIND) * blocks.rms(smooth[1][:, usable])
-
+    look = _look(part, residuals, scales, late)
+    part, at, calibrate = part.take(late), at[late], calibrate[late]
     why_not = _why_not(part, residuals)
     judged = (why_not == JUDGED) & (part.samples >= blocks.THIN_SAMPLES)
     in_calibration = blocks.within(part.hour, block.calibrate)
@@ -186,28 +174,99 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
     often = np.mean(rules.unchanged[in_calibration]) if in_calibration.any() else 0.0
     frozen = rules.unchanged & bool(often <= OFTEN)
     stuck = rules.zero & (
-        rules.was_busy | (rules.mates_pct > part.values[:, UTIL] + BUSY_PCT) | (z_util < CONTRADICTION_Z)
+        rules.was_busy | (rules.mates_pct > part.values[:, UTIL] + BUSY_PCT) | (look.z_util < CONTRADICTION_Z)
     )
     by_rule = np.select([rules.visible, frozen, stuck], [_VISIBLE, _UNCHANGED, UTIL], -1)
     rule = judged & (by_rule >= 0)
     threshold = blocks.threshold_for(
-        np.where(calibrate, statistic, 0)[in_calibration],
+        np.where(calibrate, look.statistic, 0)[in_calibration],
         part.machine[in_calibration],
         part.hour[in_calibration],
         entity_weeks=np.count_nonzero(calibrate) / HOURS_PER_WEEK,
         rate=1 / WEEKS_PER_ALARM,
     )
-    flag = judged & blocks.opened(np.where(judged, statistic, 0), starts, threshold=threshold, rule=rule)
+    starts = blocks.runs(part.machine, part.hour)
+    flag = judged & blocks.opened(np.where(judged, look.statistic, 0), starts, threshold=threshold, rule=rule)
     standing_h = blocks.hours_standing(flag, part.machine, part.hour)
 
     now = np.flatnonzero(blocks.within(part.hour, block.score))
     rows = at[now]
-    score = statistic + RULE_POINTS * rule + ZERO_POINTS * rules.zero
+    score = look.statistic + RULE_POINTS * rule + ZERO_POINTS * rules.zero
     found.score[rows] = np.where(why_not == JUDGED, score, np.nan)[now]
     found.flag[rows], found.is_judged[rows], found.why_not[rows] = flag[now], judged[now], why_not[now]
     found.rule[rows], found.standing_h[rows] = np.where(rule, by_rule, -1)[now], standing_h[now]
-    _name_driver(
-        found, rows, part.take(now), [s[now] for s in smooth], [r[now] for r in apart], scales, residuals.width
+    # A machine stuck at zero is told by its use, beside its mates where it has some.
+    is_stuck = rule & (by_rule == UTIL)
+    for name, values, when_stuck in (
+        ("driver", look.driver, UTIL),
+        ("by_mates", look.by_mates, look.stuck_by_mates),
+        ("expected", look.expected, look.expected_util),
+        ("band", look.band, look.band_util),
+    ):
+        getattr(found, name)[rows] = np.where(is_stuck, when_stuck, values)[now]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the means over hours say of each row; of the driver and of the use: by what, expected and band, as the detector sees it."""
+
+    statistic: blocks.Floats
+    z_util: blocks.Floats
+    driver: blocks.Ints
+    by_mates: blocks.Bools
+    expected: blocks.Floats
+    band: blocks.Floats
+    stuck_by_mates: blocks.Bools
+    expected_util: blocks.Floats
+    band_util: blocks.Floats
+
+
+def _look(part: Fleet, residuals: _Residuals, scales: Sequence[blocks.Floats], late: blocks.Ints) -> _Look:
+    """Machine by machine, some at a time: all deviations of a large fleet at once would not fit in memory."""
+    cuts = blocks.cuts(part.machine[late])
+    looks = [_look_at(part, residuals, scales, late[cut]) for cut in cuts]
+    return _Look(**{each.name: np.concatenate([getattr(look, each.name) for look in looks]) for each in fields(_Look)})
+
+
+def _look_at(part: Fleet, residuals: _Residuals, scales: Sequence[blocks.Floats], at: blocks.Ints) -> _Look:
+    cohort, busy, machine, hour = part.cohort[at], part.alloc[at] > 0, part.machine[at], part.hour[at]
+    state = cohort * 2 + busy
+    usable, starts = residuals.usable, blocks.runs(machine, hour)
+    weight = blocks.thin_weight(part.samples[at])[:, np.newaxis]
+    apart = [residual[at] for residual in residuals.apart]
+    smooth = [
+        blocks.ewma(blocks.clipped(residual / scale[state]) * weight, starts, half_life=HALF_LIFE_ROWS)
+        for residual, scale in zip(apart, scales, strict=True)
+    ]
+    sensed = any(usable[METRICS.index(name)] for name in SENSORS)
+    statistic = blocks.rms(smooth[0][:, usable])
+    statistic += (MATES_WEIGHT if sensed else MATES_WEIGHT_BLIND) * blocks.rms(smooth[1][:, usable])
+    # The driver is the metric whose mean deviation is the largest, be it by the other metrics or by the mates.
+    each = np.arange(len(at))
+    best = [np.abs(one).argmax(axis=1) for one in smooth]
+    sizes = [np.abs(one[each, j]) for one, j in zip(smooth, best, strict=True)]
+    by_mates = sizes[1] > sizes[0]
+    stuck_by_mates = ~np.isnan(apart[1][:, UTIL])
+
+    def expectation(j: blocks.Ints, mates: blocks.Bools) -> tuple[blocks.Floats, blocks.Floats]:
+        unit = residuals.width[cohort, j]
+        residual = np.where(mates, apart[1][each, j], apart[0][each, j])
+        scale = np.where(mates, scales[1][state, j], scales[0][state, j])
+        return part.values[at, j] - residual * unit, np.float32(blocks.BAND) * scale * unit
+
+    driver = np.where(by_mates, best[1], best[0])
+    expected, band = expectation(driver, by_mates)
+    expected_util, band_util = expectation(np.full(len(at), UTIL), stuck_by_mates)
+    return _Look(
+        statistic=statistic,
+        z_util=apart[0][:, UTIL] / scales[0][state, UTIL],
+        driver=np.where(np.maximum(*sizes) > 0, driver, -1),
+        by_mates=by_mates,
+        expected=expected,
+        band=band,
+        stuck_by_mates=stuck_by_mates,
+        expected_util=expected_util,
+        band_util=band_util,
     )
 
 
@@ -219,34 +278,6 @@ def _why_not(part: Fleet, residuals: _Residuals) -> blocks.Ints:
     why_not[~learned[part.cohort]] = TOO_LITTLE_PAST
     why_not[np.isnan(part.alloc)] = NO_ALLOC
     return why_not
-
-
-def _name_driver(
-    found: _Found,
-    rows: blocks.Ints,
-    part: Fleet,
-    smooth: Sequence[blocks.Floats],
-    apart: Sequence[blocks.Floats],
-    scales: Sequence[blocks.Floats],
-    width: blocks.Floats,
-) -> None:
-    """The driver is the metric whose mean deviation is the largest, be it by the other metrics or by the mates."""
-    if not len(rows):
-        return
-    each = np.arange(len(rows))
-    best = [np.abs(one).argmax(axis=1) for one in smooth]
-    sizes = [np.abs(one[each, j]) for one, j in zip(smooth, best, strict=True)]
-    by_mates = sizes[1] > sizes[0]
-    stuck = found.rule[rows] == UTIL
-    by_mates = np.where(stuck, ~np.isnan(apart[1][:, UTIL]), by_mates)
-    driver = np.where(stuck, UTIL, np.where(by_mates, best[1], best[0]))
-    residual = np.where(by_mates, apart[1][each, driver], apart[0][each, driver])
-    state = part.cohort * 2 + part.busy
-    scale = np.where(by_mates, scales[1][state, driver], scales[0][state, driver])
-    unit = width[part.cohort, driver]
-    found.driver[rows], found.by_mates[rows] = np.where(np.maximum(*sizes) > 0, driver, -1), by_mates
-    found.expected[rows] = part.values[each, driver] - residual * unit
-    found.band[rows] = blocks.BAND * scale * unit
 
 
 def _verdicts(fleet: Fleet, rules: Rules, found: _Found) -> Verdicts:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 from bench.measure import GPULAKE, Target, run, verdict
@@ -21,7 +22,8 @@ SHOWN = """
     select dt, judgement, anomaly_reason, coverage_ratio from gold_cluster_util_daily_scored
     where cluster_id = 'pai2020' order by dt
 """
-UTC_OFFSET_S, DAY_S = 28_800, 86_400
+UTC_OFFSET_S = 28_800
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Judged:
     thin_flagged: int
 
 
-def judge(seed: int, *, faults: bool) -> tuple[Judged, frozenset[str]]:
-    """Refresh one fleet; what its days are judged, and the days on which all of it was made to use little."""
+def judge(seed: int, *, faults: bool) -> tuple[Judged, frozenset[str], frozenset[str]]:
+    """Refresh one fleet: what its days are judged, those on which all of it was made to use little, those of a burst of jobs."""
     folder = HOME / "simulated"
     shutil.rmtree(folder, ignore_errors=True)
     trace, lake = folder / "trace", folder / "lake"
@@ -53,36 +55,41 @@ def judge(seed: int, *, faults: bool) -> tuple[Judged, frozenset[str]]:
         flagged=frozenset(day["dt"] for day in flagged),
         thin_flagged=sum(day["coverage_ratio"] < usual / 4 for day in flagged),
     )
-    return judged, _low_days(trace) if faults else frozenset()
+    if not faults:
+        return judged, frozenset(), frozenset()
+    return judged, _days_of(trace, "fleet_low_use"), _days_of(trace, "user_burst")
 
 
-def _low_days(trace: Path) -> frozenset[str]:
+def _days_of(trace: Path, kind: str) -> frozenset[str]:
     import duckdb
 
     found = duckdb.sql(
-        f"SELECT make_timestamp((start_s + {UTC_OFFSET_S}) * 1000000)::date::varchar AS dt "
-        f"FROM read_parquet('{trace}/**/faults.parquet') WHERE kind = 'fleet_low_use'"
+        "SELECT unnest(range(start_s + $offset - (start_s + $offset) % 86400, end_s + $offset, 86400)) AS day_s "
+        f"FROM read_parquet('{trace}/**/faults.parquet') WHERE kind = $kind",
+        params={"offset": UTC_OFFSET_S, "kind": kind},
     )
-    return frozenset(dt for (dt,) in found.fetchall())
+    return frozenset(str(EPOCH + timedelta(seconds=day_s)) for (day_s,) in found.fetchall())
 
 
 def tell() -> None:
     """A line per seed, then the sums."""
     print(f"\nsimulated fleets, scale {SCALE:g}, {DAYS} days: what reports show of them")
-    print("  seed  days of low use: found, missed | other days flagged | thin ones | clean: judged, flagged")
+    print(
+        "  seed  days of low use: found, missed | a burst, flagged | other days flagged | thin ones | clean: judged, flagged"
+    )
     found = missed = other = thin = judged = false = 0
     for seed in SEEDS:
-        faulty, low = judge(seed, faults=True)
-        clean, _ = judge(seed, faults=False)
+        faulty, low, burst = judge(seed, faults=True)
+        clean, _, _ = judge(seed, faults=False)
         hits = low & faulty.flagged
         print(
             f"  {seed:4}  {len(low)}: {len(hits)}, {' '.join(sorted(low - hits)) or 0} | "
-            f"{' '.join(sorted(faulty.flagged - low)) or 0} | {faulty.thin_flagged + clean.thin_flagged} | "
+            f"{' '.join(sorted(faulty.flagged & burst)) or 0} | {' '.join(sorted(faulty.flagged - low - burst)) or 0} | {faulty.thin_flagged + clean.thin_flagged} | "
             f"{clean.judged}, {' '.join(sorted(clean.flagged)) or 0}",
             flush=True,
         )
         found, missed = found + len(hits), missed + len(low - hits)
-        other += len(faulty.flagged - low)
+        other += len(faulty.flagged - low - burst)
         thin += faulty.thin_flagged + clean.thin_flagged
         judged, false = judged + clean.judged, false + len(clean.flagged)
     print(f"  in all: {found} found, {missed} missed, {other} other days flagged, {thin} thin ones flagged")

@@ -17,7 +17,16 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from gpulake.tables import BUILDS, CLUSTERS, FULL_BUILD_STARTS, LANDINGS, PUBLICATIONS, PUBLISHED_LANDINGS, QUARANTINE
+from gpulake.tables import (
+    BUILDS,
+    CLUSTERS,
+    FULL_BUILD_STARTS,
+    JUDGINGS,
+    LANDINGS,
+    PUBLICATIONS,
+    PUBLISHED_LANDINGS,
+    QUARANTINE,
+)
 
 
 class Asked(Protocol):
@@ -256,6 +265,18 @@ def fingerprint(view: Asked, definitions: str) -> str:
     settings = view.sql(f"SELECT {columns} FROM {CLUSTERS.qualified} ORDER BY ALL").to_pylist()
     # The views are planned for the landed sources alone, so a further one makes another project of them.
     return hashlib.sha256(json.dumps([definitions, settings, landed_sources(view)]).encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------ judgements
+
+
+def judged_until(view: Asked) -> dict[str, datetime]:
+    """The moment up to which rules have judged each cluster, by its own clock (UTC); empty before the first time."""
+    found = view.sql(
+        f"SELECT cluster_id, max(cluster_now) AS until FROM {JUDGINGS.qualified} "
+        "WHERE cluster_id <> '' AND cluster_now IS NOT NULL GROUP BY cluster_id ORDER BY cluster_id"
+    )
+    return dict(zip(found["cluster_id"].to_pylist(), found["until"].to_pylist(), strict=True))
 
 
 # ------------------------------------------------------------------------------------------------ builds

@@ -283,7 +283,7 @@ class Session:
         if failure is None and self.publication() is not None:
             loaded = judging.load_configured(self._config)
             with lake.open_publication(self._config.lake) as reader:
-                judged = judging.judge(reader, loaded.usable)
+                judged = judging.catch_up(reader, loaded.usable, since=meta.judged_until(self._writer))
             rules, broken = loaded.usable, (*loaded.broken, *judged.broken)
             findings += judged.findings
         told = incidents.tell(self._writer, findings, config=self._config, now=clock.now())

@@ -34,6 +34,9 @@ def days(dice, count=90):
         "coverage_ratio": np.full(count, 0.9),
         "hour_gpu_util": hours,
         "hour_coverage_ratio": np.where(np.isnan(hours), np.nan, 0.9),
+        "allocated_gpu_util": np.nanmean(hours, axis=1) + 10,
+        "hour_allocated_gpu_util": hours + 10 + dice.normal(0, 1.5, (count, 25)) + dice.normal(0, 2.0, (count, 1)),
+        "hour_allocation_coverage_ratio": np.where(np.isnan(hours), np.nan, 0.5),
         "typical_job_gpu_util": 40 + dice.normal(0, 2.0, count),
         "measured_jobs_ratio": np.full(count, 0.5),
     }
@@ -279,7 +282,7 @@ def test_what_never_moves_or_is_never_known_is_calm(detector, value, judged):
     """A stuck or a silent exporter of one metric must not end a run, nor flag everything."""
     columns, blocks, verdicts = judged[detector.name]
     keys = {"day", "weekday", "hour_idx", "hour_of_day", "start", "step", "gpu_count", "coverage_ratio", "n_samples"}
-    keys |= {"hour_coverage_ratio", "measured_jobs_ratio"}
+    keys |= {"hour_coverage_ratio", "hour_allocation_coverage_ratio", "measured_jobs_ratio"}
     numbers = {
         name: np.where(np.isnan(values), np.nan, value)
         for name, values in columns.items()

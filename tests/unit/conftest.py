@@ -16,7 +16,8 @@ GOLD_COLUMNS = """
     avg_cpu_util_unweighted double, windows bigint, gpu_pct_windows double, gpu_windows bigint,
     over_capacity_windows bigint, anomaly_flag integer,
     anomaly_score double, expected_gpu_util double, expected_low double, expected_high double, anomaly_p_value double,
-    typical_job_gpu_util double, expected_typical_gpu_util double, expected_typical_low double,
+    allocated_gpu_util double, expected_allocated_gpu_util double, expected_allocated_low double,
+    expected_allocated_high double, typical_job_gpu_util double, expected_typical_gpu_util double, expected_typical_low double,
     expected_typical_high double,
     anomaly_driver varchar, anomaly_reason varchar, judgement varchar
 """
@@ -31,7 +32,8 @@ TABLES = f"""
     create table meta.implausible_values (landing_id varchar, source_row bigint, reason varchar);
     create table gold_detector_days (
         detector varchar, cluster_id varchar, dt date, anomaly_flag integer, anomaly_score double, expected_gpu_util double,
-        expected_low double, expected_high double, expected_typical_gpu_util double, expected_typical_low double,
+        expected_low double, expected_high double, expected_allocated_gpu_util double, expected_allocated_low double,
+        expected_allocated_high double, expected_typical_gpu_util double, expected_typical_low double,
         expected_typical_high double, anomaly_driver varchar, anomaly_reason varchar, judgement varchar
     );
     create view gold_detectors as select

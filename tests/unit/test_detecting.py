@@ -34,6 +34,7 @@ DAILY = made(
 HOURLY = made(
     "gold_cluster_util_hourly", cluster_id="varchar", dt="date", hour_no="integer", hour_start_at="timestamp",
     avg_gpu_util="double", coverage_ratio="double", allocated_gpu_util="double", allocation_coverage_ratio="double",
+    active_gpu_h="double", measured_gpu_h="double",
 )  # fmt: skip
 MACHINES = made(
     "gold_machine_util_hourly", cluster_id="varchar", dt="date", hour_start_at="timestamp", machine_id="varchar",
@@ -244,8 +245,9 @@ def test_a_day_is_shown_with_its_hours_and_its_weekday(lake):
     seen = {}
     days = days_of([(20.0, 60.0, 30.0), None, (40.0, 70.0, 35.0)])
     hours = [
-        {"cluster_id": "c", "dt": FIRST, "hour_no": 3, "hour_start_at": MIDNIGHT, "avg_gpu_util": 25.0, "coverage_ratio": 0.5},
-        {"cluster_id": "c", "dt": FIRST, "hour_no": 4, "hour_start_at": MIDNIGHT, "avg_gpu_util": None},
+        {"cluster_id": "c", "dt": FIRST, "hour_no": 3, "hour_start_at": MIDNIGHT, "avg_gpu_util": 25.0, "coverage_ratio": 0.5,
+         "allocated_gpu_util": 60.0, "allocation_coverage_ratio": 0.4, "active_gpu_h": 3.0, "measured_gpu_h": 4.0},
+        {"cluster_id": "c", "dt": FIRST, "hour_no": 4, "hour_start_at": MIDNIGHT, "active_gpu_h": 1.0, "measured_gpu_h": 4.0},
     ]  # fmt: skip
     lake(7, days, hours=hours, by=[toy(lambda columns, _: seen.update(columns) or calm(columns))])
 
@@ -253,7 +255,11 @@ def test_a_day_is_shown_with_its_hours_and_its_weekday(lake):
     assert [0, 1, 2] == seen["weekday"].tolist()  # 5 January 1970 was a Monday
     assert (3, 25) == seen["hour_gpu_util"].shape
     assert {(0, 3)} == set(zip(*np.nonzero(~np.isnan(seen["hour_gpu_util"])), strict=True))
-    assert 25.0 == seen["hour_gpu_util"][0, 3]
+    assert (25.0, 60.0, 0.4) == tuple(
+        seen[name][0, 3] for name in ("hour_gpu_util", "hour_allocated_gpu_util", "hour_allocation_coverage_ratio")
+    )
+    assert 50.0 == seen["allocated_gpu_util"][0]  # 4 of 8 GPU-hours
+    assert np.isnan(seen["allocated_gpu_util"][1])
     assert np.isnan(seen["typical_job_gpu_util"]).all()
 
 

@@ -81,7 +81,7 @@ def test_the_picture_is_a_png_of_the_promised_shape(two_months, tmp_path):
     file = tmp_path / "out" / "demo.png"
     write_png(report.read(two_months), file)
 
-    assert (2400, 1640) == size_of(file)
+    assert (2400, 1920) == size_of(file)
 
 
 def test_the_page_needs_nothing_but_itself(two_months, tmp_path):
@@ -194,7 +194,7 @@ def test_each_cluster_has_a_panel_of_its_own(two_months, tmp_path):
 
     write_png(report.read(two_months), tmp_path / "page.png")
 
-    assert (2400, 3280) == size_of(tmp_path / "page.png")
+    assert (2400, 3840) == size_of(tmp_path / "page.png")
 
 
 def test_a_cluster_without_measurements_takes_no_panel_beside_one_that_has(two_months, tmp_path):
@@ -206,7 +206,7 @@ def test_a_cluster_without_measurements_takes_no_panel_beside_one_that_has(two_m
     text, _ = page_of(two_months, tmp_path)
     write_png(report.read(two_months), tmp_path / "page.png")
 
-    assert (2400, 1640) == size_of(tmp_path / "page.png")
+    assert (2400, 1920) == size_of(tmp_path / "page.png")
     assert "silent: GPU use was not measured" in text
 
 

@@ -100,16 +100,26 @@ def _days(view: Sql, cluster: Cluster) -> Shown:
         [cluster.cluster_id],
     )
     hours = view.sql(
-        "SELECT date_diff('day', ?, dt) AS day, hour_no, avg_gpu_util, coverage_ratio "
+        "SELECT date_diff('day', ?, dt) AS day, hour_no, avg_gpu_util, coverage_ratio, allocated_gpu_util, "
+        "allocation_coverage_ratio, active_gpu_h, measured_gpu_h "
         "FROM lake.main.gold_cluster_util_hourly WHERE cluster_id = ? ORDER BY ALL",
         [cluster.first_day, cluster.cluster_id],
     )
     day = np.array([(dt - cluster.first_day).days for dt in days["dt"].to_pylist()], np.int64)
     line = np.searchsorted(day, _numbers(hours["day"]))
     table = {}
-    for name, column in (("hour_gpu_util", "avg_gpu_util"), ("hour_coverage_ratio", "coverage_ratio")):
+    for name, column in {
+        "hour_gpu_util": "avg_gpu_util",
+        "hour_coverage_ratio": "coverage_ratio",
+        "hour_allocated_gpu_util": "allocated_gpu_util",
+        "hour_allocation_coverage_ratio": "allocation_coverage_ratio",
+    }.items():
         table[name] = np.full((len(day), HOURS_OF_A_DAY), np.nan)
         table[name][line, _numbers(hours["hour_no"]).astype(np.int64)] = _numbers(hours[column])
+    active, measured = (
+        np.bincount(line, np.nan_to_num(_numbers(hours[name])), len(day)) for name in ("active_gpu_h", "measured_gpu_h")
+    )
+    table["allocated_gpu_util"] = 100 * np.divide(active, measured, out=np.full(len(day), np.nan), where=measured > 0)
     weekday = [dt.weekday() if cluster.has_weekdays else -1 for dt in days["dt"].to_pylist()]
     figures = {name: _numbers(days[name]) for name in days.column_names[1:]}
     return Shown({"day": day, "weekday": np.array(weekday, np.int64), **figures, **table}, days.select(["dt"]))

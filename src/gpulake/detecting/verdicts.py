@@ -22,6 +22,7 @@ _ARROW = {
 
 _BANDS = {
     "avg_gpu_util": ("expected_gpu_util", "expected_low", "expected_high"),
+    "allocated_gpu_util": ("expected_allocated_gpu_util", "expected_allocated_low", "expected_allocated_high"),
     "typical_job_gpu_util": ("expected_typical_gpu_util", "expected_typical_low", "expected_typical_high"),
 }
 

@@ -5,9 +5,10 @@ seven days), an hour of the day and a weekday, all of at most 42 days that lie b
 left out; a day with fewer than twelve others is not judged. A day that is far out is no reference for later ones, until it
 lasts: from the third such day on, it is the usual.
 
-Two things are judged so: what all GPUs do, hour by hour, and what a typical job does with those that it holds, where that is known. A
-fleet that nobody asks shows in the first; something that slows all jobs shows in the second, also where a few giant jobs
-move the first from day to day. The stranger of the two is the day's, and its p counts that there were two.
+Three things are judged so, where they are known: what all GPUs do, what those do that jobs hold, both hour by hour, and what a typical job does.
+A fleet that nobody asks shows in the first; jobs that stand still under an ever changing load in the second; something that
+slows all jobs in the third, also where a few giant jobs move the others from day to day. The strangest of them is the day's, and
+its p counts how many there were.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ from numpy.typing import NDArray
 from gpulake.detectors import Block, Columns, Detector, Level, Matrix, Verdicts
 from gpulake.detectors.rows import Once, median_of_rows, once
 
-METRICS = ("avg_gpu_util", "typical_job_gpu_util")
+METRICS = ("avg_gpu_util", "allocated_gpu_util", "typical_job_gpu_util")
 PARTS = {
     "avg_gpu_util": ("hour_gpu_util", "hour_coverage_ratio"),
+    "allocated_gpu_util": ("hour_allocated_gpu_util", "hour_allocation_coverage_ratio"),
     "typical_job_gpu_util": ("typical_job_gpu_util", "measured_jobs_ratio"),
 }
-WORDS = {"avg_gpu_util": "avg GPU utilisation", "typical_job_gpu_util": "use by a typical job of the GPUs that it held"}
+WORDS = {
+    "avg_gpu_util": "avg GPU utilisation",
+    "allocated_gpu_util": "utilisation of the GPUs that jobs held",
+    "typical_job_gpu_util": "use by a typical job of the GPUs that it held",
+}
 PAST_DAYS, LEAST_PAST_DAYS = 42, 7
 SCALE_DAYS = 56
 LEVEL_DAYS = 7
@@ -241,11 +247,17 @@ DETECTOR = Detector(
     name="cluster_day",
     level=Level.CLUSTER_DAY,
     note=(
-        "A day's hours against the same hours of at most 42 days before it: what all GPUs do, and what a typical job does. Whole or half days of low or high use show, "
+        "A day's hours against the same hours of at most 42 days before it: what all GPUs do, what those that jobs hold do, what a typical job does. Whole or half days of low or high use show, "
         "a busy user or an outage of two hours does not; a lasting step is the usual from its third day."
     ),
     needs=("day", "weekday", "avg_gpu_util", "hour_gpu_util", "hour_coverage_ratio"),
-    uses=("typical_job_gpu_util", "measured_jobs_ratio"),
+    uses=(
+        "allocated_gpu_util",
+        "hour_allocated_gpu_util",
+        "hour_allocation_coverage_ratio",
+        "typical_job_gpu_util",
+        "measured_jobs_ratio",
+    ),
     judge=_judge,
     false_alarms="4 days a year",
     false_alarms_per_1000=11,

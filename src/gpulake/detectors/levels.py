@@ -6,7 +6,8 @@ cluster_day: one row per day of one cluster.
     day (days since the first), weekday (0 to 6; -1 where the source's days have none),
     avg_gpu_util, p95_gpu_util, avg_cpu_util (%), coverage_ratio (0 to 1),
     hour_gpu_util (days × 25: mean utilisation of the machines that report, by hour of the day, %; NaN where there is no such hour),
-    hour_coverage_ratio (days × 25, 0 to 1); optional typical_job_gpu_util (%: mean over the day's jobs), measured_jobs_ratio
+    hour_coverage_ratio (days × 25, 0 to 1); optional allocated_gpu_util, hour_allocated_gpu_util, hour_allocation_coverage_ratio (the same of the GPUs that jobs
+    held), typical_job_gpu_util (%: mean over the day's jobs), measured_jobs_ratio
 cluster_hour: one row per hour of one cluster.
     hour_idx (hours since the first), hour_of_day (0 to 23), alloc_gpu_util (%: Σ GPUs × utilisation ÷ Σ GPUs allocated, over
     machines with some allocated), coverage_ratio

@@ -110,11 +110,13 @@ def replay(
     reader: Published,
     rules: Iterable[Rule],
     *,
-    since: date,
+    since: date | Mapping[str, date],
     until: date | None = None,
     after: timedelta = timedelta(days=3),
 ) -> tuple[list[Moment], list[Broken]]:
     """What would have been said at the end of each hour and day since `since`, in their order: as `judge` at each of them.
+
+    By cluster it may be another day; a cluster that is not named is left out.
 
     Of each thing it is what was said while it fired, and for so long `after`. Rules over tables without a time are left out.
     """
@@ -135,12 +137,18 @@ def replay(
     return moments, broken
 
 
-def catch_up(reader: Published, rules: Sequence[Rule], *, since: date) -> Judged:
-    """What `judge` says, and before it what would have been said at the end of each hour and day from `since` on.
+def catch_up(reader: Published, rules: Sequence[Rule], *, since: Mapping[str, datetime]) -> Judged:
+    """What `judge` says, and before it what would have been said at each step after the ends that were judged last, by cluster (UTC).
 
-    A build may make up for many hours at once: an outage of the night that was over by morning is told all the same.
+    A build may make up for many hours at once: an outage of the night that was over by morning is told all the same. Rules that
+    have no step in between are asked once.
     """
-    moments, broken = replay(reader, rules, since=since)
+    clocks = clocks_of(reader)
+    lags = [(clock.now or at) - at for name, at in since.items() if (clock := clocks.get(name))]
+    behind = max(lags, default=timedelta())
+    several = [rule for rule in rules if rule.step_s and behind > timedelta(seconds=rule.step_s)]
+    days = {name: clocks.get(name, _NOBODYS).local(at).date() for name, at in since.items()}
+    moments, broken = replay(reader, several, since=days) if several else ([], [])
     today = judge(reader, rules)
     past = [finding for moment in moments for finding in moment.findings]
     names = {each.name for each in today.broken}
@@ -157,7 +165,13 @@ def _asked(reader: Published, rule: Rule, clocks: Clocks, *, at: date | datetime
 
 
 def _replayed(
-    reader: Published, rule: Rule, clocks: Clocks, *, since: date, until: date | None, after: timedelta
+    reader: Published,
+    rule: Rule,
+    clocks: Clocks,
+    *,
+    since: date | Mapping[str, date],
+    until: date | None,
+    after: timedelta,
 ) -> Iterator[tuple[datetime, Finding]]:
     rows = reader.sql(sql_of_rule(rule, every_step=True, after=after))
     settling = timedelta(seconds=rule.settle_steps * (rule.step_s or 0))
@@ -166,7 +180,8 @@ def _replayed(
         # A step that must settle is judged when the one that lets it has ended.
         said_at = finding.at + settling
         day = clock.local(said_at - timedelta(seconds=1)).date()
-        if day >= since and (until is None or day < until):
+        first = since if isinstance(since, date) else since.get(finding.cluster_id, date.max)
+        if day >= first and (until is None or day < until):
             yield said_at, finding
 
 

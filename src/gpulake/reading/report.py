@@ -70,6 +70,10 @@ class Day:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
+    allocated_gpu_util: float | None
+    expected_allocated_gpu_util: float | None
+    expected_allocated_low: float | None
+    expected_allocated_high: float | None
     typical_job_gpu_util: float | None
     expected_typical_gpu_util: float | None
     expected_typical_low: float | None
@@ -92,6 +96,9 @@ class Verdict:
     expected_gpu_util: float | None
     expected_low: float | None
     expected_high: float | None
+    expected_allocated_gpu_util: float | None
+    expected_allocated_low: float | None
+    expected_allocated_high: float | None
     expected_typical_gpu_util: float | None
     expected_typical_low: float | None
     expected_typical_high: float | None

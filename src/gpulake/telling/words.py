@@ -137,10 +137,12 @@ DRIVERS = {
     "avg_gpu_util": "mean GPU use",
     "p95_gpu_util": "95th percentile of GPU use",
     "avg_cpu_util": "mean CPU use",
+    "allocated_gpu_util": "use of held GPUs",
     "typical_job_gpu_util": "use by a typical job",
 }
 EXPECTED = {
     "avg_gpu_util": ("expected_gpu_util", "expected_low", "expected_high"),
+    "allocated_gpu_util": ("expected_allocated_gpu_util", "expected_allocated_low", "expected_allocated_high"),
     "typical_job_gpu_util": ("expected_typical_gpu_util", "expected_typical_low", "expected_typical_high"),
 }
 """By driver, the columns of what was expected of it and of the band around that."""

@@ -13,13 +13,13 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from gpulake.reading.report import ClusterReport, Day, Report, day_number
-from gpulake.telling.words import driver_words, expected_words, headline, pct, ratio_pct
+from gpulake.telling.words import EXPECTED, driver_words, expected_words, headline, pct, ratio_pct
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE_IN = (12.0, 8.2)
+SIZE_IN = (12.0, 9.6)
 DPI = 200
 CHARACTER_SHARE = 0.0074
 """Width of a small letter as a share of the panels' width."""
@@ -45,8 +45,10 @@ class Palette:
     tail: str = "#6aa5cf"
     tail_ink: str = "#3c7fae"
     use_band: str = "#dcebf6"
-    typical: str = "#00795a"
-    typical_band: str = "#d8ede5"
+    held: str = "#00795a"
+    held_band: str = "#d8ede5"
+    typical: str = "#8a4f8f"
+    typical_band: str = "#efe3f0"
     odd: str = "#d55e00"
     coverage: str = "#8a97a5"
     hatch: str = "#b9c2cb"
@@ -76,7 +78,7 @@ def days_svg(cluster: ClusterReport) -> str:
 
     text = StringIO()
     with look():
-        figure = Figure(figsize=(SIZE_IN[0], 6.8), facecolor="none")
+        figure = Figure(figsize=(SIZE_IN[0], 8.2), facecolor="none")
         FigureCanvasSVG(figure)
         _draw_days(figure, cluster, top=0.95, bottom=0.09, is_touchable=True)
         figure.savefig(text, format="svg", metadata={"Date": None})
@@ -180,14 +182,30 @@ def _subtitle(cluster: ClusterReport) -> str:
 
 # --- the panels ------------------------------------------------------------------------------------------------------
 
-GAP = 0.055
+GAP = 0.047
+
+
+@dataclass(frozen=True)
+class Line:
+    """A further figure that days are judged by: its column, its title, its name at the line's end, its colour."""
+
+    metric: str
+    title: str
+    label: str
+    colour: str
+
+
+LINES = (
+    Line("allocated_gpu_util", "use of the GPUs that jobs held", "of the GPUs\nthat jobs held", "held"),
+    Line("typical_job_gpu_util", "what a typical job does with the GPUs that it holds", "of a typical job", "typical"),
+)
 
 
 def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: float, is_touchable: bool = False) -> None:
     days = list(_every_day(cluster.days))
-    has_typical = any(day.typical_job_gpu_util is not None for day in days)
-    shares = (0.5, 0.34, 0.16) if has_typical else (0.8, 0.2)
-    height = top - bottom - GAP * (len(shares) - 1)
+    lines = [line for line in LINES if any(getattr(day, line.metric) is not None for day in days)]
+    shares = [2.2, *[1.1] * len(lines), 0.6]
+    height = (top - bottom - GAP * (len(shares) - 1)) / sum(shares)
     panels: list[Axes] = []
     for share in shares:
         top -= height * share
@@ -199,8 +217,8 @@ def _draw_days(part: Figure, cluster: ClusterReport, *, top: float, bottom: floa
     for axes in panels[:-1]:
         axes.tick_params(labelbottom=False, bottom=False)
     _draw_use(panels[0], cluster, days)
-    if has_typical:
-        _draw_typical(panels[1], days)
+    for axes, line in zip(panels[1:], lines, strict=False):
+        _draw_judged(axes, days, line)
     _draw_coverage(panels[-1], days)
     if is_touchable:
         _draw_touch_bands(panels[0], days)
@@ -228,28 +246,22 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     _mark_flagged(axes, cluster, days, highest=highest)
 
 
-def _draw_typical(axes: Axes, days: Sequence[Day]) -> None:
-    typical = [day.typical_job_gpu_util for day in days]
-    bands = [(day.expected_typical_gpu_util, day.expected_typical_low, day.expected_typical_high) for day in days]
-    _draw_band(axes, days, bands, PALETTE.typical_band)
-    _draw_line(axes, days, typical, PALETTE.typical, 2.0)
-    _label_ends(axes, days, [("of a typical job", typical, PALETTE.typical)])
+def _draw_judged(axes: Axes, days: Sequence[Day], line: Line) -> None:
+    values = [getattr(day, line.metric) for day in days]
+    bands = [tuple(getattr(day, name) for name in EXPECTED[line.metric]) for day in days]
+    has_band = _draw_band(axes, days, bands, getattr(PALETTE, f"{line.colour}_band"))
+    _draw_line(axes, days, values, getattr(PALETTE, line.colour), 2.0)
+    _label_ends(axes, days, [(line.label, values, getattr(PALETTE, line.colour))])
     axes.set_ylim(bottom=0)
-    _say(
-        axes,
-        "what a typical job does with the GPUs that it holds",
-        has_band=any(low is not None for _, low, _ in bands),
-    )
+    _say(axes, line.title, has_band=has_band)
     for day in days:
-        if day.judgement == "anomaly" and day.anomaly_driver == "typical_job_gpu_util":
-            _ring(axes, day, day.typical_job_gpu_util)
+        if day.judgement == "anomaly" and day.anomaly_driver == line.metric:
+            _ring(axes, day, getattr(day, line.metric))
 
 
-def _draw_band(
-    axes: Axes, days: Sequence[Day], bands: Sequence[tuple[float | None, float | None, float | None]], colour: str
-) -> bool:
+def _draw_band(axes: Axes, days: Sequence[Day], bands: Sequence[tuple[float | None, ...]], colour: str) -> bool:
     """What was expected, where anything was."""
-    if all(low is None for _, low, _ in bands):
+    if all(band[1] is None for band in bands):
         return False
     numbers = [day_number(day.dt) for day in days]
     expected, low, high = ([_or_nan(value) for value in values] for values in zip(*bands, strict=True))
@@ -282,7 +294,7 @@ def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, hi
     row_ends = [float("-inf")] * 3
     for day in flagged:
         number, util = day_number(day.dt), _or_nan(day.avg_gpu_util)
-        _ring(axes, day, util, is_driver=day.anomaly_driver != "typical_job_gpu_util")
+        _ring(axes, day, util, is_driver=day.anomaly_driver not in {line.metric for line in LINES})
         if day not in named:
             continue
         expected = expected_words(day)

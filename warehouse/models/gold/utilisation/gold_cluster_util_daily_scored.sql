@@ -11,6 +11,15 @@ scores as (
     where is_shown
 ),
 
+held as (
+    select
+        cluster_id,
+        dt,
+        {{ ratio('100 * sum(active_gpu_h)', 'sum(measured_gpu_h)') }} as allocated_gpu_util
+    from {{ ref('gold_cluster_util_hourly') }}
+    group by cluster_id, dt
+),
+
 typical as (
     select * from {{ ref('gold_typical_job_daily') }}
 )
@@ -46,6 +55,10 @@ select
     scores.expected_gpu_util,
     scores.expected_low,
     scores.expected_high,
+    held.allocated_gpu_util,
+    scores.expected_allocated_gpu_util,
+    scores.expected_allocated_low,
+    scores.expected_allocated_high,
     typical.typical_job_gpu_util,
     scores.expected_typical_gpu_util,
     scores.expected_typical_low,
@@ -61,3 +74,6 @@ left join scores
 left join typical
     on daily.cluster_id = typical.cluster_id
         and daily.dt = typical.dt
+left join held
+    on daily.cluster_id = held.cluster_id
+        and daily.dt = held.dt

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.detection.measures import Alarms, Labelled, alarms, at_budget, auc_pr, event_f1, vus_pr
-from bench.measure import ROOT, run_script
 from numpy.typing import NDArray
 
+from bench.detection.measures import Alarms, Labelled, alarms, at_budget, auc_pr, event_f1, vus_pr
+from bench.measure import ROOT, run_script
 from gpulake.detectors import Block, Columns, Detector, blocks, gpu_peers, machine_peers
 from gpulake.detectors.machine_rows import METRICS, WHOLE_MACHINE_GPUS, jobs_by_number
 
@@ -291,7 +291,3 @@ def tell() -> None:
     for task in (machines(blind=False), machines(blind=True), gpus()):
         compare(task)
     speed()
-
-
-if __name__ == "__main__":
-    tell()

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bench.detection.made_up_clusters import FAULTS, NO_FAULTS, fleet_weeks, made_up
-from bench.detection.measures import average_precision, labelled, vus_pr
 from numpy.typing import NDArray
 
+from bench.detection.made_up_clusters import FAULTS, NO_FAULTS, fleet_weeks, made_up
+from bench.detection.measures import average_precision, labelled, vus_pr
 from gpulake.detecting.files import score_file
 from gpulake.detectors import Block, Detector, Level, all_detectors
 

@@ -148,6 +148,8 @@ def rules_of(fleet: Fleet) -> Rules:
 
 def _unchanged(fleet: Fleet) -> blocks.Bools:
     """All metrics but the clock equal the machine's row before, of which at least three are not 0."""
+    if not len(fleet.hour):
+        return np.zeros(0, np.bool_)
     before = np.r_[False, fleet.machine[1:] == fleet.machine[:-1]]
     same = np.ones(len(before), np.bool_)
     telling = np.zeros(len(before), np.int64)

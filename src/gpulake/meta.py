@@ -23,6 +23,7 @@ from gpulake.tables import (
     FULL_BUILD_STARTS,
     JUDGINGS,
     LANDINGS,
+    NOTICES,
     PUBLICATIONS,
     PUBLISHED_LANDINGS,
     QUARANTINE,
@@ -277,6 +278,25 @@ def judged_until(view: Asked) -> dict[str, datetime]:
         "WHERE cluster_id <> '' AND cluster_now IS NOT NULL GROUP BY cluster_id ORDER BY cluster_id"
     )
     return dict(zip(found["cluster_id"].to_pylist(), found["until"].to_pylist(), strict=True))
+
+
+def judged_at(view: Asked) -> datetime | None:
+    """When rules last judged a cluster whose clock is ours; None where there is none, or they never have."""
+    found = view.sql(
+        f"SELECT max(judged_at) AS v FROM {JUDGINGS.qualified} SEMI JOIN "
+        f"(FROM {CLUSTERS.qualified} WHERE time_basis = 'real') AS real_time USING (cluster_id)"
+    )
+    last: datetime | None = found["v"][0].as_py()
+    return last
+
+
+def notices_wait(view: Asked) -> bool:
+    """Whether any notice is neither sent nor given up."""
+    return bool(
+        view.sql(
+            f"SELECT 1 FROM {NOTICES.qualified} GROUP BY notice_id HAVING max_by(state, seq) IN ('queued', 'retry') LIMIT 1"
+        ).num_rows
+    )
 
 
 # ------------------------------------------------------------------------------------------------ builds

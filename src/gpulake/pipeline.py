@@ -230,13 +230,15 @@ def refresh(
     if dry_run:
         return _plan(config, asked)
     with session.opened(config, "refresh", wait_s=wait_s, progress=progress, make=True, whole=True) as opened:
-        return _telling_of_failure(walk(lambda step: step.run(opened, asked)), opened)
+        return _telling(walk(lambda step: step.run(opened, asked)), opened)
 
 
-def _telling_of_failure(result: StepResult, opened: Session) -> StepResult:
-    """A build or a test that fails publishes nothing: then that is what people are told."""
+def _telling(result: StepResult, opened: Session) -> StepResult:
+    """Where nothing was published people may have to be told all the same: that a build or a test failed, or what waits."""
     if isinstance(result.error, DataTestError):
         return replace(result, alerts=opened.alert(failure=result.error))
+    if result.alerts is None and not result.published and opened.must_alert():
+        return replace(result, alerts=opened.alert())
     return result
 
 

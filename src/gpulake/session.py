@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gpulake.incidents import Told
 
 _BETWEEN_TESTS_OF_EVERYTHING = timedelta(days=7)
+_BETWEEN_JUDGEMENTS = timedelta(hours=1)
 _SMALL_ROWS = 100_000
 """Up to this many rows, what waits is little work."""
 
@@ -293,6 +294,16 @@ class Session:
             broken=tuple(f"{each.name}: {each.error.what}" for each in broken),
             told=told,
         )
+
+    def must_alert(self) -> bool:
+        """Whether people must be told though nothing was published: of a request, a notice that waits, or of silence.
+
+        A cluster whose clock is ours may have fallen silent: that nothing arrives is what a rule looks for.
+        """
+        if any((self._config.lake / "inbox").glob("*.json")) or meta.notices_wait(self._writer):
+            return True
+        last = meta.judged_at(self._writer)
+        return last is not None and clock.now() - last >= _BETWEEN_JUDGEMENTS
 
     def _whether_published(self, failure: GpulakeError | None) -> Finding:
         now = clock.now()

@@ -144,7 +144,8 @@ def catch_up(reader: Published, rules: Sequence[Rule], *, since: Mapping[str, da
     have no step in between are asked once.
     """
     clocks = clocks_of(reader)
-    lags = [(clock.now or at) - at for name, at in since.items() if (clock := clocks.get(name))]
+    ends = {name: clock.now for name, clock in clocks.items()}
+    lags = [timedelta.max if (end := ends[name]) is None else end - at for name, at in since.items() if name in ends]
     behind = max(lags, default=timedelta())
     several = [rule for rule in rules if rule.step_s and behind > timedelta(seconds=rule.step_s)]
     days = {name: clocks.get(name, _NOBODYS).local(at).date() for name, at in since.items()}

@@ -99,6 +99,13 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
     )
 
 
+def shipped_rules() -> Path:
+    """Where the shipped rules lie: in the wheel, or beside `src` in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "_rules"
+    return inside if inside.is_dir() else package.parents[1] / "rules"
+
+
 def check_cluster_name(name: str, *, where: str) -> None:
     """Refuse what cannot stand in a path, a table and a sentence. Raises UsageError."""
     if not _CLUSTER_NAME.fullmatch(name):

@@ -340,7 +340,7 @@ def explain(config: Config, *, table: str, column: str, key: Sequence[str], as_o
             column=column,
             key=key,
             as_of=as_of,
-            fingerprint=session.fingerprint(reader, detectors=config.detectors),
+            fingerprint=session.fingerprint(reader, config),
         )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpulake import clock, lake, landing, meta, upkeep
-from gpulake.config import Config
+from gpulake.config import Config, shipped_rules
 from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.findings import Finding, Severity, State
 from gpulake.lake import Publication, Writer
@@ -142,7 +142,7 @@ class Session:
     def is_due(self, *, full: bool) -> bool:
         """Whether there is anything to build, by the settings of this call: they are noted where they have changed."""
         landing.settle_clusters(self._writer, all_sources(), config=self._config, now=clock.now())
-        return full or meta.is_stale(self._writer, fingerprint(self._writer, detectors=self._config.detectors))
+        return full or meta.is_stale(self._writer, fingerprint(self._writer, self._config))
 
     def last_build(self) -> int:
         """The newest build. Raises UsageError where there is none, or where it is not what the tables hold."""
@@ -165,7 +165,7 @@ class Session:
 
             detection.load_ahead(self._writer)
         started = time.monotonic()
-        made_by = fingerprint(self._writer, detectors=self._config.detectors)
+        made_by = fingerprint(self._writer, self._config)
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
         full = full or meta.must_be_full(self._writer, made_by, shaping=shaping)
         self._tell("building every day" if full else "building the touched days", 0.0)
@@ -359,15 +359,18 @@ class Session:
             self._progress(what, share)
 
 
-def fingerprint(view: meta.Asked, *, detectors: Mapping[str, str]) -> str:
-    """One hash over everything but the data that decides what is published; `detectors` are those that the settings choose."""
+def fingerprint(view: meta.Asked, config: Config) -> str:
+    """One hash over everything but the data that decides what is published and told."""
     from gpulake.dbt import warehouse
 
     digest = hashlib.sha256(warehouse.fingerprint().encode())
     package = Path(__file__).parent
     for file in sorted([*(package / "detecting").glob("*.py"), *(package / "detectors").glob("*.py")]):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    digest.update(json.dumps(detectors, sort_keys=True).encode())
+    for folder in (shipped_rules(), *([config.rules] if config.rules else [])):
+        for file in sorted(folder.glob("*.yml")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    digest.update(json.dumps(dict(config.detectors), sort_keys=True).encode())
     return meta.fingerprint(view, digest.hexdigest())
 
 

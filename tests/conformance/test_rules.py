@@ -16,7 +16,7 @@ from gpulake.judging import examples
 from gpulake.judging.statement import sql_of_rule
 from gpulake.reading.models import read_models
 
-FOUND = judging.load(judging.folder(), models=read_models(project()), audiences=config.DEFAULT_AUDIENCES)
+FOUND = judging.load(config.shipped_rules(), models=read_models(project()), audiences=config.DEFAULT_AUDIENCES)
 EACH = pytest.mark.parametrize("rule", FOUND.usable, ids=lambda rule: rule.name)
 PEERS_PACK = {
     "anomaly_day", "anomaly_hour", "machine_anomaly", "unused_gpu_hours", "unused_gpu_hours_owner", "low_efficiency", "idle_held",
@@ -91,7 +91,7 @@ def test_an_example_of_nothing_known_says_nothing(rule):
 def test_editors_are_told_of_the_schema(rule):
     """An editor marks a misspelt key while it is typed."""
     first, *_ = rule.file.read_text(encoding="utf-8").splitlines()
-    schema = json.loads((judging.folder() / "schema.json").read_text(encoding="utf-8"))
+    schema = json.loads((config.shipped_rules() / "schema.json").read_text(encoding="utf-8"))
 
     assert "# yaml-language-server: $schema=schema.json" == first
     Draft202012Validator.check_schema(schema)

@@ -1,7 +1,7 @@
 """Rules: which rows of the published tables a person should hear of, and what they say of a Publication."""
 
 from gpulake.judging.judge import Clock, Judged, Moment, catch_up, clocks_of, judge, replay
-from gpulake.judging.rule import Broken, Rule, Rules, folder, load, load_configured, read
+from gpulake.judging.rule import Broken, Rule, Rules, load, load_configured, read
 
 __all__ = [
     "Broken",
@@ -12,7 +12,6 @@ __all__ = [
     "Rules",
     "catch_up",
     "clocks_of",
-    "folder",
     "judge",
     "load",
     "load_configured",

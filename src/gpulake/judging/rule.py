@@ -13,13 +13,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gpulake.config import Config
+from gpulake.config import Config, shipped_rules
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Severity
 from gpulake.judging import expression, template
@@ -135,16 +134,6 @@ class Rules:
 
 
 @cache
-def folder() -> Path:
-    """Where the rules lie: in the wheel, or beside `src` in a checkout."""
-    spec = find_spec("gpulake")
-    assert spec is not None
-    assert spec.origin is not None
-    package = Path(spec.origin).parent
-    shipped = package / "_rules"
-    return shipped if shipped.is_dir() else package.parents[1] / "rules"
-
-
 def load(*folders: Path, models: Mapping[str, Model], audiences: Iterable[str]) -> Rules:
     """Every rule of some folders, in the order of their names; of two with one name the later folder's.
 
@@ -170,7 +159,7 @@ def load_configured(config: Config) -> Rules:
     from gpulake.dbt.warehouse import project
 
     own = () if config.rules is None else (config.rules,)
-    return load(folder(), *own, models=read_models(project()), audiences=config.audiences)
+    return load(shipped_rules(), *own, models=read_models(project()), audiences=config.audiences)
 
 
 def read(file: Path, *, models: Mapping[str, Model], audiences: Iterable[str]) -> Rule:
@@ -371,7 +360,7 @@ class _Reading:
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of a rule file, as editors read it."""
-    found: dict[str, Any] = json.loads((folder() / "schema.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((shipped_rules() / "schema.json").read_text(encoding="utf-8"))
     return found
 
 

@@ -105,7 +105,7 @@ def vus_pr(rows: Labelled, score: NDArray[Any], *, widest: int = WIDEST_BUFFER_S
     """Mean over buffers of 0 … widest steps of the range average precision.
 
     With buffer w each event grows by w // 2 steps on both sides, where a row d steps away weighs √(1 - d/w). Recall is the
-    weight found by (labelled rows + all weight) / 2, at most 1, times the share of events that are touched.
+    weight found by the labelled rows, at most 1, times the share of events that are touched.
     """
     if not len(rows.events):
         return float("nan")
@@ -131,7 +131,7 @@ def _range_precision(
     weight = np.minimum(weight, 1)
     touched = np.searchsorted(np.sort(first), np.arange(len(ends)), side="right") / len(near)
     found = np.cumsum(weight[ranked])[ends]
-    recall = np.minimum(found / ((plain + weight[ranked].sum()) / 2), 1) * touched
+    recall = np.minimum(found / plain, 1) * touched
     return float(np.sum(np.diff(recall, prepend=0) * found / (ends + 1)))
 
 

@@ -63,7 +63,7 @@ def slow_vus(rows, score, widest):
                 if rows.entity[i] == machine and away <= w // 2:
                     weight[i] = min(1, weight[i] + (np.sqrt(1 - away / w) if w else 1))
                     touches[i].add(e)
-        whole = (sum(rows.event[i] > 0 for i in kept) + sum(weight.values())) / 2
+        whole = sum(rows.event[i] > 0 for i in kept)
         area = before = 0.0
         for threshold in sorted({score[i] for i in kept}, reverse=True):
             flagged = [i for i in kept if score[i] >= threshold]

@@ -133,7 +133,6 @@ class Rules:
         return Rules(usable, tuple(rule for rule in self.broken if rule.name in wanted))
 
 
-@cache
 def load(*folders: Path, models: Mapping[str, Model], audiences: Iterable[str]) -> Rules:
     """Every rule of some folders, in the order of their names; of two with one name the later folder's.
 

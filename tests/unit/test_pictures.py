@@ -8,7 +8,7 @@ import pytest
 
 from gpulake.reading import report
 from gpulake.telling.page import write_html
-from gpulake.telling.pictures.days import PALETTE, write_png
+from gpulake.telling.pictures.days import PALETTE, placed, write_png
 from gpulake.telling.pictures.waterfall import write_waterfall
 
 
@@ -215,3 +215,23 @@ def test_no_colour_is_part_of_another():
     colours = [getattr(PALETTE, name) for name in PALETTE.__dataclass_fields__]
 
     assert len(set(colours)) == len(colours)
+
+
+def test_names_of_flagged_days_touch_neither_each_other_nor_a_line(empty_publication):
+    """Two names printed over each other are none."""
+    empty_publication.add_cluster()
+    for offset in range(62):
+        is_odd = offset in {0, 19, 26, 28, 29, 41, 60, 61}
+        empty_publication.add_day(date(1970, 1, 6) + timedelta(days=offset), avg=20.0, driver="avg_gpu_util" if is_odd else None,
+                                  judgement="anomaly" if is_odd else "normal")  # fmt: skip
+    (cluster,) = report.read(empty_publication).clusters
+
+    names = placed(cluster.days, cluster)
+
+    assert 6 <= len(names)
+    for name in names:
+        for other in names:
+            if other is not name and other.row == name.row:
+                assert name.last <= other.first or other.last <= name.first
+            if other.row > name.row:  # its line comes down through the lower row
+                assert not other.first < (name.day.dt - date(1970, 1, 1)).days < other.last

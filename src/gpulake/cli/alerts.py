@@ -258,7 +258,7 @@ def _row(entry: Entry, found: Listed) -> list[str]:
         incident.group[:8],
         str(incident.finding.severity),
         ", ".join([state_of(incident), *asked]),
-        _moment(incident.finding.since or incident.opened_at, incident, found),
+        _beginning(incident, found),
         incident.finding.audience,
         title_of(incident.finding) + more,
     ]
@@ -268,6 +268,13 @@ def _moment(at: datetime, incident: Incident, found: Listed | Shown) -> str:
     from gpulake.telling.mails.layout import Clock, moment
 
     return moment(at, found.clocks.get(incident.finding.cluster_id, Clock()))
+
+
+def _beginning(incident: Incident, found: Listed | Shown) -> str:
+    from gpulake.telling.mails.layout import Clock, beginning
+
+    at = incident.finding.since or incident.opened_at
+    return beginning(at, found.clocks.get(incident.finding.cluster_id, Clock()))
 
 
 def _show_lines(found: Shown) -> Iterator[str]:
@@ -285,7 +292,7 @@ def _show_lines(found: Shown) -> Iterator[str]:
         ("urgency", f"{finding.severity}, told to {finding.audience} (rule {finding.rule})"),
         ("told with", "" if incident.is_leader else f"{incident.group}: take that one in hand"),
         ("where", where(finding)),
-        ("since", _moment(finding.since or incident.opened_at, incident, found)),
+        ("since", _beginning(incident, found)),
         ("judged to", _moment(incident.last_at, incident, found)),
         ("seen", "" if finding.value is None else amount(finding.value, finding.unit)),
         ("expected", "" if finding.expected is None else amount(finding.expected, finding.unit)),

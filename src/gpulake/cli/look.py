@@ -84,14 +84,16 @@ def report(
     """Tell what the publication says: what landed, utilisation, where the GPU-hours went, flagged days; and draw it."""
     from dataclasses import asdict
 
-    from gpulake.lake import open_publication
+    from gpulake import incidents
+    from gpulake.lake import open_operations, open_publication
     from gpulake.reading import report as reports
     from gpulake.telling import terminal
     from gpulake.telling.sections import further_reads
 
     config = edge.config_of(lake)
-    with open_publication(config.lake) as publication:
-        found = reports.read(publication, further=further_reads())
+    with open_publication(config.lake) as publication, open_operations(config.lake) as operations:
+        needs = incidents.listed(operations, config=config).needs()
+        found = reports.read(publication, further=further_reads(), needs=needs)
     if png is not None:
         from gpulake.telling.pictures.days import write_png
 

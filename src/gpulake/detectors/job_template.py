@@ -18,6 +18,7 @@ from gpulake.detectors import Block, Columns, Detector, Level, Matrix, Verdicts
 from gpulake.detectors.rows import codes_of, of_columns, once
 
 METRICS = ("gpu_util", "cpu_per_gpu", "net_per_gpu", "mem_gb", "dur")
+WORDS = ("GPU use", "host processors", "network", "host memory", "run time")
 UNITS = ("%", "cores a GPU", "Gbit/s a GPU", "GB", "h")
 LEAST_VALUE = np.array([0.5, 1e-3, 1e-4, 1e-3, 1e-3])
 PATTERNS = (
@@ -106,9 +107,10 @@ def _judge(jobs: Columns, blocks: Sequence[Block]) -> Verdicts:
             return "nothing of this job was measured"
         of = driver[job]
         return (
-            f"{PATTERNS[winner[job]][0]}: {METRICS[of]} {values[job, of]:.3g} {UNITS[of]}, expected {expected[job, of]:.3g} "
-            f"({low[job, of]:.3g}–{high[job, of]:.3g}) of user {names[job]} at size {sizes[job]} "
-            f"({earlier[job]} earlier jobs), {abs(z[job, of]):.1f} times the usual deviation"
+            f"{PATTERNS[winner[job]][0]}: {WORDS[of]} {_said(values[job, of], of)}, "
+            f"expected {_said(expected[job, of], of)} ({_said(low[job, of], of)} to {_said(high[job, of], of)}) "
+            f"for user {names[job]} on {sizes[job]:g} GPU{'' if sizes[job] == 1 else 's'} "
+            f"({earlier[job]} earlier jobs of that size), {abs(z[job, of]):.1f} times the usual deviation"
         )
 
     def of_driver(figures: Matrix) -> Matrix:
@@ -176,6 +178,13 @@ def _medians(values: Matrix, codes: NDArray[np.int64], groups: int) -> tuple[Mat
     lower = np.where(number > 0, first + np.maximum(number - 1, 0) // 2, last)
     upper = np.where(number > 0, first + number // 2, last)
     return (ordered[lower] + ordered[upper]) / 2, number
+
+
+def _said(value: float, metric: int) -> str:
+    """A value with its unit; a short time in minutes or seconds."""
+    if METRICS[metric] == "dur" and value < 1:
+        return f"{value * 3600:.2g} s" if value < 1 / 60 else f"{value * 60:.2g} min"
+    return f"{value:.3g} {UNITS[metric]}"
 
 
 def _scale(sizes: Matrix) -> float:

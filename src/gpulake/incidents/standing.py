@@ -14,10 +14,11 @@ from gpulake.errors import GpulakeError, UsageError
 from gpulake.incidents import inbox, records
 from gpulake.meta import Asked
 from gpulake.notifiers import Message
+from gpulake.reading.report import Need
 from gpulake.tables import ALERT_EVENTS, NOTICES
 from gpulake.telling.mails import digest as digests
 from gpulake.telling.mails.digest import Digest, Entry
-from gpulake.telling.mails.layout import Clocks
+from gpulake.telling.mails.layout import Clocks, title_of
 
 _FIRST_DIGEST = timedelta(days=1)
 
@@ -50,6 +51,26 @@ class Listed:
     def of(self, incident: Incident) -> tuple[Request, ...]:
         """What has been asked of an incident and not done yet."""
         return self.queued.get(incident.incident_id, ())
+
+    def needs(self) -> tuple[Need, ...]:
+        """The entries as a report tells them, in the same order."""
+        return tuple(
+            Need(
+                incident_id=entry.incident.group,
+                cluster_id=entry.incident.finding.cluster_id,
+                severity=str(entry.incident.finding.severity),
+                state=", ".join(
+                    [state_of(entry.incident), *(f"{each.kind} queued" for each in self.of(entry.incident))]
+                ),
+                title=title_of(entry.incident.finding),
+                message=entry.incident.finding.message,
+                advice=entry.incident.finding.do,
+                audience=entry.incident.finding.audience,
+                since=entry.incident.finding.since or entry.incident.opened_at,
+                size=entry.size,
+            )
+            for entry in self.entries
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,15 @@ from gpulake.lake.connection import (
     lent,
 )
 from gpulake.lake.layout import Layout, Publication
-from gpulake.lake.reader import Reader, View, in_memory, open_newest, open_publication, write_duckdb
+from gpulake.lake.reader import (
+    Reader,
+    View,
+    in_memory,
+    open_newest,
+    open_operations,
+    open_publication,
+    write_duckdb,
+)
 from gpulake.lake.writer import Writer, writing
 
 __all__ = [
@@ -35,6 +43,7 @@ __all__ = [
     "in_memory",
     "lent",
     "open_newest",
+    "open_operations",
     "open_publication",
     "write_duckdb",
     "writing",

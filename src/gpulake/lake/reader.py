@@ -95,6 +95,14 @@ def open_newest(folder: Path) -> Iterator[View | None]:
         yield View(connection)
 
 
+@contextmanager
+def open_operations(folder: Path) -> Iterator[View]:
+    """Read operations as of the newest commit that readers' copy knows, as `lake`. Raises UsageError if nothing is published."""
+    connection, _ = _published(folder, newest=True)
+    with closing(connection):
+        yield View(connection)
+
+
 def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Publication, dict[str, int]]:
     """Copy the publication's tables whose names begin with a layer into a new DuckDB file; their rows by name.
 

@@ -234,11 +234,27 @@ class Unavailable:
 
 
 @dataclass(frozen=True)
+class Need:
+    """One group of open incidents as `gpulake alerts list` lists it: what is wrong, how urgent it is, what to do."""
+
+    incident_id: str
+    cluster_id: str
+    severity: str
+    state: str
+    title: str
+    message: str
+    advice: str
+    audience: str
+    since: datetime
+    size: int
+
+
+@dataclass(frozen=True)
 class ClusterReport:
     """One cluster of the publication. `window` is None when no daily figure could be published.
 
     `days` are as the first of the `judges` sees them: the one that is shown, whose flags stand in
-    `gold_cluster_util_daily_scored`; the others are there to compare.
+    `gold_cluster_util_daily_scored`; the others are there to compare. `needs` are as of now, not of the build.
     """
 
     cluster_id: str
@@ -246,6 +262,7 @@ class ClusterReport:
     time_zone: str
     time_basis: str
     judges: tuple[Judge, ...]
+    detectors: tuple[Counted, ...]
     fleet: Fleet | None
     jobs: tuple[JobStatus, ...]
     landed: tuple[Landed, ...]
@@ -255,6 +272,7 @@ class ClusterReport:
     days: tuple[Day, ...]
     unavailable: tuple[Unavailable, ...]
     waste: Waste | None
+    needs: tuple[Need, ...] = ()
     further: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # rows that a section reads, of its own kind
 
     @property
@@ -262,15 +280,23 @@ class ClusterReport:
         """The detector whose verdicts people are shown."""
         return self.judges[0] if self.judges else None
 
+    def shown_of(self, level: str) -> Counted | None:
+        """The detector whose verdicts people are shown of a level, with what it flags there."""
+        return next((each for each in self.detectors if each.is_shown and each.level == level), None)
+
     @property
     def has_gpu_use(self) -> bool:
         """Whether any day has a GPU utilisation to show."""
         return any(day.avg_gpu_util is not None for day in self.days)
 
+    @property
+    def has_weekdays(self) -> bool:
+        """Whether its source knows the day of the week."""
+        return all(source.has_weekdays for source in all_sources() if source.name == self.source)
+
     def day_name(self, dt: date) -> str:
         """How people see a day of this cluster: "day 12, Tuesday", "2026-11-24, Tuesday"; "day 12" where no weekday is known."""
-        has_weekdays = all(source.has_weekdays for source in all_sources() if source.name == self.source)
-        return day_name(dt, self.time_basis) if has_weekdays else self.day_label(dt)
+        return day_name(dt, self.time_basis) if self.has_weekdays else self.day_label(dt)
 
     def day_label(self, dt: date) -> str:
         """The same without its weekday."""
@@ -384,20 +410,28 @@ UNAVAILABLE = """
 """
 
 
-def read(publication: Readable, *, further: Mapping[str, Rows[Any]] | None = None) -> Report:
+def read(
+    publication: Readable, *, further: Mapping[str, Rows[Any]] | None = None, needs: Sequence[Need] = ()
+) -> Report:
     """Read every figure of the publication that a report shows, and what `further` asks for, by name.
 
-    Clusters with a measured GPU use come first. Raises UsageError where an earlier gpulake published without such tables.
+    Clusters with a measured GPU use come first; the first also tells what the lake itself `needs`. Raises UsageError where an earlier gpulake published without such tables.
     """
     further = further or {}
     asked: list[Rows[Any]] = [WINDOW, DAYS, DETECTORS, VERDICTS, WASTE, FLEET, JOBS, *further.values()]  # of many kinds
     _check_tables(publication, [*(each.table for each in asked), "implausible_values"])
-    clusters = [_read_cluster(publication, cluster, further or {}) for cluster in publication.sql(CLUSTERS).to_pylist()]
+    found = [_read_cluster(publication, cluster, further) for cluster in publication.sql(CLUSTERS).to_pylist()]
+    clusters = sorted(found, key=lambda cluster: not cluster.has_gpu_use)
+    names = {cluster.cluster_id for cluster in clusters}
     return Report(
         build_id=publication.build_id,
         published_at=publication.published_at,
-        clusters=tuple(sorted(clusters, key=lambda cluster: not cluster.has_gpu_use)),
-    )
+        clusters=tuple(
+            replace(cluster, needs=tuple(need for need in needs if need.cluster_id == cluster.cluster_id
+                                         or (cluster is clusters[0] and need.cluster_id not in names)))
+            for cluster in clusters
+        ),
+    )  # fmt: skip
 
 
 def _check_tables(publication: Readable, needed: Sequence[str]) -> None:
@@ -416,6 +450,7 @@ def _check_tables(publication: Readable, needed: Sequence[str]) -> None:
 def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Mapping[str, Rows[Any]]) -> ClusterReport:
     name = cluster["cluster_id"]
     days = DAYS.of(publication, name)
+    detectors = DETECTORS.of(publication, name)
 
     def rows(query: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = publication.sql(query, [name]).to_pylist()
@@ -426,7 +461,8 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Ma
         source=cluster["source"],
         time_zone=cluster["time_zone"],
         time_basis=cluster["time_basis"],
-        judges=_judges(publication, name, days),
+        judges=_judges(publication, name, days, detectors),
+        detectors=detectors,
         fleet=next(iter(FLEET.of(publication, name)), None),
         jobs=JOBS.of(publication, name),
         landed=tuple(Landed(**row) for row in rows(LANDED)),
@@ -443,11 +479,13 @@ def _read_cluster(publication: Readable, cluster: Mapping[str, Any], further: Ma
     )
 
 
-def _judges(publication: Readable, cluster_id: str, days: Sequence[Day]) -> tuple[Judge, ...]:
+def _judges(
+    publication: Readable, cluster_id: str, days: Sequence[Day], detectors: Sequence[Counted]
+) -> tuple[Judge, ...]:
     verdicts = {(verdict.detector, verdict.dt): verdict for verdict in VERDICTS.of(publication, cluster_id)}
     return tuple(
         Judge(counted, tuple(_as_judged(day, verdicts.get((counted.detector, day.dt))) for day in days))
-        for counted in DETECTORS.of(publication, cluster_id)
+        for counted in detectors
         if counted.level == "cluster_day"
     )
 

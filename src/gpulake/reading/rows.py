@@ -22,16 +22,22 @@ class Sql(Protocol):
 
 @dataclass(frozen=True)
 class Rows(Generic[Row]):
-    """What is read of a table: the columns that `kind`, a dataclass, has as fields; in the order of `order_by`."""
+    """What is read of a table: the columns that `kind`, a dataclass, has as fields; in the order of `order_by`.
+
+    `where` leaves rows out, and no more than `limit` come: of a large table only what people are shown.
+    """
 
     kind: type[Row]
     table: str
     order_by: tuple[str, ...] = ()
+    where: str = "true"
+    limit: int | None = None
 
     def of(self, publication: Sql, cluster_id: str) -> tuple[Row, ...]:
         """The rows of one cluster."""
         columns = ", ".join(field.name for field in fields(self.kind))  # type: ignore[arg-type]  # no type says "a dataclass"
         order = f"order by {', '.join(self.order_by)}" if self.order_by else ""
-        query = f"select {columns} from {self.table} where cluster_id = ? {order}"
+        limit = "" if self.limit is None else f"limit {self.limit:d}"
+        query = f"select {columns} from {self.table} where cluster_id = ? and ({self.where}) {order} {limit}"
         found: list[dict[str, Any]] = publication.sql(query, [cluster_id]).to_pylist()
         return tuple(self.kind(**row) for row in found)

@@ -15,12 +15,12 @@ WORDS = "words"
 
 
 def table(header: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], *, kinds: Sequence[str] = ()) -> str:
-    """A table whose columns are (name, kind), and whose rows may have a kind each."""
+    """A table whose columns are (name, kind), and whose rows may have a kind each; on a narrow screen each cell bears its name."""
 
     def cells(tag: str, texts: Iterable[str]) -> str:
         return "".join(
-            f'<{tag} class="{kind}">{escape(text)}</{tag}>' if kind else f"<{tag}>{escape(text)}</{tag}>"
-            for text, (_, kind) in zip(texts, header, strict=True)
+            f"<{tag}{_attributes(tag, name, kind)}>{escape(text)}</{tag}>"
+            for text, (name, kind) in zip(texts, header, strict=True)
         )
 
     body = "\n".join(
@@ -29,6 +29,10 @@ def table(header: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], *, k
     )
     head = cells("th", [name for name, _ in header])
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
+def _attributes(tag: str, name: str, kind: str) -> str:
+    return (f' class="{kind}"' if kind else "") + (f' data-name="{escape(name)}"' if tag == "td" else "")
 
 
 def themed(svg: str, *, label: str) -> str:

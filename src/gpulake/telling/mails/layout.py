@@ -40,6 +40,15 @@ def moment(at: datetime, clock: Clock) -> str:
     return f"{name}, {hour}" + (" UTC" if clock.time_zone == "UTC" else "")
 
 
+def beginning(at: datetime, clock: Clock) -> str:
+    """The same of a time since when something is so: midnight is the start of a day, and is left out."""
+    local = at.replace(tzinfo=UTC).astimezone(ZoneInfo(clock.time_zone))
+    name = (day_name if clock.has_weekdays else day_label)(local.date(), clock.time_basis)
+    return (
+        name if (local.hour, local.minute) == (0, 0) else f"{name}, {local:%H:%M}" + " UTC" * (clock.time_zone == "UTC")
+    )
+
+
 def lasted(since: datetime, until: datetime) -> str:
     """How long, in the unit in which people count."""
     hours = (until - since).total_seconds() / 3600

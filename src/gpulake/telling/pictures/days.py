@@ -27,6 +27,9 @@ CHARACTER_SHARE = 0.0074
 MOST_NAMES = 8
 """Flagged days that get a name; more would be a wall of text."""
 
+NAME_HEIGHT_IN, MOST_ROWS = 0.5, 3
+"""How high the three lines of a name are, and how many rows of names may stand above the lines."""
+
 FOOT, NOTE = 0.02, 0.024
 """Where the last line stands, and the height of one above it, as shares of the picture's height."""
 
@@ -229,7 +232,10 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     average = [day.avg_gpu_util for day in days]
     p95 = [day.p95_gpu_util for day in days]
     highest = max((value for value in (*average, *p95) if value is not None), default=1.0)
-    axes.set_ylim(0, highest * 1.42)
+    names = placed(days, cluster)
+    name_share = NAME_HEIGHT_IN / _height_in(axes)
+    rows = max((name.row + 1 for name in names), default=0)
+    axes.set_ylim(0, highest / max(0.95 - rows * name_share, 0.3))
     bands = [(day.expected_gpu_util, day.expected_low, day.expected_high) for day in days]
     if not _draw_band(axes, days, bands, PALETTE.use_band):
         axes.fill_between(
@@ -243,7 +249,7 @@ def _draw_use(axes: Axes, cluster: ClusterReport, days: Sequence[Day]) -> None:
     ])  # fmt: skip
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= highest * 1.05])
     _say(axes, "use of all GPUs that were measured", has_band=any(day.expected_low is not None for day in days))
-    _mark_flagged(axes, cluster, days, highest=highest)
+    _mark_flagged(axes, days, names, name_share=name_share)
 
 
 def _draw_judged(axes: Axes, days: Sequence[Day], line: Line) -> None:
@@ -283,31 +289,76 @@ def _ring(axes: Axes, day: Day, value: float | None, *, is_driver: bool = True) 
               markeredgewidth=1.2, zorder=5)  # fmt: skip
 
 
-def _mark_flagged(axes: Axes, cluster: ClusterReport, days: Sequence[Day], *, highest: float) -> None:
-    """A ring on each flagged day; the most unusual also get their name, driver and expectation above the lines.
+@dataclass(frozen=True)
+class Name:
+    """What is written about a flagged day: on which side of its line, in which row from the top, over which days."""
 
-    Names that would touch go to another row; near the right edge they stand left of their line.
+    day: Day
+    text: str
+    row: int
+    is_left: bool
+    first: float
+    last: float
+
+
+def placed(days: Sequence[Day], cluster: ClusterReport) -> list[Name]:
+    """The names of the most unusual days, each right or left of its line, in the first row where it touches no other.
+
+    Where no place is left a day has no name: its ring stays.
     """
     flagged = [day for day in days if day.judgement == "anomaly" and day.avg_gpu_util is not None]
-    named = sorted(flagged, key=lambda day: -abs(day.anomaly_score or 0.0))[:MOST_NAMES]
-    last = day_number(days[-1].dt)
-    row_ends = [float("-inf")] * 3
-    for day in flagged:
-        number, util = day_number(day.dt), _or_nan(day.avg_gpu_util)
-        _ring(axes, day, util, is_driver=day.anomaly_driver not in {line.metric for line in LINES})
-        if day not in named:
-            continue
+    first, last = day_number(days[0].dt) - 0.7, day_number(days[-1].dt) + len(days) * 0.14
+    placed: list[Name] = []
+    for day in sorted(flagged, key=lambda day: -abs(day.anomaly_score or 0.0))[:MOST_NAMES]:
         expected = expected_words(day)
         text = f"{cluster.day_name(day.dt)}\n{driver_words(day)}" + (f",\n{expected}" if expected else "")
-        width_days = max(map(len, text.split("\n"))) * len(days) * CHARACTER_SHARE
-        is_left = number + width_days > last + len(days) * 0.14
-        start = number - width_days if is_left else number
-        row = next((i for i, end in enumerate(row_ends) if start > end), row_ends.index(min(row_ends)))
-        row_ends[row] = start + width_days
-        height = highest * (1.30 - 0.14 * row)
-        axes.plot([number, number], [util, height], color=PALETTE.odd, linewidth=0.8, zorder=3)
-        axes.annotate(text, (number, height), xytext=(-4 if is_left else 4, 0), textcoords="offset points",
-                      ha="right" if is_left else "left", va="center", size=8.5, color=PALETTE.odd, zorder=6,
+        width = max(map(len, text.split("\n"))) * len(days) * CHARACTER_SHARE
+        number = day_number(day.dt)
+        for row in range(MOST_ROWS):
+            places = [
+                Name(day, text, row, is_left=False, first=number, last=number + width),
+                Name(day, text, row, is_left=True, first=number - width, last=number),
+            ]
+            free = [
+                place
+                for place in places
+                if first <= place.first
+                and place.last <= last
+                and not any(
+                    other.row == row and place.first < other.last and other.first < place.last for other in placed
+                )
+                and not any(_crosses(place, other) or _crosses(other, place) for other in placed)
+            ]
+            if free:
+                placed.append(free[0])
+                break
+    return placed
+
+
+def _crosses(name: Name, other: Name) -> bool:
+    """Whether the line that goes up to a name passes through another name in a row below."""
+    return other.row > name.row and other.first < day_number(name.day.dt) < other.last
+
+
+def _height_in(axes: Axes) -> float:
+    box = axes.get_window_extent()
+    return float(box.height) / float(axes.figure.dpi)
+
+
+def _mark_flagged(axes: Axes, days: Sequence[Day], names: Sequence[Name], *, name_share: float) -> None:
+    """A ring on each flagged day; the most unusual also get their name, driver and expectation above the lines."""
+    for day in days:
+        if day.judgement == "anomaly" and day.avg_gpu_util is not None:
+            _ring(axes, day, day.avg_gpu_util, is_driver=day.anomaly_driver not in {line.metric for line in LINES})
+    top = axes.get_ylim()[1]
+    for name in names:
+        number = day_number(name.day.dt)
+        height = top * (1 - name_share * (name.row + 0.5))
+        axes.plot(
+            [number, number], [_or_nan(name.day.avg_gpu_util), height], color=PALETTE.odd, linewidth=0.8, zorder=3
+        )
+        axes.annotate(name.text, (number, height), xytext=(-4 if name.is_left else 4, 0), textcoords="offset points",
+                      ha="right" if name.is_left else "left", va="center", size=8.5, color=PALETTE.odd, zorder=6,
                       bbox={"facecolor": PALETTE.paper, "edgecolor": "none", "pad": 1.0})  # fmt: skip
 
 

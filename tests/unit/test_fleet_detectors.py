@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gpulake.detectors import Block, blocks, gpu_peers, machine_peers
+from gpulake.detectors.levels import weekly
 
 MACHINE_BLOCK = Block((0, 72), (72, 120), (120, 168))
 GPU_BLOCK = Block((0, 60), (60, 96), (96, 132))
@@ -172,7 +173,7 @@ def test_a_hot_machine_is_named_with_its_temperature():
     assert abs(verdicts.expected[last] - truly[last]) < 2
     assert verdicts.low[last] < verdicts.expected[last] < verdicts.high[last] < verdicts.seen[last]
     (reason,) = verdicts.reasons([last])
-    assert reason.startswith(f"m04: temp {columns['temp'][last]:.1f} °C, expected ")
+    assert reason.startswith(f"m04: temperature {columns['temp'][last]:.1f} °C, expected ")
     assert " given " in reason
     assert reason.endswith(" h")
 
@@ -371,3 +372,50 @@ def test_alarms_of_many_machines_at_once_do_not_raise_the_threshold():
     )
 
     assert after == pytest.approx(calm, rel=0.1)
+
+
+def _lake_rows(weeks=4, machines=12):
+    """A fleet as a lake shows it: machines by number, with names beside."""
+    dice = np.random.default_rng(5)
+    hour, machine = (g.ravel() for g in np.meshgrid(np.arange(weeks * 168), np.arange(machines), indexing="ij"))
+    util = 50 + 8 * np.sin(hour / 9 + machine) + dice.normal(0, 3, len(hour))
+    return {
+        "hour_idx": hour.astype(float), "machine": machine, "machine_name": np.char.add("host-", machine.astype(str)).astype(object),
+        "cohort": np.full(len(hour), "T4"), "gpu_util": util, "cpu_util": util / 2 + dice.normal(0, 1, len(hour)),
+        "load1": util / 5 + dice.normal(0, 1, len(hour)),
+        "alloc": np.full(len(hour), 8.0), "main_job": hour // 24 * 100 + machine // 4, "n_samples": np.full(len(hour), 240.0),
+    }  # fmt: skip
+
+
+def test_what_an_earlier_run_flagged_is_not_learned_from():
+    """A fault of last week must not be this week's usual."""
+    columns = _lake_rows()
+    odd = (columns["machine"] == 3) & (columns["hour_idx"] >= 168) & (columns["hour_idx"] < 336)
+    columns["gpu_util"] = np.where(odd, columns["gpu_util"] + 35, columns["gpu_util"])
+    (_, block) = weekly(first=0, until=4 * 168)
+    blind, told = (machine_peers.DETECTOR.judge({**columns, "flagged": flags}, [block]) for flags in (odd & False, odd))
+    clean = machine_peers.DETECTOR.judge({**_lake_rows(), "flagged": odd & False}, [block])
+    late = columns["hour_idx"] >= 504
+
+    def distance(verdicts):
+        return np.nanmean(np.abs(verdicts.score - clean.score)[late & (columns["machine"] == 3)])
+
+    assert distance(told) < distance(blind) / 3
+
+
+def test_means_over_a_jobs_life_are_not_taken_for_a_frozen_exporter():
+    """Where a source has one mean per job, the hours of a job are alike; where it samples, they never are."""
+    columns = _lake_rows()
+    still = (columns["machine"] == 2) & (columns["hour_idx"] >= 520) & (columns["hour_idx"] < 530)
+    for name, value in (("gpu_util", 50.0), ("cpu_util", 25.0), ("load1", 10.0)):
+        columns[name] = np.where(still, value, columns[name])
+    blocks = weekly(first=0, until=4 * 168)
+    sampled, means = (
+        machine_peers.DETECTOR.judge({**columns, "is_sampled": np.full(len(still), value)}, blocks)
+        for value in (True, False)
+    )
+    later = still & (columns["hour_idx"] > 521)
+
+    assert sampled.flag[later].all()
+    assert "host-2: all metrics stand still" in sampled.reasons(np.flatnonzero(later)[:1].tolist())[0]
+    assert not any("stand still" in said for said in means.reasons(np.flatnonzero(later).tolist()))

@@ -158,7 +158,9 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
     )
     shown = _shown(found, keys=("dt", "hour_start_at", "machine_id"))
     is_sampled = np.full(len(shown), not cluster.has_lifetime_means)
-    return Shown({**shown.columns, "is_sampled": is_sampled}, shown.keys)
+    names = shown.keys["machine_id"].combine_chunks().dictionary_encode()
+    machine_name = np.asarray([*names.dictionary.to_pylist(), ""], np.object_)[names.indices.to_numpy()]
+    return Shown({**shown.columns, "is_sampled": is_sampled, "machine_name": machine_name}, shown.keys)
 
 
 def _jobs(view: Sql, cluster: Cluster, *, since: float, until: float, detector: str, known_at: float) -> Shown:

@@ -13,7 +13,7 @@ cluster_hour: one row per hour of one cluster.
     machines with some allocated), coverage_ratio
 machine_hour: one row per machine and hour; a missing row is a gap in reporting.
     hour_idx, machine, cohort (the kind of machine), gpu_util (mean of its GPUs, %), alloc (GPUs given to jobs), main_job
-    (-1 or "": none); optional flagged (bool: an earlier verdict on the same row; such rows are not learned from), is_sampled (bool:
+    (-1 or "": none); optional machine_name (text, where machine is a number), flagged (bool: an earlier verdict on the same row; such rows are not learned from), is_sampled (bool:
     measured in this hour; where false the values are means over a whole job, so that equal ones in a row say nothing), gpu_count (GPUs of the machine; else 8), gpu_util_p95, cpu_util, net (Gbit/s), load1, mem (%), power (W), temp
     (hottest GPU, °C), clock (MHz), gpus_visible, n_samples (of 240; or coverage_ratio)
 gpu_hour: hour_idx, machine, gpu, cohort, util (%), power (W), temp (°C), clock (MHz), alloc (bool), job

@@ -24,6 +24,7 @@ from gpulake.detectors.machine_rows import (
     UNITS,
     UTIL,
     VISIBLE,
+    WORDS,
     Fleet,
     Rules,
     fleet_of,
@@ -156,7 +157,7 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
     if not len(at):
         return
     part = fleet.take(at)
-    good = (part.samples >= blocks.THIN_SAMPLES) & ~np.isnan(part.alloc) & ~found.flag[at]
+    good = (part.samples >= blocks.THIN_SAMPLES) & ~np.isnan(part.alloc) & ~found.flag[at] & ~part.flagged
     calibrate = good & blocks.within(part.hour, block.calibrate)
     residuals = _residuals(part, fit=good & blocks.within(part.hour, block.fit))
     state = part.cohort * 2 + part.busy
@@ -350,7 +351,7 @@ class _Said:
                 f"{machine}: all metrics stand still for {self.seen[row]:.0f} h, as if its exporter were frozen{hours}"
             )
         unit = f" {UNITS[driver]}" if UNITS[driver] else ""
-        text = f"{machine}: {METRICS[driver]} {blocks.said(self.seen[row])}{unit}"
+        text = f"{machine}: {WORDS[driver]} {blocks.said(self.seen[row])}{unit}"
         if not np.isnan(self.expected[row]):
             given = blocks.mates_in_words(int(self.rules.mates[row])) if found.by_mates[row] else "its other metrics"
             text += f", expected {blocks.said(self.expected[row])} ± {blocks.said(self.band[row])}{unit} given {given}"
@@ -364,7 +365,7 @@ DETECTOR = Detector(
     level=Level.MACHINE_HOUR,
     note="A machine is compared with its own other metrics and with the machines of the same job; a fault that changes neither is not seen.",
     needs=("hour_idx", "machine", "cohort", "gpu_util", "alloc", "main_job"),
-    uses=("gpu_count", *METRICS[1:], VISIBLE, "n_samples", "coverage_ratio"),
+    uses=("gpu_count", *METRICS[1:], VISIBLE, "n_samples", "coverage_ratio", "flagged", "is_sampled", "machine_name"),
     judge=judge,
     false_alarms="1 per 100 machine-weeks",
     false_alarms_per_1000=1000 / (WEEKS_PER_ALARM * HOURS_PER_WEEK),

@@ -12,6 +12,18 @@ from gpulake.detectors import Columns, blocks
 
 METRICS = ("gpu_util", "gpu_util_p95", "cpu_util", "net", "load1", "mem", "power", "temp", "clock")
 UNITS = ("%", "%", "%", "Gbit/s", "", "%", "W", "°C", "MHz")
+WORDS = (
+    "GPU use",
+    "95th percentile of GPU use",
+    "CPU use",
+    "network",
+    "load",
+    "memory",
+    "power",
+    "temperature",
+    "clock",
+)
+"""How people read a metric."""
 UTIL, TEMP = METRICS.index("gpu_util"), METRICS.index("temp")
 LOG_FACTOR = {METRICS.index("net"): 10.0, METRICS.index("load1"): 1.0}
 """These span decades: a detector sees log(1 + factor × value)."""
@@ -36,6 +48,8 @@ class Fleet:
     visible: blocks.Floats
     samples: blocks.Floats
     job: blocks.Ints  # -1: none known
+    flagged: blocks.Bools  # by an earlier run: not learned from
+    sampled: blocks.Bools  # measured in this hour: a mean over a job's life stands still by its nature
 
     @property
     def busy(self) -> blocks.Bools:
@@ -49,7 +63,19 @@ class Fleet:
 
     def take(self, at: blocks.Ints) -> Fleet:
         """Some of the rows, in the same order."""
-        parts = ("hour", "machine", "cohort", "values", "alloc", "gpus", "visible", "samples", "job")
+        parts = (
+            "hour",
+            "machine",
+            "cohort",
+            "values",
+            "alloc",
+            "gpus",
+            "visible",
+            "samples",
+            "job",
+            "flagged",
+            "sampled",
+        )
         return replace(self, **{name: getattr(self, name)[at] for name in parts})
 
 
@@ -82,8 +108,12 @@ def fleet_of(columns: Columns) -> Fleet:
     """Read the rows of the level. Of two rows of one machine and hour the greater stands, wherever they lie."""
     hour = np.asarray(columns["hour_idx"], dtype=np.int64)
     rows = len(hour)
-    names, machine = np.unique(columns["machine"], return_inverse=True)
+    names, first, machine = np.unique(columns["machine"], return_index=True, return_inverse=True)
     machine = machine.astype(np.int64)
+    if "machine_name" in columns:
+        names = np.asarray(columns["machine_name"])[first]
+    flagged = np.asarray(columns.get("flagged", np.zeros(rows, np.bool_)))
+    sampled = np.asarray(columns.get("is_sampled", np.ones(rows, np.bool_)))
     values = np.column_stack([known(columns, name, rows) for name in METRICS])
     alloc, visible = known(columns, "alloc", rows), known(columns, VISIBLE, rows)
     gpus = np.nan_to_num(known(columns, "gpu_count", rows), nan=WHOLE_MACHINE_GPUS)
@@ -108,6 +138,8 @@ def fleet_of(columns: Columns) -> Fleet:
         visible=visible[at],
         samples=samples[at],
         job=job[at],
+        flagged=flagged[at],
+        sampled=sampled[at],
     )
 
 
@@ -125,7 +157,7 @@ def jobs_by_number(jobs: NDArray[Any]) -> blocks.Ints:
 def rules_of(fleet: Fleet) -> Rules:
     """Which rules hold in each hour; a thin hour breaks none."""
     seen_enough = fleet.samples >= blocks.THIN_SAMPLES
-    unchanged = _unchanged(fleet) & seen_enough
+    unchanged = _unchanged(fleet) & seen_enough & fleet.sampled
     util = fleet.values[:, UTIL]
     zero = (fleet.alloc >= 1) & (util < ZERO_PCT) & seen_enough
     mates = np.full(len(util), np.nan, np.float32)

@@ -27,12 +27,13 @@ FLEET = ""
 
 @dataclass(frozen=True)
 class Fault:
-    """A labelled fault: its kind, the machine or user it befell (FLEET: all), and when (UTC), half-open."""
+    """A labelled fault: its kind, the machine or user it befell (FLEET: all), and when (UTC), half-open; how strong, where that is known."""
 
     kind: str
     entity: str
     began_at: datetime
     ended_at: datetime
+    magnitude: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class Backtest:
     incidents: tuple[Past, ...]
     sent: tuple[Sent, ...]
     faults: tuple[Fault, ...] | None
+    found_by: tuple[Mapping[str, float], ...]
+    """Of each fault, the rules that look for its kind and told of it, with the hours from its begin until it was known."""
     confusion: Mapping[str, Mapping[str, int]]
     not_replayed: tuple[str, ...]
     broken: tuple[Broken, ...]
@@ -144,7 +147,9 @@ class Backtest:
             "per_day": [{"day": each.day, **each.sent} for each in self.days],
             "incidents": [{**asdict(each), "key": dict(each.key)} for each in self.incidents],
             "sent": [asdict(each) for each in self.sent],
-            "faults": None if self.faults is None else [asdict(fault) for fault in self.faults],
+            "faults": None
+            if self.faults is None
+            else [{**asdict(fault), "found_by": by} for fault, by in zip(self.faults, self.found_by, strict=True)],
             "found_by_kind": self.confusion,
             "not_replayed": self.not_replayed,
             "broken": [{"rule": each.name, **each.error.as_json()} for each in self.broken],
@@ -189,6 +194,7 @@ def backtest(
     days = [begins + timedelta(days=no) for no in range((ends - begins).days)]
     usable = [rule for rule in rules if rule.time is not None and rule.name not in {each.name for each in broken}]
     seen = None if faults is None else tuple(fault for fault in faults if _is_inside(fault, clocks, begins, ends))
+    found_by = tuple(_found_by(usable, known, fault) for fault in seen or ())
     return Backtest(
         since=begins,
         until=ends,
@@ -198,7 +204,8 @@ def backtest(
         incidents=known,
         sent=sent,
         faults=seen,
-        confusion={} if seen is None else _confusion(usable, known, seen),
+        found_by=found_by,
+        confusion={} if seen is None else _confusion(usable, seen, found_by),
         not_replayed=tuple(rule.name for rule in rules if rule.time is None),
         broken=tuple(broken),
     )
@@ -243,7 +250,7 @@ def lived_through(
 
 
 def read_faults(file: Path) -> tuple[Fault, ...]:
-    """Labelled faults as the simulator writes them: kind, machine, user, start_s, end_s (seconds since 1970, UTC).
+    """Labelled faults as the simulator writes them: kind, machine, user, start_s, end_s (seconds since 1970, UTC), and magnitude where it stands.
 
     Parquet or CSV. Raises UsageError for another file.
     """
@@ -253,7 +260,13 @@ def read_faults(file: Path) -> tuple[Fault, ...]:
     try:
         rows = (csv.read_csv(file) if file.suffix == ".csv" else parquet.read_table(file)).to_pylist()
         return tuple(
-            Fault(row["kind"], row["machine"] or row["user"] or FLEET, _moment(row["start_s"]), _moment(row["end_s"]))
+            Fault(
+                row["kind"],
+                row["machine"] or row["user"] or FLEET,
+                _moment(row["start_s"]),
+                _moment(row["end_s"]),
+                row.get("magnitude"),
+            )
             for row in rows
         )
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
@@ -347,17 +360,25 @@ def _score(
     )
 
 
-def _confusion(rules: Sequence[Rule], incidents: Sequence[Past], faults: Sequence[Fault]) -> dict[str, dict[str, int]]:
+def _found_by(rules: Sequence[Rule], incidents: Sequence[Past], fault: Fault) -> Mapping[str, float]:
+    looking = {rule.name for rule in rules if fault.kind in rule.finds}
+    found: dict[str, float] = {}
+    for each in incidents:  # in the order in which they were known
+        if each.rule in looking and _touches(each, fault):
+            found.setdefault(each.rule, (each.known_at - fault.began_at).total_seconds() / 3_600)
+    return found
+
+
+def _confusion(
+    rules: Sequence[Rule], faults: Sequence[Fault], found_by: Sequence[Mapping[str, float]]
+) -> dict[str, dict[str, int]]:
     """Of each kind of fault, how many there are, how many were told of by the rules that look for it, and by which."""
     table: dict[str, dict[str, int]] = {}
     for kind in sorted({fault.kind for fault in faults}):
-        of_kind = [fault for fault in faults if fault.kind == kind]
+        hits = [found for fault, found in zip(faults, found_by, strict=True) if fault.kind == kind]
         looking = [rule.name for rule in rules if kind in rule.finds]
-        hits = [
-            {each.rule for each in incidents if each.rule in looking and _touches(each, fault)} for fault in of_kind
-        ]
         by_rule = {name: sum(name in found for found in hits) for name in looking}
-        table[kind] = {"faults": len(of_kind), "found": sum(map(bool, hits)), **by_rule}
+        table[kind] = {"faults": len(hits), "found": sum(map(bool, hits)), **by_rule}
     return table
 
 

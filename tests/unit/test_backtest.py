@@ -109,6 +109,7 @@ def test_hits_misses_and_delay_by_hand(rule):
     assert (3, 1, 2, 1) == (score.faults, score.faults_found, score.incidents, score.hits)
     assert (0.5, pytest.approx(1 / 3), 18.0) == (score.precision, score.recall, score.delay_h)
     assert {"cold": {"faults": 1, "found": 0}, "hot": {"faults": 3, "found": 1, "high": 1}} == found.confusion
+    assert ({"high": 18.0}, {}, {}, {}) == found.found_by
     json.dumps(found.as_json(), default=str)
 
 
@@ -155,8 +156,8 @@ def test_labelled_faults_are_read_as_the_simulator_writes_them(tmp_path):
     minute = timedelta(seconds=60)
 
     assert (
-        Fault("hot", "a", first, first + minute),
-        Fault("cold", backtest.FLEET, first + minute, first + 1.5 * minute),
+        Fault("hot", "a", first, first + minute, 0.0),
+        Fault("cold", backtest.FLEET, first + minute, first + 1.5 * minute, 1.0),
     ) == backtest.read_faults(tmp_path / "faults.parquet")
     (tmp_path / "other.csv").write_text("kind,place\nhot,a\n", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be read"):

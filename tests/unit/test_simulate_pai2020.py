@@ -904,6 +904,130 @@ class TestFaults:
         assert 0 == fleet.truth.faults.height
 
 
+class TestManyFaults:
+    """Two dozen faults for back-tests: each is where the truth says, and as strong."""
+
+    DAYS = 40
+
+    @pytest.fixture(scope="class")
+    def faulty(self, tmp_path_factory):
+        out = tmp_path_factory.mktemp("many")
+        summary = simulate(out, scale=0.02, days=self.DAYS, seed=4, many_faults=True)
+        truth = {path.stem: pl.read_parquet(path) for path in (out / "truth").glob("*.parquet")}
+        tables = {table.removeprefix("pai_"): read(out, table) for table in COLUMNS}
+        return SimpleNamespace(out=out, summary=summary, **tables, **truth)
+
+    @staticmethod
+    def of(faulty, kind):
+        return faulty.faults.filter(pl.col("kind") == kind).to_dicts()
+
+    def test_they_are_many_of_many_kinds(self, faulty):
+        """A matrix of two kinds and three faults says little; faults of the whole fleet never share a day."""
+        assert faulty.summary.faults == faulty.faults.height >= 20
+        assert faulty.faults["kind"].n_unique() >= 5
+        early = faulty.faults.filter(pl.col("start_s") < START_S + 14 * 86_400)
+        assert set(early["kind"]) <= {"user_burst", "user_idle_hold"}
+        whole = faulty.faults.filter(pl.col("machine").is_null() & pl.col("user").is_null())
+        days = (whole["start_s"] - START_S) // 86_400
+        assert 12 == days.n_unique() == whole.height
+        assert (whole["end_s"] <= START_S + self.DAYS * 86_400).all()
+
+    def test_nothing_runs_in_an_outage(self, faulty):
+        """What ran is cut off, what was asked for starts later; before and after, machines are busy."""
+        outages = self.of(faulty, "outage")
+        assert {6 * 3_600, 86_400} == {fault["end_s"] - fault["start_s"] for fault in outages}
+        for start, end in ((fault["start_s"], fault["end_s"]) for fault in outages):
+            meets = (pl.col("start_s") < end) & (pl.col("end_s") > start)
+            assert 0 == faulty.instances.filter(meets & (pl.col("end_s") > pl.col("start_s"))).height
+            held = faulty.machine_hours.group_by("hour_start_s").agg(pl.col("allocated_mgpu_s").sum())
+            inside = pl.col("hour_start_s").is_between(start, end, closed="left")
+            around = pl.col("hour_start_s").is_between(start - 6 * 3_600, end + 6 * 3_600, closed="left") & ~inside
+            assert 0 == held.filter(inside)["allocated_mgpu_s"].sum()
+            assert (held.filter(around)["allocated_mgpu_s"] > 0).all()
+            shown = faulty.instance_table.filter(pl.col("start_time").is_between(start, end, closed="left"))
+            assert 0 == shown.height
+            killed = faulty.instances.filter(pl.col("end_s") == start)
+            lines = faulty.instance_table[killed["instance_row"].to_numpy() - 1]
+            assert killed.height > 10
+            assert (lines["status"] == "Failed").mean() > 0.9
+
+    def test_nothing_is_measured_in_a_gap(self, faulty):
+        """The fleet works on, and no row of what ran through the gap has a measurement."""
+        for start, end in ((fault["start_s"], fault["end_s"]) for fault in self.of(faulty, "telemetry_gap")):
+            windows = faulty.machine_metric.filter((pl.col("start_time") < end) & (pl.col("end_time") > start))
+            assert 0 == windows.height
+            met = faulty.instances.filter((pl.col("start_s") < end) & (pl.col("end_s") > start))
+            workers = faulty.instance_table[met["instance_row"].to_numpy() - 1]["worker_name"]
+            assert met.height > 100
+            assert 0 == faulty.sensor_table.filter(pl.col("worker_name").is_in(workers.drop_nulls().implode())).height
+
+    def test_so_many_jobs_fail(self, faulty):
+        """Of what succeeds on other days, a share of the magnitude fails; three standard errors of a day's jobs are allowed."""
+        day = (pl.col("start_time") - START_S) // 86_400
+        jobs = faulty.job_table.filter(pl.col("start_time").is_not_null()).with_columns(day.alias("day"))
+        by_day = jobs.group_by("day").agg((pl.col("status") == "Failed").mean().alias("failed"), pl.len().alias("jobs"))
+        usual = by_day["failed"].median()
+        for fault in self.of(faulty, "failing_jobs"):
+            number = (fault["start_s"] - START_S) // 86_400
+            failed, count = by_day.filter(pl.col("day") == number).select("failed", "jobs").row(0)
+            expected = usual + (1 - usual) * fault["magnitude"]
+            # Days differ by themselves, and a job's submission moves by its queueing.
+            assert abs(failed - expected) < 0.1 + 3 * (0.25 / count) ** 0.5
+
+    def test_held_gpus_do_nothing(self, faulty):
+        """One job of one user holds so many GPUs for four days; every sensor of it reads 0."""
+        holds = self.of(faulty, "user_idle_hold")
+        assert [2.0, 4.0, 8.0] == [fault["magnitude"] for fault in holds]
+        assert 3 == len({fault["user"] for fault in holds})
+        for fault in holds:
+            span_s = fault["end_s"] - fault["start_s"]
+            inside = (pl.col("user") == fault["user"]) & (pl.col("started_s") == fault["start_s"])
+            (job,) = faulty.jobs.filter(inside).filter(pl.col("allocated_mgpu_s") > 86_400_000).to_dicts()
+            assert 0 == job["active_mgpu_s"]
+            assert span_s > 2 * 86_400
+            assert 0.7 * fault["magnitude"] * span_s < job["allocated_mgpu_s"] / 1000 <= fault["magnitude"] * span_s
+            sensors = faulty.sensor_table.filter(pl.col("job_name") == job["job_name"])
+            assert sensors.height >= fault["magnitude"]
+            assert 0.0 == sensors["gpu_wrk_util"].sum()
+
+    def test_machines_do_nothing_or_little(self, faulty):
+        """In those hours, and while jobs hold their GPUs; no machine has two faults."""
+        for kind, number in (("machine_zero_use", 6), ("machine_low_use", 2)):
+            faults = self.of(faulty, kind)
+            assert number == len(faults)
+            for fault in faults:
+                own = faulty.machine_hours.filter(pl.col("machine") == fault["machine"])
+                hours = own.filter(pl.col("hour_start_s").is_between(fault["start_s"], fault["end_s"], closed="left"))
+                assert hours["allocated_mgpu_s"].sum() > 0
+                assert hours["active_mgpu_s"].sum() <= fault["magnitude"] * hours["allocated_mgpu_s"].sum()
+        machines = faulty.faults["machine"].drop_nulls()
+        assert machines.is_unique().all()
+
+    def test_bursts_are_of_different_users(self, faulty):
+        """Three, each smaller than the one before it."""
+        bursts = self.of(faulty, "user_burst")
+        assert 3 == len({fault["user"] for fault in bursts})
+        assert [fault["magnitude"] for fault in bursts] == sorted(
+            (fault["magnitude"] for fault in bursts), reverse=True
+        )
+
+    def test_the_machines_are_those_of_the_healthy_fleet(self, faulty, tmp_path):
+        """Faults befall a fleet; they do not make another one."""
+        simulate(tmp_path, scale=0.02, days=1, seed=4)
+        assert (faulty.out / "pai_machine_spec.csv").read_bytes() == (tmp_path / "pai_machine_spec.csv").read_bytes()
+
+    def test_the_seed_decides_everything(self, faulty, tmp_path):
+        """The same call gives the same bytes."""
+        simulate(tmp_path, scale=0.02, days=self.DAYS, seed=4, many_faults=True)
+        assert TestSameInputSameBytes.hashes(faulty.out) == TestSameInputSameBytes.hashes(tmp_path)
+
+    def test_too_few_days_are_refused(self, tmp_path):
+        """Faults on each other's heels would make a matrix that nobody can read."""
+        with pytest.raises(UsageError, match="do not fit into 33 days"):
+            simulate(tmp_path / "out", scale=0.01, days=33, seed=1, many_faults=True)
+        assert not (tmp_path / "out").exists()
+
+
 class TestDealing:
     """Shares become rows exactly."""
 

@@ -65,6 +65,9 @@ def simulate(
     days: Annotated[int, typer.Option(min=1, help="How many days the trace lasts.")] = 62,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 42,
     faults: Annotated[bool, typer.Option("--faults", help="Break some machines, and say which in truth/.")] = False,
+    many_faults: Annotated[
+        bool, typer.Option("--many-faults", help="Two dozen faults of eight kinds instead, for back-tests.")
+    ] = False,
     as_json: edge.JsonOption = False,
 ) -> None:
     """Write a trace of a simulated fleet, in a source's own format, with the truth beside it."""
@@ -82,7 +85,9 @@ def simulate(
     simulator = import_module(f"gpulake.simulate.{source}")
     try:
         with edge.Screen().closing() as screen, edge.writing_to(out):
-            summary = simulator.simulate(out, scale=scale, days=days, seed=seed, faults=faults, progress=screen.step)
+            summary = simulator.simulate(
+                out, scale=scale, days=days, seed=seed, faults=faults, many_faults=many_faults, progress=screen.step
+            )
     except MemoryError as error:
         raise UsageError(
             "such a fleet does not fit into memory.", do="choose fewer --days or a smaller --scale"

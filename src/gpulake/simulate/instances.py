@@ -159,8 +159,10 @@ def close_at_window_end(rows: Rows, window: Window) -> None:
     np.minimum(rows.end_s, window.end_s, out=rows.end_s)
 
 
-def leave_waiting(rows: Rows, jobs: Jobs, tasks: Tasks, dice: Dice) -> None:
+def leave_waiting(rows: Rows, jobs: Jobs, tasks: Tasks, dice: Dice, *, spared: Ints | None = None) -> None:
     """Let as many jobs wait for ever as the real job table has: beside what the window's end kept from starting, some that ran.
+
+    Jobs that are `spared` run in any case.
 
     They leave their slots empty. Wide jobs of one task and of one attempt each wait: the real ones have 1.01 tasks.
     """
@@ -172,6 +174,7 @@ def leave_waiting(rows: Rows, jobs: Jobs, tasks: Tasks, dice: Dice) -> None:
     first = tasks.first_of_job
     single = np.diff(np.append(first, len(tasks))) == 1
     possible = single & (jobs.status == TERMINATED) & ~never & (number == tasks.inst_num[first])
+    possible[[] if spared is None else spared] = False
     score = np.log(tasks.inst_num[first]) + 2.0 * rng.standard_normal(len(jobs))
     chosen = np.flatnonzero(choose(np.where(possible, score, -np.inf), quota - int(never.sum())) & possible)
     row = np.repeat(first_row[chosen], number[chosen])

@@ -18,12 +18,21 @@ from gpulake.simulate import measurements, tables, truth
 from gpulake.simulate.activity import Activity, draw_activity, with_faults
 from gpulake.simulate.curves import Flags, Ints
 from gpulake.simulate.dice import Dice
-from gpulake.simulate.faults import Fault, burst_of, plan_faults
+from gpulake.simulate.faults import (
+    TELEMETRY_GAP,
+    Fault,
+    burst_of,
+    holds_of,
+    plan_faults,
+    plan_of_fleet,
+    plan_of_machines,
+)
 from gpulake.simulate.fleet import Machines, build_machines
 from gpulake.simulate.identifiers import Names
+from gpulake.simulate.injecting import Pauses, meets, unused, with_failures, with_holds, with_killed
 from gpulake.simulate.instances import Rows, Shown, close_at_window_end, draw_rows, hide, leave_waiting
 from gpulake.simulate.placement import place
-from gpulake.simulate.population import RUNNING, STATUSES, WAITING, Jobs, Window, draw_jobs
+from gpulake.simulate.population import MOST_BURSTS, RUNNING, STATUSES, WAITING, Jobs, Window, draw_jobs
 from gpulake.simulate.signal import Host, Means, draw_hosts, sweep
 from gpulake.simulate.tasks import Tasks, draw_tasks
 from gpulake.simulate.usage import Usage, draw_usage, with_metric, with_sensor
@@ -73,12 +82,20 @@ class _Fleet:
 
 
 def simulate(
-    out: Path, *, scale: float, days: int, seed: int, faults: bool = False, progress: Progress | None = None
+    out: Path,
+    *,
+    scale: float,
+    days: int,
+    seed: int,
+    faults: bool = False,
+    many_faults: bool = False,
+    progress: Progress | None = None,
 ) -> Summary:
     """Write seven tables and `truth/` under `out`: the same scale, days and seed give the same bytes.
 
     Scale 1 over 62 days is the real trace's size; machines follow the scale, jobs follow scale x days, so that the load per machine
-    is the same at any size. Memory follows scale x days. Raises UsageError for a scale outside (0, 1], no days, or a negative seed.
+    is the same at any size. Memory follows scale x days. `faults` puts in a few, `many_faults` some two dozen of eight kinds instead.
+    Raises UsageError for a scale outside (0, 1], no days, a negative seed, or too few days for many faults.
     """
     if not 0 < scale <= 1:
         raise UsageError(f"scale is {scale}, but a fleet has a scale above 0 and at most 1", do="give --scale 0.05")
@@ -87,8 +104,10 @@ def simulate(
     if seed < 0:
         raise UsageError(f"seed is {seed}, but a seed is zero or more", do="give --seed 42")
     tell = progress or _silent
+    window, dice = Window(days), Dice(seed)
+    of_fleet = plan_of_fleet(window, dice) if many_faults else ()
     (out / "truth").mkdir(parents=True, exist_ok=True)
-    fleet = _draw(scale, Window(days), seed, faults=faults, tell=tell)
+    fleet = _draw(scale, window, seed, few=faults and not many_faults, of_fleet=of_fleet, tell=tell)
     rows = _write(fleet, out, scale, tell)
     tell("simulated", 1.0)
     return Summary(
@@ -110,25 +129,40 @@ def _silent(_what: str, _share: float) -> None:
     return
 
 
-def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progress) -> _Fleet:
+def _draw(scale: float, window: Window, seed: int, *, few: bool, of_fleet: tuple[Fault, ...], tell: Progress) -> _Fleet:
     dice, names = Dice(seed), Names(seed)
     machines = build_machines(scale)
+    many = bool(of_fleet)
     tell("drawing jobs", 0.02)
-    jobs = draw_jobs(scale, window, dice, burst=faults)
+    jobs = draw_jobs(scale, window, dice, bursts=MOST_BURSTS if many else int(few))
+    if many:
+        jobs = with_failures(jobs, of_fleet, dice)
     jobs, tasks = draw_tasks(jobs, machines.gpus_by_type(), window, dice)
+    pauses = Pauses.of(of_fleet)
+    held: Ints = np.empty(0, np.int64)
+    if many:
+        tasks, held = with_holds(jobs, tasks, machines.gpus_by_type(), window, pauses=pauses)
     rows = draw_rows(jobs, tasks, dice)
     tell("placing instances", 0.2)
+    rows.wish_s[:] = np.where(rows.wish_s >= 0, pauses.shrunk(rows.wish_s), rows.wish_s)
     submit_s = place(rows, tasks, jobs.submit_s, machines, window, dice)
+    if many:
+        jobs, tasks = with_killed(jobs, tasks, rows, pauses.put_back(rows))
     close_at_window_end(rows, window)
-    leave_waiting(rows, jobs, tasks, dice)
+    leave_waiting(rows, jobs, tasks, dice, spared=tasks.job[held])
     jobs, tasks = _settled(jobs, tasks, rows, window)
     # What never started has waited since it was first submitted
     submit_s = np.where(jobs.status == WAITING, jobs.submit_s, submit_s)
     shown = hide(rows, tasks, window, dice)
     tell("drawing use", 0.35)
     healthy = draw_activity(len(machines), window, dice)
-    injected = (*plan_faults(machines, window, dice), *burst_of(jobs)) if faults else ()
-    sensed = with_sensor(rows, shown.worker_row, dice)
+    planned = plan_faults(machines, window, dice) if few else of_fleet
+    if many:
+        planned += plan_of_machines(rows, tasks, machines, window, dice)
+    injected = (*planned, *burst_of(jobs), *holds_of(jobs, tasks, rows, held))
+    idle = np.isin(rows.task, held)
+    unseen = meets(rows, injected, TELEMETRY_GAP)
+    sensed = with_sensor(rows, shown.worker_row, dice) & ~unseen
     usage = draw_usage(rows, jobs, tasks, healthy, dice, sensed=sensed, faults=injected)
     return _Fleet(
         window=window,
@@ -140,11 +174,11 @@ def _draw(scale: float, window: Window, seed: int, *, faults: bool, tell: Progre
         rows=rows,
         submit_s=submit_s,
         shown=shown,
-        usage=usage,
+        usage=unused(usage, idle),
         hosts=draw_hosts(machines, dice),
         activity=with_faults(healthy, injected) if injected else healthy,
-        sensed=sensed,
-        observed=with_metric(rows, shown.worker_row, dice, end_s=window.end_s),
+        sensed=sensed | (idle & (rows.start_s >= 0)),
+        observed=with_metric(rows, shown.worker_row, dice, end_s=window.end_s) & ~unseen,
         faults=injected,
     )
 

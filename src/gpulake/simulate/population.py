@@ -20,6 +20,10 @@ _WEEKEND, _WEEKEND_AFTERNOON = 0.85, 0.68
 """Submissions on a weekend over those on a weekday, and from 14 to 22 h: fits the quartiles over the days that the notebook gives by hour."""
 
 _BURST_HOURS = 5
+_BURSTS = (((0.35, 0.5), 0.6), ((0.55, 0.7), 0.3), ((0.75, 0.9), 0.15))
+"""Where in the window each burst lies, and how many jobs it has for each one that the fleet is given on a day."""
+MOST_BURSTS = len(_BURSTS)
+
 _JOBS_OF_A_BUSY_GROUP = 300
 
 
@@ -64,16 +68,16 @@ def job_count(scale: float, days: int) -> int:
     return max(round(real * scale * days / reference.DAYS_AT_FULL_LENGTH), 1)
 
 
-def draw_jobs(scale: float, window: Window, dice: Dice, *, burst: bool) -> Jobs:
-    """Draw every job of the window; with `burst`, one user submits hundreds of jobs within a few hours."""
+def draw_jobs(scale: float, window: Window, dice: Dice, *, bursts: int = 0) -> Jobs:
+    """Draw every job of the window; of so many `bursts`, in each one user submits hundreds of jobs within a few hours."""
     total = job_count(scale, window.days)
     user = _users(total, dice)
     group, group_size = _groups(user, dice)
     share = _positions(group, dice)
     submit_s, late = _submissions(share, window, dice)
     bursting = np.zeros(total, dtype=bool)
-    if burst:
-        submit_s, bursting = _burst(user, submit_s, window, dice)
+    for number in range(bursts):
+        submit_s, bursting = _burst(user, submit_s, bursting, window, dice, number=number)
     order = np.argsort(submit_s, kind="stable")
     cpu_only = _cpu_only(group, dice)
     jobs = Jobs(user, group, group_size, submit_s, late, cpu_only, np.zeros(total, dtype=np.int64), bursting)
@@ -158,20 +162,22 @@ def arrival_weights(window: Window, dice: Dice) -> Floats:
     return result
 
 
-def _burst(user: Ints, submit_s: Ints, window: Window, dice: Dice) -> tuple[Ints, Flags]:
-    """Move some hundred jobs of one busy user into a few hours of one day."""
-    rng = dice.on("burst")
+def _burst(user: Ints, submit_s: Ints, before: Flags, window: Window, dice: Dice, *, number: int) -> tuple[Ints, Flags]:
+    """Move some hundred jobs of one busy user into a few hours of one day; another user's in each burst."""
+    rng = dice.on("burst" if number == 0 else f"burst {number}")
+    within, size = _BURSTS[number]
     owned = np.bincount(user)
+    owned[user[before]] = 0
     busy = np.argsort(owned, kind="stable")[-max(1, len(owned) // 20) :]
     chosen = int(rng.choice(busy))
-    day = int(window.days * rng.uniform(0.35, 0.5))
+    day = int(window.days * rng.uniform(*within))
     per_day = len(user) // window.days
     mine = np.flatnonzero(user == chosen)
-    moved = rng.permutation(mine)[: max(1, int(per_day * 0.6))]
+    moved = rng.permutation(mine)[: max(1, int(per_day * size))]
     start = window.start_s + day * 86_400 + 9 * 3_600
     result = submit_s.copy()
     result[moved] = start + np.sort(rng.integers(0, _BURST_HOURS * 3_600, len(moved)))
-    bursting = np.zeros(len(user), dtype=bool)
+    bursting = before.copy()
     bursting[moved] = True
     return result, bursting
 

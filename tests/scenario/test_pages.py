@@ -32,8 +32,8 @@ NOT_RUN = {
 
 def blocks(page, language=""):
     """The fenced blocks of a page in one language, each a list of lines."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [block.splitlines() for block in found]
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [block.splitlines() for spoken, block in found if spoken == language]
 
 
 def commands(page):
@@ -89,7 +89,7 @@ def test_the_demo_is_the_four_commands_that_the_tutorial_names():
 
 def test_the_tutorial_works_as_it_is_typed(tutorial, workplace):
     """The first five minutes decide whether anybody comes back."""
-    assert 11 == len(tutorial)
+    assert 19 == len(tutorial)
     (simulated,) = printed(tutorial, ".venv/bin/gpulake simulate")
     assert "62 days of 95 machines" in simulated, "the page says: a fleet of 95 machines and two months of jobs"
     assert 7 == len(list((workplace.folder / "out" / "trace").glob("*.csv"))), "the page says: seven tables"
@@ -110,6 +110,44 @@ def test_the_tutorials_second_refresh_does_nothing(tutorial, workplace):
     assert "already here" in again
     with open_publication(workplace.folder / "lake") as reader:
         assert int(published) == reader.build_id
+
+
+def test_what_the_tutorial_shows_is_what_comes(tutorial):
+    """Who sees other days flagged than the page says does not know which of the two is wrong."""
+    came = {line for _, text in tutorial for line in text.splitlines()}
+    shown = [line for block in blocks(DOCS / "tutorial" / "first-lake.md", "text") for line in block]
+
+    assert len(shown) > 10
+    assert [] == [line for line in shown if line not in came]
+
+
+def test_report_page_and_query_show_one_count(tutorial, workplace):
+    """Two counts of flagged days, and nobody believes either."""
+    (report,) = printed(tutorial, ".venv/bin/gpulake report")
+    page = (workplace.folder / "out" / "demo.html").read_text(encoding="utf-8")
+    ask = "select {} as n from {} where judgement = 'anomaly' and cluster_id = 'pai2020'"
+    with open_publication(workplace.folder / "lake") as reader:
+
+        def count(table, of="count(*)"):
+            return reader.sql(ask.format(of, table))["n"].to_pylist()[0]
+
+        days, hours = count("gold_cluster_util_daily_scored"), count("gold_cluster_hours_scored")
+        machine_hours, jobs = count("gold_machine_anomalies"), count("gold_job_anomalies")
+        sums = reader.sql("select sum(hours)::bigint as hours, count(*) as runs from gold_anomaly_runs").to_pylist()[0]
+        said = dict(zip(*reader.sql("select level, flagged_rows from gold_detectors where is_shown and "
+                                    "cluster_id = 'pai2020'").to_pydict().values(), strict=True))  # fmt: skip
+        open_now = reader.sql("select count(distinct group_id) as n from ops.main.gold_incidents where is_open "
+                              "and cluster_id = 'pai2020'")["n"].to_pylist()[0]  # fmt: skip
+    words = [
+        f"{days} days flagged",
+        f"ours that stand out: {hours} of the whole cluster and {machine_hours} of single machines, in {sums['runs']} runs",
+        f"obs that stand out: {jobs} of ",
+        f"hat needs someone: {open_now} open incidents",
+    ]
+
+    assert {"cluster_day": days, "cluster_hour": hours, "machine_hour": machine_hours, "job": jobs} == said
+    assert hours + machine_hours == sums["hours"]
+    assert [] == [each for each in words if each not in report or each not in page]
 
 
 def test_the_figures_against_the_truth_are_those_of_the_page(tutorial, workplace):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -303,20 +302,6 @@ def test_machine_hours_are_judged_week_by_week_from_a_past_that_knows_what_was_f
     assert {("m0", 400.0), ("m1", 400.0)} == {
         (r["machine_id"], r["anomaly_score"]) for r in landed if r["anomaly_reason"]
     }
-
-
-def test_a_machine_is_named_in_its_reason_as_people_know_it(lake):
-    """Detectors tell machines apart by number; "5 is hot" sends nobody anywhere, and the number changes with the fleet."""
-
-    def judge(columns, blocks):
-        reasons = [f"{machine}: hot, as 1: is not" for machine in columns["machine"]]
-        return replace(by_score(columns, blocks), reasons=lambda rows: [reasons[row] for row in rows])
-
-    lake(7, hours=(), machines=machine_rows(4), by=[toy(judge, level=Level.MACHINE_HOUR)])
-
-    told = lake.rows("SELECT machine_id, anomaly_reason FROM lake.meta.hour_scores WHERE anomaly_reason IS NOT NULL")
-    assert {f"{row['machine_id']}: hot, as 1: is not" for row in told} == {row["anomaly_reason"] for row in told}
-    assert 2 == len(told)
 
 
 def test_a_machine_hour_is_shown_in_the_units_of_its_level(lake):

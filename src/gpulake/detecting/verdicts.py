@@ -54,8 +54,6 @@ def rows_to_land(
         told |= ~judged
     reasons = np.full(len(chosen), None, np.object_)
     reasons[told] = verdicts.reasons(chosen[told].tolist())
-    if level is Level.MACHINE_HOUR:
-        reasons[told] = _named(reasons[told], shown, chosen[told])
     names = np.array([*verdicts.metrics, None], np.object_)
     keys = shown.keys.take(pa.array(chosen))
     columns = {
@@ -84,16 +82,6 @@ def rows_to_land(
         for name, kind in table.columns
     }
     return pa.table(arrays)
-
-
-def _named(reasons: NDArray[np.object_], shown: Shown, rows: NDArray[np.intp]) -> list[str]:
-    """The reasons with the machines' names in place of the numbers that detectors are shown."""
-    names = shown.keys["machine_id"].take(pa.array(rows)).to_pylist()
-    numbers = shown.columns["machine"][rows].tolist()
-    return [
-        f"{name}: {reason.removeprefix(f'{number}: ')}"
-        for reason, name, number in zip(reasons, names, numbers, strict=True)
-    ]
 
 
 def _array(values: object, kind: pa.DataType) -> pa.Array:

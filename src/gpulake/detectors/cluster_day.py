@@ -221,6 +221,8 @@ def _verdicts(metrics: tuple[str, ...], walks: Sequence[_Walk], seen: Sequence[M
 def _not_judged(walk: _Walk, day: int) -> str:
     if walk.hours[day] < LEAST_HOURS:
         least = 100 * LOW_COVERAGE * min(1.0, float(np.nan_to_num(walk.usual_coverage[day])))
+        if not least and not walk.hours[day]:
+            return f"none of its hours was measured: {LEAST_HOURS} are needed"
         return (
             f"only {walk.hours[day]} hours were observed well enough (at least {least:.0f} % of their GPU time, "
             f"half of the usual): {LEAST_HOURS} are needed"

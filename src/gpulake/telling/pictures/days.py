@@ -429,6 +429,7 @@ def _draw_touch_bands(axes: Axes, days: Sequence[Day]) -> None:
 def day_sentence(cluster: ClusterReport, day: Day) -> str:
     """The figures of one day in a line."""
     judgement = {"anomaly": ", flagged", "not_judged": ", not judged"}.get(day.judgement or "", "")
+    judgement += f": {day.anomaly_reason}" if judgement and day.anomaly_reason else ""
     return (
         f"{cluster.day_name(day.dt)}: mean {pct(day.avg_gpu_util)}, 95th percentile {pct(day.p95_gpu_util)}, "
         f"CPU {pct(day.avg_cpu_util)}, {ratio_pct(day.coverage_ratio, digits=0)} measured{judgement}"

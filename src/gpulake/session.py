@@ -282,7 +282,8 @@ class Session:
         rules: tuple[judging.Rule, ...] = ()
         broken: tuple[judging.Broken, ...] = ()
         if failure is None and self.publication() is not None:
-            loaded = judging.load_configured(self._config)
+            kept = self._config.lake / "dbt" / "rules.kept"
+            loaded = judging.load_kept(self._config, file=kept, key=fingerprint(self._writer, self._config))
             with lake.open_publication(self._config.lake) as reader:
                 judged = judging.catch_up(reader, loaded.usable, since=meta.judged_until(self._writer))
             rules, broken = loaded.usable, (*loaded.broken, *judged.broken)

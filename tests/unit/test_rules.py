@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +12,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from gpulake import judging
+from gpulake import config, judging
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Severity, State
 from gpulake.judging import expression, template
@@ -461,3 +462,21 @@ def test_a_moment_has_no_zone(read):
 
     assert found.at.tzinfo is None
     assert found.at.replace(tzinfo=UTC) == datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def test_rules_are_read_anew_where_anything_that_they_are_read_from_has_changed(tmp_path):
+    """Half a second at each delivery; but a changed rule, column or audience must count at once, and a torn file harm nobody."""
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(config.shipped_rules() / "idle_held.yml", own / "mine.yml")
+    settings, file = config.Config(lake=tmp_path, rules=own), tmp_path / "rules.kept"
+    first = judging.load_kept(settings, file=file, key="a")
+    (own / "mine.yml").unlink()
+
+    def names(key):
+        return {rule.name for rule in judging.load_kept(settings, file=file, key=key).usable}
+
+    assert "mine" in {rule.name for rule in first.usable} & names("a")
+    assert "mine" not in names("b")
+    file.write_bytes(file.read_bytes()[:100])
+    assert names("b") == {rule.name for rule in first.usable} - {"mine"}

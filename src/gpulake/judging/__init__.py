@@ -1,7 +1,7 @@
 """Rules: which rows of the published tables a person should hear of, and what they say of a Publication."""
 
 from gpulake.judging.judge import Clock, Judged, Moment, catch_up, clocks_of, judge, replay
-from gpulake.judging.rule import Broken, Rule, Rules, load, load_configured, read
+from gpulake.judging.rule import Broken, Rule, Rules, load, load_configured, load_kept, read
 
 __all__ = [
     "Broken",
@@ -15,6 +15,7 @@ __all__ = [
     "judge",
     "load",
     "load_configured",
+    "load_kept",
     "read",
     "replay",
 ]

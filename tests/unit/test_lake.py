@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from gpulake import lake as lake_module
@@ -376,6 +377,27 @@ def test_the_catalog_counts_rows_as_a_query_does(folder):
             writer.delete(NUMBERS, "n % 2 = ?", [0])
         (counted,) = writer.sql("SELECT count(*) AS n FROM lake.main.numbers")["n"].to_pylist()
         assert writer.rows_of("main") == {"numbers": counted} == {"numbers": 4}  # 1, 3, 5, 7
+
+
+def test_only_rows_that_differ_are_replaced(tmp_path):
+    """A verdict that stays keeps its row; rows of a key that has several, as an older version left them, become one."""
+    table = LakeTable("main", "said", (("who", "varchar"), ("day", "bigint"), ("value", "double"), ("build", "bigint")))
+
+    def rows(*found):
+        return pa.Table.from_pylist([dict(zip(("who", "day", "value", "build"), row, strict=True)) for row in found])
+
+    with writing(tmp_path / "lake", purpose="say", tables=(*META_TABLES, table)) as writer:
+        with writer.transaction("one"):
+            writer.insert(table, rows(("a", 1, 1.0, 7), ("a", 2, 2.0, 7), ("a", 3, None, 7), ("a", 4, 4.0, 7)))
+            writer.insert(table, rows(("a", 4, 4.0, 8), ("b", 1, 9.0, 7)))
+        with writer.transaction("two"):
+            arriving = rows(("a", 1, 1.0, 9), ("a", 2, 2.5, 9), ("a", 3, None, 9), ("a", 4, 4.0, 9), ("a", 5, 5.0, 9))
+            writer.replace(table, arriving, of=("who",), key=("day",), but=("build",))
+        with writer.transaction("three"):
+            writer.replace(table, arriving.slice(0, 4), of=("who",), key=("day",), but=("build",))
+        found = [tuple(row.values()) for row in writer.sql("FROM lake.main.said ORDER BY ALL").to_pylist()]
+
+    assert [("a", 1, 1.0, 7), ("a", 2, 2.5, 9), ("a", 3, None, 7), ("a", 4, 4.0, 9), ("b", 1, 9.0, 7)] == found
 
 
 def test_opening_a_lake_makes_no_version(folder):

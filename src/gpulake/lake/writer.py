@@ -138,21 +138,23 @@ class Writer:
         self, table: LakeTable, rows: pa.Table, *, of: Sequence[str], key: Sequence[str], but: Sequence[str] = ()
     ) -> None:
         """Make the rows with these values of `of` be these, by `key`: one that differs in no column, but `but`, stays as it is."""
-        values = [f'"{name}"' for name in rows.column_names if name not in but]
-        places = [f'"{name}"' for name in (*of, *key)]
+        values = ", ".join(f'"{name}"' for name in rows.column_names if name not in but)
+        names = ", ".join(f'"{name}"' for name in rows.column_names)
+        place = ", ".join(f'"{name}"' for name in (*of, *key))
         group = ", ".join(f'"{name}"' for name in of)
         self._connection.register("arriving", rows)
-        held = f"SELECT {', '.join(values)} FROM {table.qualified} SEMI JOIN arriving USING ({group})"
-        new = f"SELECT {', '.join(values)} FROM arriving"
-        self._execute(f"CREATE OR REPLACE TEMP TABLE going AS SELECT {', '.join(places)} FROM ({held} EXCEPT {new})")
-        self._execute(f"CREATE OR REPLACE TEMP TABLE coming AS SELECT {', '.join(places)} FROM ({new} EXCEPT {held})")
-        place = f"({', '.join(places)})"
-        names = ", ".join(f'"{name}"' for name in rows.column_names)
-        self._execute(f"DELETE FROM {table.qualified} WHERE {place} IN (SELECT {place} FROM going)")
+        held = f"SELECT {values} FROM {table.qualified} SEMI JOIN arriving USING ({group})"
+        new = f"SELECT {values} FROM arriving"
         self._execute(
-            f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM arriving WHERE {place} IN (SELECT {place} FROM coming)"
+            f"CREATE OR REPLACE TEMP TABLE changed AS SELECT {place} FROM ({held} EXCEPT {new}) "
+            f"UNION SELECT {place} FROM ({new} EXCEPT {held}) "
+            f"UNION SELECT {place} FROM ({held}) GROUP BY {place} HAVING count(*) > 1"
         )
-        self._execute("DROP TABLE going; DROP TABLE coming")
+        self._execute(f"DELETE FROM {table.qualified} WHERE ({place}) IN (SELECT ({place}) FROM changed)")
+        self._execute(
+            f"INSERT INTO {table.qualified} ({names}) SELECT {names} FROM arriving SEMI JOIN changed USING ({place})"
+        )
+        self._execute("DROP TABLE changed")
         self._connection.unregister("arriving")
 
     def delete(self, table: LakeTable, where: str, params: Sequence[object]) -> None:

@@ -21,6 +21,7 @@ from gpulake.telling.mails.layout import (
     Clocks,
     amount,
     badge,
+    beginning,
     heading,
     lasted,
     moment,
@@ -167,7 +168,7 @@ def _details(entry: Entry, clocks: Clocks, *, is_over: bool) -> str:
     if is_over:
         parts.append(f"lasted {lasted(began, end)}")
     else:
-        parts.append(f"since {moment(began, clock)}")
+        parts.append(f"since {beginning(began, clock)}")
     if finding.value is not None and finding.expected is not None:
         parts.append(f"{amount(finding.value, finding.unit)}, expected {amount(finding.expected, finding.unit)}")
     elif finding.value is not None:

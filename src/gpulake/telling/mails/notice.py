@@ -17,6 +17,7 @@ from gpulake.telling.mails.layout import (
     Clocks,
     amount,
     badge,
+    beginning,
     facts_table,
     heading,
     lasted,
@@ -95,7 +96,7 @@ def _facts(notice: Notice, clock: Clock) -> list[tuple[str, str]]:
     finding = notice.finding
     began = finding.since or notice.opened_at
     until = "" if notice.told is Told.RESOLVED else f", for {lasted(began, max(finding.at, notice.at))}"
-    facts = [("where", where(finding)), ("since", moment(began, clock) + until)]
+    facts = [("where", where(finding)), ("since", beginning(began, clock) + until)]
     if finding.value is not None:
         facts.append(("seen", amount(finding.value, finding.unit)))
     if finding.expected is not None:

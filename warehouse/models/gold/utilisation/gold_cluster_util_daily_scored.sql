@@ -65,6 +65,16 @@ select
     scores.expected_typical_high,
     scores.anomaly_p_value,
     scores.anomaly_driver,
+    case scores.anomaly_driver
+        when 'avg_gpu_util' then daily.avg_gpu_util
+        when 'allocated_gpu_util' then held.allocated_gpu_util
+        when 'typical_job_gpu_util' then typical.typical_job_gpu_util
+    end as seen,
+    case scores.anomaly_driver
+        when 'avg_gpu_util' then scores.expected_gpu_util
+        when 'allocated_gpu_util' then scores.expected_allocated_gpu_util
+        when 'typical_job_gpu_util' then scores.expected_typical_gpu_util
+    end as expected,
     scores.anomaly_reason,
     coalesce(scores.judgement, 'not_judged') as judgement
 from daily

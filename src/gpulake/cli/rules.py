@@ -133,7 +133,9 @@ def backtest(
     truth: Annotated[
         Path | None,
         typer.Option(
-            "--truth", metavar="FILE", help="Labelled faults: .parquet or .csv, as simulate --faults writes it."
+            "--truth",
+            metavar="FILE",
+            help="Labelled faults: .parquet or .csv, as simulate --faults or --many-faults writes it.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do not write down in the lake that it was done.")] = False,

@@ -144,17 +144,22 @@ def test_a_status_that_comes_late_is_what_moved_the_days_of_its_job(tmp_path, pa
 
 
 def test_diff_lists_exactly_the_day_that_moved(moved, gpulake_json, cli):
-    """No other day, and no table that says the same. (The forest is fitted anew: its scores move on any day.)"""
+    """No other day, and no table that says the same. (The forest is fitted anew: its verdicts move on any day.)"""
     lake, first, second = moved
     code, told = gpulake_json("diff", "--lake", lake)
     tables = {table["table"]: table for table in told["tables"]}
 
     assert (0, None, first, second) == (code, told["error"], told["first"]["build_id"], told["second"]["build_id"])
     assert {
-        "gold_cluster_util_daily", "gold_cluster_util_daily_scored", "gold_cluster_util_window", "gold_data_freshness",
-        "gold_detector_days", "gold_machine_util_daily", "gold_machine_util_hourly",
+        "gold_cluster_util_daily", "gold_cluster_util_daily_scored", "gold_cluster_util_hourly", "gold_cluster_util_window",
+        "gold_data_freshness", "gold_detector_days", "gold_machine_util_daily", "gold_machine_util_hourly",
     } == set(tables) - {"gold_detectors"}  # fmt: skip
-    for name in ("gold_cluster_util_daily", "gold_machine_util_daily", "gold_machine_util_hourly"):
+    for name in (
+        "gold_cluster_util_daily",
+        "gold_cluster_util_hourly",
+        "gold_machine_util_daily",
+        "gold_machine_util_hourly",
+    ):
         assert [("pai2020", f"{MOVED}")] == [(group["cluster_id"], group["dt"]) for group in tables[name]["groups"]]
     (day,) = tables["gold_cluster_util_daily"]["groups"]
     assert (0, 0, 1) == (day["rows_added"], day["rows_removed"], day["rows_changed"])

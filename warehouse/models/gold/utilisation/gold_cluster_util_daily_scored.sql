@@ -11,11 +11,14 @@ scores as (
     where is_shown
 ),
 
+-- Decimals add up to the same in any order.
 held as (
     select
         cluster_id,
         dt,
-        {{ ratio('100 * sum(active_gpu_h)', 'sum(measured_gpu_h)') }} as allocated_gpu_util
+        cast(sum(cast(active_gpu_h as decimal(18, 6))) as double) as active_gpu_h,
+        cast(sum(cast(measured_gpu_h as decimal(18, 6))) as double) as measured_gpu_h,
+        cast(sum(cast(allocated_gpu_h as decimal(18, 6))) as double) as allocated_gpu_h
     from {{ ref('gold_cluster_util_hourly') }}
     group by cluster_id, dt
 ),
@@ -55,11 +58,18 @@ select
     scores.expected_gpu_util,
     scores.expected_low,
     scores.expected_high,
-    held.allocated_gpu_util,
+    {{ ratio('100 * held.active_gpu_h', 'held.measured_gpu_h') }} as allocated_gpu_util,
+    held.active_gpu_h,
+    held.measured_gpu_h,
+    held.allocated_gpu_h,
     scores.expected_allocated_gpu_util,
     scores.expected_allocated_low,
     scores.expected_allocated_high,
     typical.typical_job_gpu_util,
+    typical.weighted_use,
+    typical.weights,
+    typical.measured_jobs,
+    typical.jobs,
     scores.expected_typical_gpu_util,
     scores.expected_typical_low,
     scores.expected_typical_high,

@@ -16,15 +16,24 @@ scores as (
     where scores.machine_id is not null
 ),
 
+flagged as (
+    select
+        cluster_id,
+        machine_id,
+        hour_start_at,
+        row_number() over (partition by cluster_id, machine_id order by hour_start_at) as number
+    from scores
+    where judgement = 'anomaly'
+),
+
 -- Flagged hours that follow one another have the same start of a run.
 runs as (
     select
         cluster_id,
         machine_id,
         hour_start_at,
-        hour_start_at - row_number() over (partition by cluster_id, machine_id order by hour_start_at) * interval 1 hour as run
-    from scores
-    where judgement = 'anomaly'
+        hour_start_at - number * interval 1 hour as run
+    from flagged
 ),
 
 counted as (

@@ -92,9 +92,13 @@ def test_a_failure_ends_a_build_and_keeps_nothing(connection: duckdb.DuckDBPyCon
 def test_ctrl_c_is_no_failure_of_a_model(connection: duckdb.DuckDBPyConnection) -> None:
     """It ends the command, as the command line's own exit code for it, and nothing of the build is kept."""
     endless = "INSERT INTO made SELECT sum(hash(a.range + b.range)) % 9 FROM range(1_000_000) a, range(1_000_000) b"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with pytest.raises((RuntimeError, KeyboardInterrupt)):
-        script.build(connection, (_model("INSERT INTO made FROM days"), _model(endless)), rows_held=100)
+    try:
+        with pytest.raises((RuntimeError, KeyboardInterrupt)):
+            script.build(connection, (_model("INSERT INTO made FROM days"), _model(endless)), rows_held=100)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert _made(connection) == []
 
 

@@ -203,10 +203,11 @@ class Session:
         self._tell("judging days and hours", 0.0)
         known = all_detectors()
         for level, name in self._config.detectors.items():
-            names = [detector.name for detector in known if detector.level == level]
+            # Rules read what is shown, and rules see the past only.
+            names = [detector.name for detector in known if detector.level == level and not detector.retrospective]
             if name not in names:
                 raise UsageError(
-                    f"there is no detector {name!r} of {level}.",
+                    f"there is no detector {name!r} of {level} that sees only the past.",
                     where=self._config.origins.get(f"detectors.{level}", "gpulake.toml"),
                     do=f"use: {', '.join(names)}",
                 )

@@ -27,8 +27,10 @@ DAYS = int(os.environ.get("GPULAKE_BENCH_FLEET_DAYS", "62"))
 # Which detector each rule reads, and in which table what it judged stands
 READ_BY = {
     "anomaly_day": ("cluster_day", "gold_cluster_util_daily_scored"),
+    "busy_day": ("cluster_day", "gold_cluster_util_daily_scored"),
     "anomaly_hour": ("cluster_hour", "gold_cluster_hours_scored"),
     "machine_anomaly": ("machine_peers", "gold_machine_anomalies"),
+    "machine_host_anomaly": ("machine_peers", "gold_machine_anomalies"),
 }
 JUDGED = " union all ".join(
     f"select '{rule}' as rule, count(*) as judged from {table} where judgement <> 'not_judged'"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from math import exp
-from types import SimpleNamespace
 
 import pytest
 
@@ -24,16 +23,15 @@ SEED = int(os.environ.get("SEED", "11"))
 # What each rule that reads a detector may tell of a clean fleet, by the rows that the detector judged.
 READS = {
     "anomaly_day": ("cluster_day", "gold_cluster_util_daily_scored"),
+    "busy_day": ("cluster_day", "gold_cluster_util_daily_scored"),
     "anomaly_hour": ("cluster_hour", "gold_cluster_hours_scored"),
     "machine_anomaly": ("machine_peers", "gold_machine_anomalies"),
 }
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["faulty", "clean"])
-def replayed(request, tmp_path_factory):
-    """A fleet refreshed at once and replayed by the shipped rules; how many rows each detector judged."""
-    folder = tmp_path_factory.mktemp("fleet")
-    pai2020.simulate(folder / "trace", scale=SCALE, days=DAYS, seed=SEED, many_faults=request.param)
+def replayed(folder, *, faulty):
+    """What the shipped rules tell of a fleet that was refreshed at once, and how many rows each detector judged."""
+    pai2020.simulate(folder / "trace", scale=SCALE, days=DAYS, seed=SEED, many_faults=faulty)
     settings = Config(lake=folder / "lake")
     result = pipeline.refresh(settings, data=folder / "trace")
     assert result.published, result.why
@@ -45,7 +43,7 @@ def replayed(request, tmp_path_factory):
             rule: publication.sql(f"select count(*) as n from {table} where judgement <> 'not_judged'")["n"][0].as_py()
             for rule, (_, table) in READS.items()
         }
-    return SimpleNamespace(is_faulty=request.param, found=found, judged=judged)
+    return found, judged
 
 
 def most_by_chance(mean):
@@ -71,11 +69,9 @@ def matrix(found):
 
 
 @pytest.mark.slow
-def test_what_must_be_found_is_found(replayed):
+def test_what_must_be_found_is_found(tmp_path):
     """Strong faults of six kinds are told of, each by a rule that looks for it; a month has few pages and no flood of tickets."""
-    if not replayed.is_faulty:
-        pytest.skip("the clean fleet has nothing to find")
-    found = replayed.found
+    found, _ = replayed(tmp_path, faulty=True)
     print("\n".join(matrix(found)))
     assert len(found.faults) >= 20
     assert len({fault.kind for fault in found.faults}) >= 4
@@ -108,18 +104,16 @@ def test_what_must_be_found_is_found(replayed):
 
 
 @pytest.mark.slow
-def test_a_clean_fleet_stays_within_twice_the_declared_rate(replayed):
+def test_a_clean_fleet_stays_within_twice_the_declared_rate(tmp_path):
     """Nobody is paged, and no rule that reads a detector tells more than twice what it declares, but for chance.
 
     The sum over several fleets is held against twice the declared rate itself in bench/detection.
     """
-    if replayed.is_faulty:
-        pytest.skip("of a faulty fleet it says nothing")
-    found = replayed.found
+    found, judged = replayed(tmp_path, faulty=False)
     declared = {detector.name: detector.false_alarms_per_1000 / 1000 for detector in all_detectors()}
     incidents = {score.rule: score.incidents for score in found.scores}
     for rule, (detector, _) in READS.items():
-        allowed = 2 * declared[detector] * replayed.judged[rule]
+        allowed = 2 * declared[detector] * judged[rule]
         print(f"{rule:<16} {incidents[rule]} of {allowed:.1f} allowed")
         assert incidents[rule] <= most_by_chance(allowed)
     assert 0 == sent(found, Severity.PAGE)

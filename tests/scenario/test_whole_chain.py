@@ -87,7 +87,7 @@ def test_a_day_of_little_use_is_told_once_and_called_over(cli, tmp_path):
             return json.loads(run("refresh", "--data", tmp_path / "parts" / str(number), "--json"))
 
         def told():
-            about = [body for body in service.bodies if "is not normal" in json.dumps(body)]
+            about = [body for body in service.bodies if "is low" in json.dumps(body)]
             return [body["event_action"] for body in service.bodies], [body["event_action"] for body in about]
 
         # What the first build finds is history.
@@ -112,7 +112,7 @@ def test_a_day_of_little_use_is_told_once_and_called_over(cli, tmp_path):
             "gpulake explain",
         ):
             assert said in words
-        assert f"pai2020: GPU use of day {day + 5} is not normal" in letter[2].replace("\r\n ", " ")
+        assert f"pai2020: GPU use of day {day + 5} is low" in letter[2].replace("\r\n ", " ")
         assert body["payload"]["summary"].startswith("pai2020: GPU use of day")
 
         # The same again: nothing to build, nothing to say.

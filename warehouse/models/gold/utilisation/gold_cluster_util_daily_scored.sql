@@ -77,7 +77,7 @@ select
     scores.anomaly_driver,
     case scores.anomaly_driver
         when 'avg_gpu_util' then daily.avg_gpu_util
-        when 'allocated_gpu_util' then held.allocated_gpu_util
+        when 'allocated_gpu_util' then {{ ratio('100 * held.active_gpu_h', 'held.measured_gpu_h') }}
         when 'typical_job_gpu_util' then typical.typical_job_gpu_util
     end as seen,
     case scores.anomaly_driver

@@ -11,20 +11,8 @@ scores as (
     where is_shown
 ),
 
--- Decimals add up to the same in any order.
 held as (
-    select
-        cluster_id,
-        dt,
-        cast(sum(cast(active_gpu_h as decimal(18, 6))) as double) as active_gpu_h,
-        cast(sum(cast(measured_gpu_h as decimal(18, 6))) as double) as measured_gpu_h,
-        cast(sum(cast(allocated_gpu_h as decimal(18, 6))) as double) as allocated_gpu_h
-    from {{ ref('gold_cluster_util_hourly') }}
-    group by cluster_id, dt
-),
-
-typical as (
-    select * from {{ ref('gold_typical_job_daily') }}
+    select * from {{ ref('int_held_use_days') }}
 )
 
 select
@@ -58,18 +46,18 @@ select
     scores.expected_gpu_util,
     scores.expected_low,
     scores.expected_high,
-    {{ ratio('100 * held.active_gpu_h', 'held.measured_gpu_h') }} as allocated_gpu_util,
+    held.allocated_gpu_util,
     held.active_gpu_h,
     held.measured_gpu_h,
     held.allocated_gpu_h,
     scores.expected_allocated_gpu_util,
     scores.expected_allocated_low,
     scores.expected_allocated_high,
-    typical.typical_job_gpu_util,
-    typical.weighted_use,
-    typical.weights,
-    typical.measured_jobs,
-    typical.jobs,
+    held.typical_job_gpu_util,
+    held.weighted_use,
+    held.weights,
+    held.measured_jobs,
+    held.jobs,
     scores.expected_typical_gpu_util,
     scores.expected_typical_low,
     scores.expected_typical_high,
@@ -77,8 +65,8 @@ select
     scores.anomaly_driver,
     case scores.anomaly_driver
         when 'avg_gpu_util' then daily.avg_gpu_util
-        when 'allocated_gpu_util' then {{ ratio('100 * held.active_gpu_h', 'held.measured_gpu_h') }}
-        when 'typical_job_gpu_util' then typical.typical_job_gpu_util
+        when 'allocated_gpu_util' then held.allocated_gpu_util
+        when 'typical_job_gpu_util' then held.typical_job_gpu_util
     end as seen,
     case scores.anomaly_driver
         when 'avg_gpu_util' then scores.expected_gpu_util
@@ -91,9 +79,6 @@ from daily
 left join scores
     on daily.cluster_id = scores.cluster_id
         and daily.dt = scores.dt
-left join typical
-    on daily.cluster_id = typical.cluster_id
-        and daily.dt = typical.dt
 left join held
     on daily.cluster_id = held.cluster_id
         and daily.dt = held.dt

@@ -14,9 +14,10 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, get_current_settings
 from gpulake import flows, pipeline
 from gpulake.detecting.outcomes import Detected, Judged
 from gpulake.errors import ContractError, DataTestError, LakeError, LockError, SourceError, UsageError
+from gpulake.incidents import Told
 from gpulake.lake import Publication
 from gpulake.landing import Landing, LandReport, Refused
-from gpulake.pipeline import Built, StepResult
+from gpulake.pipeline import Alerted, Built, StepResult
 
 LANDING = Landing(
     landing_id="1f", status="landed", source="pai2020", cluster_id="pai2020", table="pai_machine_metric",
@@ -41,6 +42,9 @@ PUBLISHED = StepResult(
 )
 
 
+ALERTED = StepResult(
+    why="judged by the rules", publication=PUBLICATION, alerts=Alerted(17, 3, (), Told(opened=2, open_now=5))
+)
 NOTHING = StepResult(why="nothing is new since the last publication", publication=PUBLICATION)
 
 
@@ -79,7 +83,7 @@ def test_only_a_busy_or_faulty_lake_is_tried_again(error, again):
 
 def test_every_step_is_a_task_with_retries():
     """The names are what people see in the UI."""
-    assert ["land", "build", "detect", "publish"] == list(flows.TASKS)
+    assert ["land", "build", "detect", "publish", "alert"] == list(flows.TASKS)
     for name, step in flows.TASKS.items():
         assert (name, 3, flows.may_pass) == (step.name, step.retries, step.retry_condition_fn)
 
@@ -97,7 +101,7 @@ def test_the_parameters_are_plain_values():
     assert ["data"] == flows.gpu_telemetry_full_refresh.parameters.required
 
 
-def test_four_results_become_the_one_that_refresh_gives():
+def test_five_results_become_the_one_that_refresh_gives():
     """A program reads the same JSON from `gpulake flow` as from `gpulake refresh`."""
     expected = StepResult(
         why="every data test passed",
@@ -107,9 +111,10 @@ def test_four_results_become_the_one_that_refresh_gives():
         detect=DETECTED.detect,
         tests=PUBLISHED.tests,
         publication=PUBLICATION,
+        alerts=ALERTED.alerts,
     )
 
-    assert expected == walked(LANDED, BUILT, DETECTED, PUBLISHED)
+    assert expected == walked(LANDED, BUILT, DETECTED, PUBLISHED, ALERTED)
     assert expected.as_json().keys() == walked(LANDED, NOTHING).as_json().keys()
 
 
@@ -123,7 +128,7 @@ def test_nothing_new_keeps_the_reason_and_the_publication():
 def test_a_refused_file_stays_the_error_of_a_run_that_published():
     """The rest is published, and the run still fails, as the exit code of refresh says."""
     landed = replace(LANDED, error=REFUSED.error)
-    result = walked(landed, BUILT, DETECTED, PUBLISHED)
+    result = walked(landed, BUILT, DETECTED, PUBLISHED, ALERTED)
 
     assert (True, REFUSED.error) == (result.published, result.error)
 
@@ -167,6 +172,9 @@ def test_artifacts_count_rows_days_and_tests():
     assert [{"table": "gold_cluster_util_daily", "rows": 10}] == flows.built_rows(BUILT)
     assert [8, 1, 2] == [row["count"] for row in flows.judged_rows(DETECTED)]
     assert [14, 0, 31, 33] == [row["value"] for row in flows.published_rows(PUBLISHED)]
+    assert {"rules": 17, "firing": 3, "opened": 2, "open_now": 5}.items() <= {
+        row["what"]: row["count"] for row in flows.alert_rows(ALERTED)
+    }.items()
     assert [] == flows.landed_rows(BUILT) == flows.built_rows(LANDED) == flows.judged_rows(LANDED)
 
 

@@ -320,7 +320,9 @@ def _undone(values: blocks.Floats, metric: blocks.Ints) -> NDArray[np.float64]:
     for j, factor in LOG_FACTOR.items():
         mine = metric == j
         out[mine] = np.expm1(out[mine]) / factor
-    return np.maximum(out, 0)
+    # What is learned may reach beyond what a percentage can be.
+    most = np.array([100.0 if unit == "%" else np.inf for unit in UNITS])
+    return np.clip(out, 0, np.where(metric >= 0, most[np.maximum(metric, 0) % len(most)], np.inf))
 
 
 @dataclass(frozen=True)

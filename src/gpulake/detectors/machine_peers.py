@@ -285,7 +285,9 @@ def _verdicts(fleet: Fleet, rules: Rules, found: _Found) -> Verdicts:
     rows = np.arange(len(fleet.hour))
     metric = np.maximum(found.driver, 0)
     seen = _undone(fleet.values[rows, metric], metric)
-    expected, low, high = (_undone(found.expected + side * found.band, metric) for side in (0, -1, 1))
+    # What is learned may reach beyond what a percentage can be.
+    most = np.array([100.0 if unit == "%" else np.inf for unit in UNITS])[metric]
+    expected, low, high = (np.minimum(_undone(found.expected + side * found.band, metric), most) for side in (0, -1, 1))
     driver = np.where(np.isnan(found.score), -1, found.driver)
     for value, which, normal in (
         (fleet.visible, _VISIBLE, fleet.gpus),
@@ -320,9 +322,7 @@ def _undone(values: blocks.Floats, metric: blocks.Ints) -> NDArray[np.float64]:
     for j, factor in LOG_FACTOR.items():
         mine = metric == j
         out[mine] = np.expm1(out[mine]) / factor
-    # What is learned may reach beyond what a percentage can be.
-    most = np.array([100.0 if unit == "%" else np.inf for unit in UNITS])
-    return np.clip(out, 0, np.where(metric >= 0, most[np.maximum(metric, 0) % len(most)], np.inf))
+    return np.maximum(out, 0)
 
 
 @dataclass(frozen=True)

@@ -277,14 +277,16 @@ class Session:
         `failure`: why nothing was published. Then only that is judged, since the Publication is as it was.
         """
         from gpulake import incidents, judging
+        from gpulake.dbt import warehouse
 
         self._tell("judging the publication by its rules", 0.0)
         findings: list[Finding] = [self._whether_published(failure)]
         rules: tuple[judging.Rule, ...] = ()
         broken: tuple[judging.Broken, ...] = ()
         if failure is None and self.publication() is not None:
-            kept = self._config.lake / "dbt" / "rules.kept"
-            loaded = judging.load_kept(self._config, file=kept, key=fingerprint(self._writer, self._config))
+            loaded = judging.load_kept(
+                self._config, folder=warehouse.parsed_folder(self._config.lake / "dbt"), key=_definitions(self._config)
+            )
             with lake.open_publication(self._config.lake) as reader:
                 judged = judging.catch_up(reader, loaded.usable, since=meta.judged_until(self._writer))
             rules, broken = loaded.usable, (*loaded.broken, *judged.broken)
@@ -363,6 +365,10 @@ class Session:
 
 def fingerprint(view: meta.Asked, config: Config) -> str:
     """One hash over everything but the data that decides what is published and told."""
+    return meta.fingerprint(view, _definitions(config))
+
+
+def _definitions(config: Config) -> str:
     from gpulake.dbt import warehouse
 
     digest = hashlib.sha256(warehouse.fingerprint().encode())
@@ -373,7 +379,7 @@ def fingerprint(view: meta.Asked, config: Config) -> str:
         for file in sorted(folder.glob("*.yml")):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     digest.update(json.dumps(dict(config.detectors), sort_keys=True).encode())
-    return meta.fingerprint(view, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def all_tables() -> tuple[LakeTable, ...]:

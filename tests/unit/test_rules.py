@@ -469,14 +469,15 @@ def test_rules_are_read_anew_where_anything_that_they_are_read_from_has_changed(
     own = tmp_path / "own"
     own.mkdir()
     shutil.copy(config.shipped_rules() / "idle_held.yml", own / "mine.yml")
-    settings, file = config.Config(lake=tmp_path, rules=own), tmp_path / "rules.kept"
-    first = judging.load_kept(settings, file=file, key="a")
+    settings = config.Config(lake=tmp_path, rules=own)
+    first = judging.load_kept(settings, folder=tmp_path, key="a")
     (own / "mine.yml").unlink()
 
     def names(key):
-        return {rule.name for rule in judging.load_kept(settings, file=file, key=key).usable}
+        return {rule.name for rule in judging.load_kept(settings, folder=tmp_path, key=key).usable}
 
     assert "mine" in {rule.name for rule in first.usable} & names("a")
     assert "mine" not in names("b")
-    file.write_bytes(file.read_bytes()[:100])
+    for file in tmp_path.glob("*.kept"):
+        file.write_bytes(file.read_bytes()[:100])
     assert names("b") == {rule.name for rule in first.usable} - {"mine"}

@@ -235,7 +235,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "GPULAKE_DATA": f"{layout.data}/",
         "GPULAKE_SCRATCH": str(scratch),
         "GPULAKE_EXTENSION_FILES": os.pathsep.join(str(extension_file(name)) for name in EXTENSIONS),
-        "GPULAKE_PARSED": str(_parsed_folder(folder)),
+        "GPULAKE_PARSED": str(parsed_folder(folder)),
         "GPULAKE_THREADS": str(os.cpu_count() or 1),
         "GPULAKE_MEMORY": os.environ.get("GPULAKE_MEMORY", _MEMORY),
         "GPULAKE_ROWS_HELD": os.environ.get("GPULAKE_ROWS_HELD", str(ROWS_HELD)),
@@ -248,7 +248,7 @@ def _folder(layout: Layout) -> Path:
     return folder
 
 
-def _parsed_folder(fallback: Path) -> Path:
+def parsed_folder(fallback: Path) -> Path:
     """Where the parsed project is kept: it is the same for every lake of a user."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "gpulake" / "dbt"
     try:

@@ -164,21 +164,26 @@ def load_configured(config: Config) -> Rules:
     return load(shipped_rules(), *own, models=read_models(project()), audiences=config.audiences)
 
 
-def load_kept(config: Config, *, file: Path, key: str) -> Rules:
-    """What `load_configured` says, or said when the file was kept under the same key: it names all that rules are read from.
+def load_kept(config: Config, *, folder: Path, key: str) -> Rules:
+    """What `load_configured` says, or said when it was kept in the user's cache: `key` names all that rules are read from.
 
-    Reading and checking them takes half a second. The file lies in the lake, whose owner is trusted as with its models.
+    Reading and checking them takes half a second.
     """
-    key = f"{key} {sorted(config.audiences)}"
+    ours = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
+    key = hashlib.sha256(repr((key, sorted(config.audiences), ours)).encode()).hexdigest()
+    file = folder / f"rules-{key[:16]}.kept"
     with suppress(OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, TypeError, ValueError):
-        kept_key, kept = pickle.loads(file.read_bytes())  # noqa: S301  see above
-        if kept_key == key and isinstance(kept, Rules):
+        kept = pickle.loads(file.read_bytes())  # noqa: S301  the user's own
+        if isinstance(kept, Rules):
             return kept
     loaded = load_configured(config)
-    with suppress(OSError):  # a lake that cannot be written to is judged all the same
+    with suppress(OSError):  # where nothing can be kept it is read each time
         unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(pickle.dumps((key, loaded)))
+        unfinished.write_bytes(pickle.dumps(loaded))
         unfinished.replace(file)
+        newest_first = sorted(folder.glob("rules-*.kept"), key=lambda other: other.stat().st_mtime, reverse=True)
+        for old in newest_first[_KEPT:]:
+            old.unlink(missing_ok=True)
     return loaded
 
 
@@ -384,6 +389,7 @@ def schema() -> dict[str, Any]:
     return found
 
 
+_KEPT = 8
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C, where it is: seventeen rules take a quarter of a second else."""
 

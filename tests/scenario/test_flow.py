@@ -21,7 +21,7 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "240",
 }
-STEPS = ["build", "detect", "land", "publish"]
+STEPS = ["alert", "build", "detect", "land", "publish"]
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,9 @@ def test_a_flow_run_is_on_record_and_equals_a_refresh(refreshed, cli, home, tmp_
     assert STEPS == sorted(task["name"].partition("-")[0] for task in tasks)
     assert {"COMPLETED"} == {task["state"]["type"] for task in tasks}
     tables = {artifact["key"]: json.loads(artifact["data"]) for artifact in artifacts}
-    assert ["gpulake-built", "gpulake-judged", "gpulake-landed", "gpulake-published"] == sorted(tables)
+    assert ["gpulake-alerts", "gpulake-built", "gpulake-judged", "gpulake-landed", "gpulake-published"] == sorted(
+        tables
+    )
     kept = {row["table"]: row["kept"] for row in tables["gpulake-landed"] if row["outcome"] == "landed"}
     assert (2, 20) == (kept["pai_machine_spec"], kept["pai_machine_metric"])
     assert answer["build"]["rows"] == {row["table"]: row["rows"] for row in tables["gpulake-built"]}

@@ -43,7 +43,8 @@ spent as (
         budget_days.owner,
         budget_days.dt,
         max(budget_days.usd_per_month) as budget_usd,
-        sum(case when costs.cost_usd is null then costs.allocated_gpu_h else 0 end) as unpriced_gpu_h,
+        sum(case when costs.cost_usd is null then cast(costs.allocated_gpu_h as decimal(18, 6)) else 0 end)
+            as unpriced_gpu_h,
         coalesce(sum(costs.cost_usd), 0) as cost_usd
     from budget_days
     left join costs
@@ -75,6 +76,6 @@ select
     dt,
     cast(month_cost_usd as decimal(18, 2)) as month_cost_usd,
     cast(budget_usd as decimal(18, 2)) as budget_usd,
-    month_unpriced_gpu_h as unpriced_gpu_h,
+    cast(month_unpriced_gpu_h as double) as unpriced_gpu_h,
     cast(month_cost_usd as double) / nullif(cast(budget_usd as double), 0) as spent_ratio
 from month

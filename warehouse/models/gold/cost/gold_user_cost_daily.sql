@@ -10,8 +10,9 @@ select
     cluster_id,
     dt,
     user_id,
-    sum(allocated_gpu_h) as allocated_gpu_h,
-    sum(case when cost_usd is null then allocated_gpu_h else 0 end) as unpriced_gpu_h,
+    cast(sum(cast(allocated_gpu_h as decimal(18, 6))) as double) as allocated_gpu_h,
+    cast(sum(case when cost_usd is null then cast(allocated_gpu_h as decimal(18, 6)) else 0 end) as double)
+        as unpriced_gpu_h,
     cast(sum(cost_usd) as decimal(18, 2)) as cost_usd
 from costs
 group by cluster_id, dt, user_id

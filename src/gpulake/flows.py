@@ -103,7 +103,7 @@ def gpu_telemetry_full_refresh(  # noqa: PLR0917  Prefect passes parameters by n
     asked = Asked(
         data=Path(data), source=source, cluster=cluster, rehash=rehash, again=again, corrects=corrects, full=full
     )
-    result = pipeline.walk(lambda step: TASKS[step.name](config, asked, wait_s=wait_s))
+    result = pipeline.walk(lambda step, asked: TASKS[step.name](config, asked, wait_s=wait_s), asked)
     if result.error:
         return Failed(message=str(result.error), data=result)
     return Completed(message=result.why, data=result)

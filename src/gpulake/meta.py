@@ -272,10 +272,10 @@ def fingerprint(view: Asked, definitions: str) -> str:
 
 
 def judged_until(view: Asked) -> dict[str, datetime]:
-    """The moment up to which rules have judged each cluster, by its own clock (UTC); empty before the first time."""
+    """The end of the data up to which rules have judged each cluster (UTC); empty before the first time."""
     found = view.sql(
-        f"SELECT cluster_id, max(cluster_now) AS until FROM {JUDGINGS.qualified} "
-        "WHERE cluster_id <> '' AND cluster_now IS NOT NULL GROUP BY cluster_id ORDER BY cluster_id"
+        f"SELECT cluster_id, max(judged_until) AS until FROM {JUDGINGS.qualified} "
+        "WHERE cluster_id <> '' AND judged_until IS NOT NULL GROUP BY cluster_id ORDER BY cluster_id"
     )
     return dict(zip(found["cluster_id"].to_pylist(), found["until"].to_pylist(), strict=True))
 

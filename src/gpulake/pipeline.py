@@ -84,6 +84,10 @@ class Asked:
     corrects: bool = False
     full: bool = False
     dry_run: bool = False
+    failure: GpulakeError | None = None
+    """Why a walk has published nothing: what people are told."""
+    only_if_due: bool = False
+    """Nothing was published: people are told only what waits, or that a cluster has fallen silent."""
 
     @cached_property
     def surveyed(self) -> Survey:
@@ -143,8 +147,11 @@ def _publish(opened: Session, asked: Asked) -> StepResult:
     return passed if asked.dry_run else replace(passed, published=True, publication=opened.publish(tested))
 
 
-def _alert(opened: Session, _asked: Asked) -> StepResult:
-    return StepResult(why="judged by the rules", publication=opened.publication(), alerts=opened.alert())
+def _alert(opened: Session, asked: Asked) -> StepResult:
+    if asked.only_if_due and not opened.must_alert():
+        return StepResult(why="nobody has to be told anything", publication=opened.publication())
+    alerts = opened.alert(failure=asked.failure)
+    return StepResult(why="judged by the rules", publication=opened.publication(), alerts=alerts)
 
 
 def _landings(result: StepResult) -> Sequence[landing.Landing]:
@@ -161,25 +168,36 @@ STEPS = (LAND, BUILD, DETECT, PUBLISH, ALERT)
 """A refresh, in its order. Whoever runs one walks this list."""
 
 
-def walk(do: Callable[[Step], StepResult], *, steps: Sequence[Step] = STEPS) -> StepResult:
+def walk(do: Callable[[Step, Asked], StepResult], asked: Asked, *, steps: Sequence[Step] = STEPS) -> StepResult:
     """Do one step after the other until one leaves nothing to do; what they did as one result.
 
     A step that fails ends the walk and is the result's error, beside what the steps before it did and refused; the lake
-    stays as published. Raises what the first step raises.
+    stays as published. However it ends, people are told what they must be told. Raises what the first step raises.
     """
     done: list[StepResult] = []
+    failure: GpulakeError | None = None
+    step = steps[0]
     try:
         for step in steps:
-            done.append(do(step))
+            done.append(do(step, asked))
             if step.is_last(done[-1]):
                 break
     except GpulakeError as error:
         if not done:
             raise
-        so_far = _as_one(done)
-        what = "published, but people were not told" if so_far.published else "not published"
-        return replace(so_far, why=f"{what}: {error.what}", error=error)
-    return _as_one(done)
+        failure = error
+    result = _as_one(done)
+    if step is not ALERT and ALERT in steps and (failure is None or isinstance(failure, DataTestError)):
+        try:
+            told = do(ALERT, replace(asked, failure=failure, only_if_due=failure is None))
+        except GpulakeError as error:
+            failure = failure or error
+        else:
+            result = replace(result, alerts=told.alerts)
+    if failure is None:
+        return result
+    what = "published, but people were not told" if result.published else "not published"
+    return replace(result, why=f"{what}: {failure.what}", error=failure)
 
 
 def _as_one(done: Sequence[StepResult]) -> StepResult:
@@ -230,16 +248,7 @@ def refresh(
     if dry_run:
         return _plan(config, asked)
     with session.opened(config, "refresh", wait_s=wait_s, progress=progress, make=True, whole=True) as opened:
-        return _telling(walk(lambda step: step.run(opened, asked)), opened)
-
-
-def _telling(result: StepResult, opened: Session) -> StepResult:
-    """Where nothing was published people may have to be told all the same: that a build or a test failed, or what waits."""
-    if isinstance(result.error, DataTestError):
-        return replace(result, alerts=opened.alert(failure=result.error))
-    if result.alerts is None and not result.published and opened.must_alert():
-        return replace(result, alerts=opened.alert())
-    return result
+        return walk(lambda step, asked: step.run(opened, asked), asked)
 
 
 def land(
@@ -262,7 +271,7 @@ def land(
 def replay(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:
     """Read refused rows once more, as the sources' contracts say today; if any is one now, build all anew and publish."""
     with session.opened(config, "replay", wait_s=wait_s, progress=progress) as opened:
-        return walk(lambda step: step.run(opened, Asked()), steps=(REPLAY, BUILD, DETECT, PUBLISH, ALERT))
+        return walk(lambda step, asked: step.run(opened, asked), Asked(), steps=(REPLAY, BUILD, DETECT, PUBLISH, ALERT))
 
 
 def quarantine(config: Config, *, lines: int) -> upkeep.Quarantine:

@@ -293,8 +293,9 @@ JUDGINGS = _meta(
     judged_at="timestamp",
     findings="bigint",
     firing="bigint",
+    judged_until="timestamp",
 )
-"""One row per cluster and time that rules judged it. The first one makes history and tells nobody."""
+"""One row per cluster and time that rules judged it, with the end of the data that they saw. The first one makes history and tells nobody."""
 
 META_TABLES = (
     LANDINGS,

@@ -45,21 +45,33 @@ PUBLISHED = StepResult(
 ALERTED = StepResult(
     why="judged by the rules", publication=PUBLICATION, alerts=Alerted(17, 3, (), Told(opened=2, open_now=5))
 )
+SILENT = StepResult(why="nobody has to be told anything", publication=PUBLICATION)
 NOTHING = StepResult(why="nothing is new since the last publication", publication=PUBLICATION)
 
 
 def walked(*results):
     """A walk whose steps give these results, in their order; an error is raised."""
-    left = list(results)
+    return asked_for(*results)[0]
 
-    def do(_step):
-        if isinstance(left[0], Exception):
-            raise left.pop(0)
-        return left.pop(0)
 
-    result = pipeline.walk(do)
+def asked_for(*results, alerted=SILENT):
+    """The same, and what the step that tells people was asked for where nothing was published."""
+    left, asked_of = list(results), []
+
+    def do(step, asked):
+        if not left:
+            assert pipeline.ALERT is step
+            asked_of.append((asked.failure, asked.only_if_due))
+            result = alerted
+        else:
+            result = left.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    result = pipeline.walk(do, pipeline.Asked())
     assert [] == left
-    return result
+    return result, asked_of
 
 
 @pytest.mark.parametrize(
@@ -123,6 +135,28 @@ def test_nothing_new_keeps_the_reason_and_the_publication():
     result = walked(LANDED, NOTHING)
 
     assert ("nothing is new since the last publication", False, 31) == (result.why, result.published, result.build_id)
+
+
+def test_people_are_told_however_a_walk_ends():
+    """A build that fails, and a cluster that has fallen silent, publish nothing: nobody would hear of them."""
+    broken = DataTestError("the build failed")
+
+    assert [(None, True)] == asked_for(LANDED, NOTHING)[1]
+    assert [(broken, False)] == asked_for(LANDED, broken)[1]
+    assert [] == asked_for(LANDED, LakeError("the disk is full"))[1]  # it cannot be recorded either
+    assert [] == asked_for(LANDED, BUILT, DETECTED, PUBLISHED, ALERTED)[1]
+    assert ALERTED.alerts == asked_for(LANDED, NOTHING, alerted=ALERTED)[0].alerts
+    assert "nothing is new since the last publication" == asked_for(LANDED, NOTHING, alerted=ALERTED)[0].why
+
+
+def test_that_people_could_not_be_told_hides_no_other_failure():
+    """The first fault is the one to mend; alone, it is the run's."""
+    broken, full = DataTestError("the build failed"), LakeError("the disk is full")
+
+    assert broken is asked_for(LANDED, broken, alerted=full)[0].error
+    assert full is asked_for(LANDED, NOTHING, alerted=full)[0].error
+    told = asked_for(LANDED, BUILT, DETECTED, PUBLISHED, full)[0]
+    assert (True, "published, but people were not told: the disk is full") == (told.published, told.why)
 
 
 def test_a_refused_file_stays_the_error_of_a_run_that_published():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gpulake import config as configs
-from gpulake import incidents
+from gpulake import incidents, meta
 from gpulake.alert import Kind, Request, replay
 from gpulake.errors import UsageError
 from gpulake.findings import Finding, Severity, State
@@ -291,6 +291,13 @@ def test_an_offset_cluster_goes_by_its_own_time(lake, service):
 
     assert 1 == told.sent
     assert "1970" not in service.bodies[0]["text"]
+
+
+def test_what_was_judged_ends_with_the_data_and_not_with_the_day_on_which_it_was_looked_at(lake):
+    """Data that comes a day late has hours that nobody judged: the wall clock of the last look must not pass for them."""
+    lake.tell(found("clear", at=T0), now=T0 + 30 * H)
+
+    assert {"c": T0} == meta.judged_until(lake.writer)
 
 
 def test_an_unknown_incident_is_a_usage_error(lake):

@@ -127,6 +127,16 @@ def send(lake: edge.LakeOption = None, wait_s: edge.WaitOption = 0.0, as_json: e
 
 
 @alerts.command()
+def judge(lake: edge.LakeOption = None, wait_s: edge.WaitOption = 60.0, as_json: edge.JsonOption = False) -> None:
+    """Judge the publication by the rules, and tell whom it concerns: what a refresh does last."""
+    from gpulake import pipeline
+
+    with edge.Screen().closing() as screen:
+        result = pipeline.alert(edge.config_of(lake), wait_s=wait_s, progress=screen.step)
+    edge.answer(result, as_json=as_json)
+
+
+@alerts.command()
 def digest(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page instead.")] = None,
     lake: edge.LakeOption = None,

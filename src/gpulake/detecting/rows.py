@@ -87,9 +87,8 @@ def rows_of(
         return _hours(view, cluster, since=since, until=until)
     if level is Level.MACHINE_HOUR:
         return _machine_hours(view, cluster, since=since, until=until, detector=detector)
-    if level is Level.JOB:
-        return _jobs(view, cluster, since=since, until=until, detector=detector, known_at=known_at)
-    raise NotImplementedError(level)
+    assert level is Level.JOB, f"a lake has no rows of {level}"
+    return _jobs(view, cluster, since=since, until=until, detector=detector, known_at=known_at)
 
 
 def _days(view: Sql, cluster: Cluster) -> Shown:

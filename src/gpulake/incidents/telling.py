@@ -175,6 +175,7 @@ class _Teller:
                 "judged_at": self._now,
                 "findings": len(some),
                 "firing": sum(finding.state is State.FIRING for finding in some),
+                "judged_until": max(finding.at for finding in some),
             }
             for cluster_id, some in sorted(by_cluster.items())
         ]

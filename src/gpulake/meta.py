@@ -280,6 +280,13 @@ def judged_until(view: Asked) -> dict[str, datetime]:
     return dict(zip(found["cluster_id"].to_pylist(), found["until"].to_pylist(), strict=True))
 
 
+def judged_build(view: Asked) -> int | None:
+    """The newest build whose publication rules have judged."""
+    found = view.sql(f"SELECT max(build_id) AS v FROM {JUDGINGS.qualified}")
+    newest: int | None = found["v"][0].as_py()
+    return newest
+
+
 def judged_at(view: Asked) -> datetime | None:
     """When rules last judged a cluster whose clock is ours; None where there is none, or they never have."""
     found = view.sql(

@@ -302,8 +302,12 @@ class Session:
     def must_alert(self) -> bool:
         """Whether people must be told though nothing was published: of a request, a notice that waits, or of silence.
 
-        A cluster whose clock is ours may have fallen silent: that nothing arrives is what a rule looks for.
+        A cluster whose clock is ours may have fallen silent: that nothing arrives is what a rule looks for. And a refresh
+        that was cut off after it published has told nobody.
         """
+        publication = self.publication()
+        if publication is not None and publication.build_id > (meta.judged_build(self._writer) or -1):
+            return True
         if any((self._config.lake / "inbox").glob("*.json")) or meta.notices_wait(self._writer):
             return True
         last = meta.judged_at(self._writer)

@@ -295,7 +295,7 @@ JUDGINGS = _meta(
     firing="bigint",
     judged_until="timestamp",
 )
-"""One row per cluster and time that rules judged it, with the end of the data that they saw. The first one makes history and tells nobody."""
+"""One row per cluster (empty: the lake itself) and time that rules judged it, with the end of the data that they saw. The first one makes history and tells nobody."""
 
 META_TABLES = (
     LANDINGS,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gpulake import lake as lakes
 from gpulake import pipeline, upkeep
 from gpulake.clock import now
 from gpulake.config import Config
@@ -53,6 +54,7 @@ BORDERS = {
     "after the publication's row": "before(files, 'copy_whole')",
     "after the catalog copy": "after(files, 'copy_whole')",
     "after the pointer": "after(files, 'replace')",
+    "before people are told": "before(session.Session, 'alert')",
     "before old copies go": "before(lake.Writer, '_drop_other_copies')",
 }
 
@@ -132,6 +134,9 @@ def assert_finished(lake, data, expected, published):
     for name, rows in expected.items():
         assert rows == found[name], name
     assert () == upkeep.verify(lake, now=now()).faults
+    with lakes.open_newest(lake) as view:
+        judged = view.sql("SELECT max(build_id) AS v FROM lake.meta.judgings")["v"][0].as_py()
+    assert lakes.Layout(lake).publication().build_id == judged  # whoever published has told nobody yet
     assert 1 == len(list((lake / "published").iterdir()))
 
 

@@ -162,9 +162,10 @@ class _Teller:
         return found
 
     def _judgings(self, findings: Sequence[Finding], clusters: Mapping[str, Cluster]) -> list[dict[str, object]]:
+        """What was looked at: each cluster, and the lake itself where all is well with it."""
         by_cluster: dict[str, list[Finding]] = defaultdict(list)
         for finding in findings:
-            if finding.cluster_id:
+            if finding.cluster_id or finding.state is State.CLEAR:
                 by_cluster[finding.cluster_id].append(finding)
         publication = self._writer.layout.publication()
         return [

@@ -131,6 +131,19 @@ SCORES = _meta(
 )
 """One row per detector of days, cluster and day. `build_id` is the build whose day was scored: a day whose verdict stays keeps its row."""
 
+_VERDICT = {
+    "anomaly_score": "double",
+    "anomaly_driver": "varchar",
+    "seen": "double",
+    "expected": "double",
+    "expected_low": "double",
+    "expected_high": "double",
+    "anomaly_p_value": "double",
+    "anomaly_reason": "varchar",
+    "judgement": "varchar",
+}
+"""What is said of an hour or a job; `seen` and what follows are in the driver's own unit."""
+
 HOUR_SCORES = _meta(
     "hour_scores",
     build_id="bigint",
@@ -139,15 +152,7 @@ HOUR_SCORES = _meta(
     machine_id="varchar",
     dt="date",
     hour_start_at="timestamp",
-    anomaly_score="double",
-    anomaly_driver="varchar",
-    seen="double",
-    expected="double",
-    expected_low="double",
-    expected_high="double",
-    anomaly_p_value="double",
-    anomaly_reason="varchar",
-    judgement="varchar",
+    **_VERDICT,
 )
 """One row per detector of hours, cluster, machine (null: the whole cluster) and hour; the reason only of an anomaly, and of what was not judged."""
 
@@ -158,15 +163,7 @@ JOB_SCORES = _meta(
     cluster_id="varchar",
     job_id="varchar",
     dt="date",
-    anomaly_score="double",
-    anomaly_driver="varchar",
-    seen="double",
-    expected="double",
-    expected_low="double",
-    expected_high="double",
-    anomaly_p_value="double",
-    anomaly_reason="varchar",
-    judgement="varchar",
+    **_VERDICT,
 )
 """One row per detector of jobs, cluster and finished job that was judged, on the day it started; the reason only of an anomaly."""
 

@@ -481,3 +481,16 @@ def test_rules_are_read_anew_where_anything_that_they_are_read_from_has_changed(
     for file in tmp_path.glob("*.kept"):
         file.write_bytes(file.read_bytes()[:100])
     assert names("b") == {rule.name for rule in first.usable} - {"mine"}
+
+
+@pytest.mark.parametrize(
+    "name", ["x' or 1=1 --", '"; rm -rf ~; "', "$(reboot)", "`id`", "a\nb", "javascript:alert(1)//<b>"]
+)
+def test_a_command_to_copy_holds_no_text_that_could_end_its_quotes(read, name):
+    """Names come from whoever submits jobs; people paste these lines into a shell."""
+    rule = read("say: '{machine_id} is high'", """do: 'gpulake sql "from t where m = ''{machine_id}''"'""")
+    rows = [{**row, "machine_id": name} for row in days([10])]
+    (found,) = judging.judge(Published(rows), [rule]).findings
+
+    assert name in found.message
+    assert "gpulake sql \"from t where m = '<machine_id>'\"" == found.do

@@ -13,6 +13,7 @@ from gpulake.errors import ContractError
 from gpulake.judging.expression import unknown_name
 
 UNKNOWN = "unknown"
+_TAME = re.compile(r"[\w.:@/+-]*(?: [\w.:@/+-]+)*")
 _FORMAT = re.compile(r",?(\.\d)?[f%]|,?d|")
 
 
@@ -33,6 +34,14 @@ class Template:
         return "".join(
             words + ("" if name is None else _shown(values.get(name), spec, day)) for words, name, spec in self.parts
         )
+
+    def to_copy(self, values: Mapping[str, object]) -> str:
+        """The sentence, with commands that people copy into a shell: a text that could end a quote there is not put in."""
+        tame = {
+            name: f"<{name}>" if isinstance(value, str) and not _TAME.fullmatch(value) else value
+            for name, value in values.items()
+        }
+        return self.filled(tame)
 
 
 def parse(written: str, *, known: Collection[str], numbers: Collection[str], where: str) -> Template:

@@ -90,8 +90,13 @@ def test_a_failure_ends_a_build_and_keeps_nothing(connection: duckdb.DuckDBPyCon
 
 
 def test_ctrl_c_is_no_failure_of_a_model(connection: duckdb.DuckDBPyConnection) -> None:
-    """It ends the command, as the command line's own exit code for it, and nothing of the build is kept."""
-    endless = "INSERT INTO made SELECT sum(hash(a.range + b.range)) % 9 FROM range(1_000_000) a, range(1_000_000) b"
+    """It ends the command, as the command line's own exit code for it, at once, and nothing of the build is kept.
+
+    Every thread has a part of work that would last for hours: to wait for one of them would be to hang.
+    """
+    connection.execute("SET threads = 3")
+    connection.execute("CREATE TABLE many AS SELECT range AS one FROM range(500_000)")  # more than one thread's part
+    endless = "INSERT INTO made SELECT sum(hash(many.one + other.range)) % 9 FROM many, range(100_000_000) AS other"
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     try:

@@ -65,6 +65,8 @@ class FewCommits:
             yield
         except Exception:
             self._failed = True
+            # Ctrl-C stops this thread only. Without a word the others go on, and a rollback waits until they are done.
+            self.cursor.interrupt()
             # A database that a full disk has broken takes neither; the failure that is told is the first.
             with suppress(Exception):
                 self.cursor.execute("ROLLBACK")

@@ -114,6 +114,9 @@ def lent(
         except duckdb.Error as error:
             raise lake_error(error, layout.folder) from error
         yield used
+    except BaseException:
+        used.interrupt()  # what Ctrl-C has left running in other threads
+        raise
     finally:
         with suppress(duckdb.Error):  # a full disk may have broken the database
             used.execute("DETACH lake")
@@ -125,6 +128,10 @@ def answer(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[o
     """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
     try:
         return connection.execute(query, params).to_arrow_table()
+    except (RuntimeError, KeyboardInterrupt):
+        # Ctrl-C stops this thread only. Without a word the others go on, and whoever closes the connection waits for them.
+        connection.interrupt()
+        raise
     except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException, duckdb.OutOfMemoryException) as error:
         raise LakeError(first_line(error), do="run: gpulake verify") from error
     except duckdb.Error as error:

@@ -56,7 +56,7 @@ def connect(*, extensions: Sequence[str] = EXTENSIONS) -> duckdb.DuckDBPyConnect
     connection = duckdb.connect(config=dict(SETTINGS))
     for name in extensions:
         load(connection, name)
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # A query of more than two seconds would draw it on standard output, in front of the one JSON object.
     connection.execute("SET enable_progress_bar = false")
     return connection

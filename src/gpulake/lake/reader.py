@@ -41,6 +41,13 @@ class Reader(View):
         self.data_version = publication.data_version
         self.published_at = datetime.fromisoformat(publication.published_at)
 
+    @contextmanager
+    def beside(self) -> Iterator[Reader]:
+        """The same look for another thread, while this one is open."""
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute("USE lake")
+            yield Reader(cursor, self.publication)
+
     def ask(self, query: str) -> pa.Table:
         """The rows of one statement that a person typed. Raises UsageError unless it does nothing but read the lake."""
         _check_only_reads(self._connection, query)

@@ -1,0 +1,119 @@
+"""Sums of a gold table over a range of days: amounts are summed, and ratios made of those sums, never a mean of means.
+
+One place says what is summed and what divides what, for every reader that lets people choose a range. Over the whole window
+the sums are those of the window's own tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+EFFICIENCY = {
+    "efficiency_ratio": ("active_gpu_h", "allocated_gpu_h - unknown_gpu_h"),
+    "efficiency_low": ("active_gpu_h", "allocated_gpu_h"),
+    "efficiency_high": ("active_gpu_h + unknown_gpu_h", "allocated_gpu_h"),
+    "allocation_coverage_ratio": ("allocated_gpu_h - unknown_gpu_h", "allocated_gpu_h"),
+}
+_HELD = ("allocated_gpu_h", "active_gpu_h", "idle_held_gpu_h", "unknown_gpu_h", "zero_util_gpu_h")
+_JOBS = ("jobs_submitted", "jobs_failed", "jobs_succeeded", "jobs_cancelled", "jobs_unfinished")
+_FAILED = {
+    "failed_gpu_h_ratio": ("failed_gpu_h", "allocated_gpu_h"),
+    "failed_ratio_of_submitted": ("jobs_failed", "jobs_submitted"),
+}
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A daily gold table: `amounts` are summed, `ratios` are numerator / denominator, in sums.
+
+    An amount that is not known on a day is not known of the range, but for `partly`, which is the sum of what is known and
+    says so by another column.
+    """
+
+    table: str
+    amounts: Sequence[str]
+    ratios: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    partly: Sequence[str] = ()
+
+    def query(self, *, by: Sequence[str] = (), where: str = "true") -> str:
+        """One row per value of `by`. Its parameters are the cluster, the first and the last day, then those of `where`."""
+        # Doubles summed in any order would differ in their last digits from read to read.
+        exact = {name: f"sum({name}::decimal(28, 12))::double" for name in (*self.amounts, *self.partly)}
+        sums = [f"case when count({name}) = count(*) then {exact[name]} end as {name}" for name in self.amounts]
+        sums += [f"{exact[name]} as {name}" for name in self.partly]
+        ratios = [f"({above}) / nullif({below}, 0) as {name}" for name, (above, below) in self.ratios.items()]
+        keys = "".join(f"{name}, " for name in by)
+        grouped = f" group by {', '.join(by)}" if by else " having count(*) > 0"
+        return (
+            f"select *{''.join(f', {ratio}' for ratio in ratios)} from (select {keys}{', '.join(sums)} from {self.table} "
+            f"where cluster_id = ? and dt between ? and ? and ({where}){grouped})"
+        )
+
+
+USERS = Summed(
+    "gold_user_gpu_usage_daily",
+    (*_HELD, "failed_gpu_h", "unbounded_spans", *_JOBS),
+    {**EFFICIENCY, **_FAILED},
+)
+GROUPS = Summed("gold_group_gpu_usage_daily", USERS.amounts, USERS.ratios)
+CAPACITY = Summed(
+    "gold_capacity_daily",
+    ("capacity_gpu_h", "over_allocated_gpu_h", "unallocated_gpu_h", *_HELD),
+    {**EFFICIENCY, "allocated_ratio": ("allocated_gpu_h", "capacity_gpu_h")},
+    partly=("down_gpu_h",),
+)
+WASTE = Summed(
+    "gold_waste_daily",
+    ("over_allocated_gpu_h", "total_gpu_h", "unallocated_gpu_h", "unknown_gpu_h", "idle_held_gpu_h", "failed_active_gpu_h",
+     "productive_gpu_h", "unbounded_spans", "failed_unbounded_spans"),
+    partly=("capacity_gpu_h", "down_gpu_h"),
+)  # fmt: skip
+JOBS = Summed("gold_job_efficiency_daily", _HELD, EFFICIENCY)
+USER_COSTS = Summed("gold_user_cost_daily", ("allocated_gpu_h", "unpriced_gpu_h"), partly=("cost_usd",))
+MACHINES = Summed(
+    "gold_machine_util_daily",
+    ("allocated_gpu_h", "gpu_covered_s", "day_s"),
+    {"coverage_ratio": ("gpu_covered_s", "day_s")},
+    partly=("active_gpu_h", "idle_held_gpu_h", "unknown_gpu_h"),
+)
+
+
+def waste_query() -> str:
+    """Where the GPU-hours of a range went, as `gold_waste_window` says it of the whole window: classes, and their shares.
+
+    Parameters: the cluster, the first and the last day.
+    """
+    classes = ("down", "unallocated", "unknown", "idle_held", "failed_active", "productive")
+    of_capacity = {"down", "unallocated"}
+    shares = ", ".join(
+        f"case when starts_at_capacity then {name}_gpu_h / nullif(starts_at_gpu_h, 0) end as {name}_ratio"
+        if name in of_capacity
+        else f"{name}_gpu_h / nullif(starts_at_gpu_h, 0) as {name}_ratio"
+        for name in classes
+    )
+    return f"""
+        with summed as ({WASTE.query(by=("cluster_id",))}),
+        parts as (
+            select
+                summed.*,
+                starts_at_capacity,
+                total_gpu_h - coalesce(down_gpu_h, 0) - coalesce(unallocated_gpu_h, 0) as allocated_gpu_h,
+                failed_active_gpu_h + productive_gpu_h as active_gpu_h
+            from summed
+            inner join (select cluster_id, starts_at_capacity from gold_waste_window) using (cluster_id)
+        ),
+        begun as (
+            select
+                *,
+                case when starts_at_capacity then total_gpu_h else allocated_gpu_h end as starts_at_gpu_h,
+                allocated_gpu_h - unknown_gpu_h as measured_gpu_h
+            from parts
+        )
+        select
+            *,
+            {shares},
+            active_gpu_h / nullif(measured_gpu_h, 0) as efficiency_ratio,
+            measured_gpu_h / nullif(allocated_gpu_h, 0) as allocation_coverage_ratio
+        from begun
+    """

@@ -1,0 +1,111 @@
+"""How a value of a gold column is shown: its unit stands in the column's name, and unknown is a dash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gpulake.serve.look import Cluster
+
+UNKNOWN = "—"
+MOST_TEXT = 200
+"""Characters of a text that a page shows; exports have it whole."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a column counts: `words` for its heading, and how one value is written."""
+
+    words: str
+    text: Callable[[Any], str]
+    is_number: bool = True
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or not value else f"{value:,.1f}" if abs(value) >= 0.05 else "< 0.1"
+
+
+def _ratio(value: float) -> str:
+    return "< 0.1" if 0 < value < 0.0005 else f"{100 * value:.1f}"
+
+
+def _seconds(value: float) -> str:
+    """A length of time in the two largest units that people count in."""
+    whole = round(value)
+    if whole < 60:
+        return f"{value:.0f} s" if value >= 1 or not value else "< 1 s"
+    minutes, seconds = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days:,} d {hours:02d} h"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+
+
+_BY_SUFFIX = (
+    ("_gpu_h", Unit("GPU-h", _hours)),
+    ("_ratio", Unit("%", _ratio)),
+    ("_ratio_of_submitted", Unit("%", _ratio)),
+    ("_low", Unit("%", _ratio)),
+    ("_high", Unit("%", _ratio)),
+    ("_gpu_util", Unit("%", lambda value: f"{value:.1f}")),
+    ("_cpu_util", Unit("%", lambda value: f"{value:.1f}")),
+    ("_pct", Unit("%", lambda value: f"{value:.1f}")),
+    ("_usd", Unit("USD", lambda value: f"{value:,.2f}")),
+    ("_s", Unit("", _seconds)),
+    ("_bytes", Unit("", _bytes)),
+    ("_h", Unit("h", _hours)),
+    ("p_value", Unit("", lambda value: f"{value:.2g}")),
+    ("score", Unit("", lambda value: f"{value:.3g}")),
+)
+_COUNT = Unit("", lambda value: f"{value:,}")
+_PLAIN = Unit("", lambda value: f"{value:,.4g}")
+_TEXT = Unit("", str, is_number=False)
+
+
+def unit_of(column: str) -> Unit | None:
+    """What a column of numbers counts, by its name; None where the name says none."""
+    return next((unit for suffix, unit in _BY_SUFFIX if column.endswith(suffix)), None)
+
+
+def label_of(column: str) -> str:
+    """A column's name in words, without its unit."""
+    for suffix in ("_gpu_h", "_ratio", "_pct", "_usd", "_s", "_bytes", "_at", "_id", "_count"):
+        column = column.removesuffix(suffix) if column != suffix else column
+    return "day" if column == "dt" else column.replace("_", " ")
+
+
+def text_of(column: str, value: object, cluster: Cluster) -> str:
+    """One value as a cell or a tile shows it."""
+    match value:
+        case None:
+            return UNKNOWN
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            local = value.replace(tzinfo=UTC).astimezone(ZoneInfo(cluster.time_zone))
+            return f"{cluster.day(local.date())} {local:%H:%M}"
+        case date():
+            return cluster.day(value)
+        case int() | float() | Decimal():
+            found = unit_of(column)
+            if found:
+                return found.text(value)
+            return _COUNT.text(value) if isinstance(value, int) else _PLAIN.text(value)
+        case _:
+            text = str(value)
+            return text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "…"

@@ -1,0 +1,201 @@
+"""A table of a page: it sorts, pages and exports by its address alone, and shows rows of one gold table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gpulake.errors import UsageError
+from gpulake.serve.figures import label_of, text_of, unit_of
+from gpulake.serve.look import Cluster, Look
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_A_PAGE = 25
+MOST_ROWS_A_PAGE = 500
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+
+Link = Callable[[Look, Mapping[str, Any]], str | None]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a listing. `of` is the gold table's column that `explain` is asked for, the same name where it is left out.
+
+    `link`: where a cell leads; `note`: a second, quieter column in the same cell; `kind`: words, or the class of a bar.
+    """
+
+    name: str
+    label: str = ""
+    link: Link | None = None
+    note: str = ""
+    bar: str = ""
+
+    @property
+    def heading(self) -> str:
+        """Its name for people, with the unit where all cells share one."""
+        unit = unit_of(self.name)
+        words = self.label or label_of(self.name)
+        return f"{words}, {unit.words}" if unit and unit.words else words
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, whether it is a number, where it leads, and the share of a bar behind it (0 to 1)."""
+
+    text: str
+    is_number: bool
+    link: str | None = None
+    note: str = ""
+    bar: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows of `query` (whose columns are gold columns, or sums of them by `ranges`), in an order that the visitor chooses.
+
+    `name` tells listings of one page apart in its address; `table` is the gold table that definitions are asked of;
+    `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty` is said where
+    there is no row.
+    """
+
+    look: Look
+    name: str
+    title: str
+    table: str
+    query: str
+    params: Sequence[object]
+    columns: Sequence[Column]
+    order: str
+    empty: str = "No row in this range."
+    rows_a_page: int = ROWS_A_PAGE
+    kind_of_row: Callable[[Mapping[str, Any]], str] = field(default=lambda _row: "")
+
+    def __post_init__(self) -> None:
+        assert all(_NAME.fullmatch(column.name) for column in self.columns)
+
+    @property
+    def cluster(self) -> Cluster:
+        """Whose rows they are."""
+        return self.look.cluster
+
+    @cached_property
+    def sorted_by(self) -> tuple[str, bool]:
+        """The column, and whether the largest comes first. Raises UsageError for a column that is not shown."""
+        asked = self.look.asked.get(f"{self.name}_sort") or self.order
+        column = asked.removeprefix("-")
+        if column not in {each.name for each in self.columns}:
+            names = ", ".join(each.name for each in self.columns)
+            raise UsageError(
+                f"{column[:60]!r} is no column of this table.", where=f"{self.name}_sort", do=f"use {names}"
+            )
+        return column, asked.startswith("-")
+
+    @cached_property
+    def page(self) -> int:
+        """Which page is shown, from 1. Raises UsageError."""
+        return _whole(self.look.asked.get(f"{self.name}_page"), 1, where=f"{self.name}_page", most=10_000_000)
+
+    @cached_property
+    def page_size(self) -> int:
+        """How many rows a page has. Raises UsageError."""
+        asked = self.look.asked.get(f"{self.name}_rows")
+        return _whole(asked, self.rows_a_page, where=f"{self.name}_rows", most=MOST_ROWS_A_PAGE)
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are in all."""
+        (row,) = self.look.rows(f"select count(*) as n from ({self.query})", *self.params)
+        return int(row["n"])
+
+    @property
+    def pages(self) -> int:
+        """How many pages that makes."""
+        return max(1, -(-self.count // self.page_size))
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of this page."""
+        return self.look.rows(
+            f"{self._ordered} limit {self.page_size:d} offset {(self.page - 1) * self.page_size:d}", *self.params
+        )
+
+    def cells(self, row: Mapping[str, Any]) -> Iterator[Cell]:
+        """A row as it is shown."""
+        for column in self.columns:
+            value = row[column.name]
+            most = self._most.get(column.name)
+            yield Cell(
+                text=text_of(column.name, value, self.cluster),
+                is_number=self.is_number(column),
+                link=column.link(self.look, row) if column.link and value is not None else None,
+                note=text_of(column.note, row[column.note], self.cluster) if column.note else "",
+                bar=column.bar,
+                share=float(value) / most if column.bar and value is not None and most else None,
+            )
+
+    def is_number(self, column: Column) -> bool:
+        """Whether its cells stand to the right."""
+        return unit_of(column.name) is not None or any(
+            isinstance(row[column.name], int | float) and not isinstance(row[column.name], bool) for row in self.rows
+        )
+
+    def sort_url(self, column: Column) -> str:
+        """The same rows by this column: the largest first, and the other way at the second click."""
+        name, falls = self.sorted_by
+        first = column.name if not self.is_number(column) else f"-{column.name}"
+        other = column.name if falls else f"-{column.name}"
+        return (
+            self.look.url(**{f"{self.name}_sort": other if name == column.name else first, f"{self.name}_page": None})
+            + f"#{self.name}"
+        )
+
+    def sort_state(self, column: Column) -> str:
+        """What a screen reader says of the order: ascending, descending or none."""
+        name, falls = self.sorted_by
+        return "none" if name != column.name else "descending" if falls else "ascending"
+
+    def page_url(self, page: int) -> str:
+        """Another page of it."""
+        return self.look.url(**{f"{self.name}_page": page if page > 1 else None}) + f"#{self.name}"
+
+    def export_url(self, kind: str) -> str:
+        """All its rows as a file."""
+        return self.look.url(export=f"{self.name}.{kind}")
+
+    def definition_url(self, column: Column) -> str:
+        """What the column means, and how it is made."""
+        return f"/definition/{self.table}/{column.name}"
+
+    def whole(self) -> pa.Table:
+        """Every row, in this order; for a file."""
+        return self.look.reader.sql(self._ordered, self.params)
+
+    @property
+    def _ordered(self) -> str:
+        name, falls = self.sorted_by
+        others = ", ".join(column.name for column in self.columns if column.name != name)
+        return f"select * from ({self.query}) order by {name} {'desc' if falls else 'asc'} nulls last, {others}"
+
+    @cached_property
+    def _most(self) -> dict[str, float]:
+        """The largest of all rows in each column with a bar."""
+        bars = [column.name for column in self.columns if column.bar]
+        if not bars:
+            return {}
+        maxima = ", ".join(f"max({name})::double as {name}" for name in bars)
+        (row,) = self.look.rows(f"select {maxima} from ({self.query})", *self.params)
+        return {name: value for name, value in row.items() if value}
+
+
+def _whole(text: str | None, otherwise: int, *, where: str, most: int) -> int:
+    if not text:
+        return otherwise
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= most or len(text) > 12:
+        raise UsageError(f"{text[:20]!r} is no number from 1 to {most:,}.", where=where, do=f"write {otherwise}")
+    return int(text)

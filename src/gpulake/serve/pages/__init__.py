@@ -1,0 +1,1 @@
+"""Pages, one kind per file: each is a `Page`, found by folder."""

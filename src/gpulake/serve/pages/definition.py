@@ -1,0 +1,37 @@
+"""What one column of a table means, what it is made of, and the SQL that makes it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from gpulake.dbt import warehouse
+from gpulake.reading.models import Model, read_models
+from gpulake.serve.look import Look
+from gpulake.serve.page import Filled, Page
+from gpulake.serve.things import NotFoundError, near_miss
+
+
+@cache
+def _models() -> dict[str, Model]:
+    return read_models(warehouse.project())
+
+
+def _fill(look: Look) -> Filled:
+    table, name = look.named["table"], look.named["column"]
+    model = _models().get(table)
+    if model is None:
+        near = near_miss(table, list(_models()))
+        raise NotFoundError(
+            f"there is no table {table[:80]!r}.", where=look.path[:200], do=f"did you mean {near}?" if near else ""
+        )
+    return {"model": model, "table": table, "column": model.columns.get(name), "name": name}
+
+
+PAGE = Page(
+    path="/definition/{table}/{column}",
+    title="Definition",
+    answers="What does this figure mean, and how is it made?",
+    template="definition.html",
+    fill=_fill,
+    needs_cluster=False,
+)

@@ -1,0 +1,84 @@
+"""Fleet: where the GPU-hours went, who holds them without using them, and whether anything needs someone."""
+
+from __future__ import annotations
+
+from gpulake.reading import ranges
+from gpulake.serve.listing import Column, Listing
+from gpulake.serve.look import Look
+from gpulake.serve.page import Filled, Page
+from gpulake.telling.sentences import fleet_sentence
+
+_IDLE_USERS = f"""
+    select *, idle_held_gpu_h / nullif(sum(idle_held_gpu_h) over (), 0) as idle_held_share_ratio
+    from ({ranges.USERS.query(by=("user_id",))})
+    where user_id is not null and idle_held_gpu_h > 0
+"""
+_NEEDS = """
+    select incident_id, severity, state, title, message, since
+    from ops.main.gold_incidents
+    where cluster_id = ? and state not in ('resolved') order by severity, since
+"""
+
+
+def _fill(look: Look) -> Filled:
+    cluster, since, until = look.cluster.cluster_id, look.since, look.until
+    days = (cluster, since, until)
+    waste = (
+        look.row("select * from gold_waste_window where cluster_id = ?", cluster)
+        if look.is_whole
+        else look.row(ranges.waste_query(), *days)
+    )
+    idle_users = Listing(
+        look,
+        name="users",
+        title="Who holds GPUs without using them",
+        table="gold_user_gpu_usage_daily",
+        query=_IDLE_USERS,
+        params=days,
+        columns=(
+            Column("user_id", "user", link=lambda look, row: look.url(f"/users/{row['user_id']}")),
+            Column("idle_held_gpu_h", "idle", bar="idle"),
+            Column("idle_held_share_ratio", "of all idle"),
+            Column("allocated_gpu_h", "held"),
+            Column("efficiency_ratio", "in use, of measured"),
+            Column("allocation_coverage_ratio", "measured"),
+        ),
+        order="-idle_held_gpu_h",
+        rows_a_page=10,
+        empty="No user's idle GPU-hours are known in this range: no use was measured, or all that was held was in use.",
+    )
+    pools = Listing(
+        look,
+        name="pools",
+        title="Pools",
+        table="gold_capacity_daily",
+        query=ranges.CAPACITY.query(by=("pool",)),
+        params=days,
+        columns=(
+            Column("pool", "GPU model"),
+            Column("capacity_gpu_h", "capacity"),
+            Column("allocated_ratio", "held"),
+            Column("allocated_gpu_h", "held"),
+            Column("idle_held_gpu_h", "idle", bar="idle"),
+            Column("efficiency_ratio", "in use, of measured"),
+        ),
+        order="-capacity_gpu_h",
+        empty="No capacity is known in this range.",
+    )
+    return {
+        "waste": waste,
+        "sentence": fleet_sentence(waste, idle_users.rows[:1]),
+        "fleet": look.row("select machines, gpus from gold_fleet where cluster_id = ?", cluster),
+        "users": idle_users,
+        "pools": pools,
+    }
+
+
+PAGE = Page(
+    path="/",
+    title="Fleet",
+    answers="Where did the GPU-hours go, and who holds them without using them?",
+    template="fleet.html",
+    fill=_fill,
+    place=10,
+)

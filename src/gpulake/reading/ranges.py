@@ -73,10 +73,16 @@ JOBS = Summed("gold_job_efficiency_daily", _HELD, EFFICIENCY)
 USER_COSTS = Summed("gold_user_cost_daily", ("allocated_gpu_h", "unpriced_gpu_h"), partly=("cost_usd",))
 MACHINES = Summed(
     "gold_machine_util_daily",
-    ("allocated_gpu_h", "gpu_covered_s", "day_s"),
-    {"coverage_ratio": ("gpu_covered_s", "day_s")},
-    partly=("active_gpu_h", "idle_held_gpu_h", "unknown_gpu_h"),
+    ("gpu_covered_s", "day_s"),
+    {
+        "gpu_util_per_gpu_pct": ("gpu_pct_s", "gpu_covered_s * gpu_count"),
+        "cpu_util_pct": ("cpu_pct_s", "cpu_covered_s"),
+        "coverage_ratio": ("gpu_covered_s", "day_s"),
+    },
+    partly=("gpu_pct_s", "cpu_pct_s", "cpu_covered_s", *_HELD, "over_allocated_gpu_h"),
 )
+"""By machine, with `pool` and `gpu_count` among the keys."""
+COSTS = Summed("gold_cost_daily", (), partly=("allocated_gpu_h", "unallocated_gpu_h", "cost_usd"))
 
 
 def waste_query() -> str:

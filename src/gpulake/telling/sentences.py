@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpulake.telling.words import gpu_hours, ratio_pct
+from gpulake.telling.words import gpu_hours, pct, ratio_pct
 
 
 def fleet_sentence(waste: Mapping[str, Any] | None, idle_users: Sequence[Mapping[str, Any]]) -> str:
@@ -31,3 +31,58 @@ def fleet_sentence(waste: Mapping[str, Any] | None, idle_users: Sequence[Mapping
 
 def _share(ratio: float) -> str:
     return f"{100 * ratio:.0f} %"
+
+
+def machines_sentence(fleet: Mapping[str, Any] | None, idlest: Sequence[Mapping[str, Any]]) -> str:
+    """How many machines there are, and which of them was held and idle for longest.
+
+    `fleet` is a row of `gold_fleet`; `idlest` begins with the machine of the most idle GPU-hours.
+    """
+    said = (
+        "No machine table has landed"
+        if fleet is None
+        else (f"{fleet['machines']:,} machines hold {fleet['gpus']:,} GPUs")
+    )
+    if not idlest or not idlest[0]["idle_held_gpu_h"]:
+        return f"{said}. No machine is known to have been held and idle."
+    first = idlest[0]
+    return f"{said}; on {first['machine_id']} jobs left {gpu_hours(first['idle_held_gpu_h'])} idle, more than on any other."
+
+
+def machine_sentence(machine_id: str, summed: Mapping[str, Any] | None) -> str:
+    """What one machine did in a range: its use, how much of it was observed, and what jobs left idle."""
+    if summed is None:
+        return f"{machine_id}: nothing was measured or held in this range."
+    told = []
+    if summed["gpu_util_per_gpu_pct"] is not None:
+        told.append(
+            f"its GPUs were {pct(summed['gpu_util_per_gpu_pct'], digits=0)} in use, "
+            f"as far as it was observed ({ratio_pct(summed['coverage_ratio'], digits=0)} of the time)"
+        )
+    if summed["allocated_gpu_h"]:
+        idle = summed["idle_held_gpu_h"]
+        told.append(
+            f"jobs held {gpu_hours(summed['allocated_gpu_h'])}"
+            + ("" if idle is None else f" and left {gpu_hours(idle)} idle")
+        )
+    return f"{machine_id}: {'; '.join(told) or 'its GPUs were neither measured nor held'}."
+
+
+def cost_sentence(bill: Mapping[str, Any] | None, dearest: Sequence[Mapping[str, Any]]) -> str:
+    """What the range cost, how much of that paid for capacity that nobody held, and who cost most.
+
+    `bill` has cost_usd, idle_usd and idle_cost_ratio; `dearest` begins with the user who cost most.
+    """
+    if bill is None or bill["cost_usd"] is None:
+        return "No cost is known here: no pool of this cluster has a price."
+    said = f"The capacity cost {usd(bill['cost_usd'])}"
+    if bill["idle_cost_ratio"] is not None:
+        said += f"; {ratio_pct(bill['idle_cost_ratio'], digits=0)} of it paid for GPUs that nobody held"
+    if dearest and dearest[0]["cost_usd"]:
+        said += f". The user who cost most: {usd(dearest[0]['cost_usd'])}"
+    return said + "."
+
+
+def usd(value: Any) -> str:  # a decimal, or a double
+    """Money, in whole dollars where there is much of it."""
+    return f"{value:,.0f} USD" if abs(value) >= 100 else f"{value:,.2f} USD"

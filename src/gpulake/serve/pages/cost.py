@@ -95,8 +95,12 @@ def _fill(look: Look) -> Filled:
         order="pool",
     )
     bill = look.row(_BILL, *days, *days)
+    unpriced = look.rows(
+        f"select pool, allocated_gpu_h from ({_BY_POOL}) where cost_usd is null order by pool", *days, *days
+    )
     return {
         "bill": bill,
+        "unpriced": unpriced,
         "users": users,
         "pools": pools,
         "daily": daily,

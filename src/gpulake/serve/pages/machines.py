@@ -41,7 +41,7 @@ def _machines(look: Look) -> Filled:
     )
     pools = look.rows(
         "select pool, count(distinct machine_id) as machines from gold_machine_util_daily where cluster_id = ? "
-        "group by pool order by machines desc, pool",
+        "and pool is not null group by pool order by machines desc, pool",
         days[0],
     )
     fleet = look.row("select machines, gpus from gold_fleet where cluster_id = ?", days[0])

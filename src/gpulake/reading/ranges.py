@@ -85,6 +85,27 @@ MACHINES = Summed(
 COSTS = Summed("gold_cost_daily", (), partly=("allocated_gpu_h", "unallocated_gpu_h", "cost_usd"))
 
 
+def users_query() -> str:
+    """One row per user of a range: sums, costs, place by what was held, and shares of all that was held and of all idle.
+
+    Parameters: the cluster, the first and the last day, and these three once more.
+    """
+    return f"""
+        select
+            held.*,
+            costs.cost_usd,
+            costs.unpriced_gpu_h,
+            case when held.user_id is not null and held.allocated_gpu_h is not null then
+                row_number() over (partition by held.user_id is null order by held.allocated_gpu_h desc nulls last, held.user_id)
+            end as rank,
+            held.allocated_gpu_h / nullif(sum(held.allocated_gpu_h) over (), 0) as allocated_share_ratio,
+            held.idle_held_gpu_h / nullif(sum(held.idle_held_gpu_h) over (), 0) as idle_held_share_ratio
+        from ({USERS.query(by=("user_id",))}) as held
+        left join ({USER_COSTS.query(by=("user_id",))}) as costs
+            on held.user_id is not distinct from costs.user_id
+    """
+
+
 def waste_query() -> str:
     """Where the GPU-hours of a range went, as `gold_waste_window` says it of the whole window: classes, and their shares.
 

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.staticfiles import StaticFiles
 
 from gpulake.config import Config
@@ -36,6 +37,15 @@ _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+class _AnyName(PathConvertor):
+    """What `{name:path}` stands for: the name of a thing may hold a line break too."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("path", _AnyName())
 _COOKIE = "gpulake_token"
 _LARGEST_FORM = 16_384
 

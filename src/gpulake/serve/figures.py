@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gpulake.serve.look import Cluster
+from gpulake.telling.words import span
 
 UNKNOWN = "—"
 MOST_TEXT = 200
@@ -33,21 +34,6 @@ def _ratio(value: float) -> str:
     return "< 0.1" if 0 < value < 0.0005 else f"{100 * value:.1f}"
 
 
-def _seconds(value: float) -> str:
-    """A length of time in the two largest units that people count in."""
-    whole = round(value)
-    if whole < 60:
-        return f"{value:.0f} s" if value >= 1 or not value else "< 1 s"
-    minutes, seconds = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours, 24)
-    return f"{days:,} d {hours:02d} h"
-
-
 def _bytes(value: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(value) < 1024 or unit == "TiB":
@@ -66,7 +52,7 @@ _BY_SUFFIX = (
     ("_cpu_util", Unit("%", lambda value: f"{value:.1f}")),
     ("_pct", Unit("%", lambda value: f"{value:.1f}")),
     ("_usd", Unit("USD", lambda value: f"{value:,.2f}")),
-    ("_s", Unit("", _seconds)),
+    ("_s", Unit("", span)),
     ("_bytes", Unit("", _bytes)),
     ("_h", Unit("h", _hours)),
     ("p_value", Unit("", lambda value: f"{value:.2g}")),

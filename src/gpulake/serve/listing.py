@@ -61,7 +61,7 @@ class Listing:
 
     `name` tells listings of one page apart in its address; `table` is the gold table that definitions are asked of;
     `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty` is said where
-    there is no row.
+    there is no row. `is_small`: the rows are few, so they are read once, and counted and cut from that.
     """
 
     look: Look
@@ -74,6 +74,7 @@ class Listing:
     order: str
     empty: str = "No row in this range."
     rows_a_page: int = ROWS_A_PAGE
+    is_small: bool = False
     kind_of_row: Callable[[Mapping[str, Any]], str] = field(default=lambda _row: "")
 
     def __post_init__(self) -> None:
@@ -110,6 +111,8 @@ class Listing:
     @cached_property
     def count(self) -> int:
         """How many rows there are in all."""
+        if self.is_small:
+            return self._read.num_rows
         (row,) = self.look.rows(f"select count(*) as n from ({self.query})", *self.params)
         return int(row["n"])
 
@@ -121,9 +124,17 @@ class Listing:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of this page."""
-        return self.look.rows(
-            f"{self._ordered} limit {self.page_size:d} offset {(self.page - 1) * self.page_size:d}", *self.params
-        )
+        first = (self.page - 1) * self.page_size
+        if self.is_small:
+            return self.all_rows[first : first + self.page_size]
+        return self.look.rows(f"{self._ordered} limit {self.page_size:d} offset {first:d}", *self.params)
+
+    @cached_property
+    def all_rows(self) -> list[dict[str, Any]]:
+        """All rows in their order; of a small listing only."""
+        assert self.is_small
+        rows: list[dict[str, Any]] = self._read.to_pylist()
+        return rows
 
     def cells(self, row: Mapping[str, Any]) -> Iterator[Cell]:
         """A row as it is shown."""
@@ -176,6 +187,10 @@ class Listing:
         """Every row, in this order; for a file."""
         return self.look.reader.sql(self._ordered, self.params)
 
+    @cached_property
+    def _read(self) -> pa.Table:
+        return self.whole()
+
     @property
     def _ordered(self) -> str:
         name, falls = self.sorted_by
@@ -188,6 +203,9 @@ class Listing:
         bars = [column.name for column in self.columns if column.bar]
         if not bars:
             return {}
+        if self.is_small:
+            known = ((name, [row[name] for row in self.all_rows if row[name] is not None]) for name in bars)
+            return {name: float(max(values)) for name, values in known if values and max(values)}
         maxima = ", ".join(f"max({name})::double as {name}" for name in bars)
         (row,) = self.look.rows(f"select {maxima} from ({self.query})", *self.params)
         return {name: value for name, value in row.items() if value}

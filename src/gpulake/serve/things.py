@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from urllib.parse import quote
 
 from gpulake.errors import UsageError
 from gpulake.serve.look import Look
+
+
+LONGEST_ADDRESS = 4_000
+"""Characters of a quoted name; browsers and servers refuse much longer addresses."""
 
 
 class NotFoundError(UsageError):
@@ -22,3 +27,20 @@ def nothing_called(name: str, *, kind: str, look: Look, near: str | None = None)
 def near_miss(name: str, names: list[str]) -> str | None:
     """The most similar of these names."""
     return next(iter(get_close_matches(name, names, n=1)), None)
+
+
+def url_of(look: Look, kind: str, name: str | None) -> str | None:
+    """The page of one thing, `/<kind>/<name>`, whatever its name holds; None for no name, or one too long for an address."""
+    if not name or len(name) > LONGEST_ADDRESS or len(quoted := quote(name, safe="")) > LONGEST_ADDRESS:
+        return None
+    return look.url(f"/{kind}/{quoted}")
+
+
+def not_recorded(look: Look, table: str) -> dict[str, str]:
+    """The columns of a table that the cluster's source cannot give, each with the reason."""
+    found = look.rows(
+        "select column_name, reason from gold_availability where cluster_id = ? and table_name = ? and not available",
+        look.cluster.cluster_id,
+        table,
+    )
+    return {row["column_name"]: row["reason"] for row in found}

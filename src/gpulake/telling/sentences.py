@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpulake.telling.words import gpu_hours, pct, ratio_pct
+from gpulake.telling.words import counted, gpu_hours, pct, ratio_pct, span
 
 
 def fleet_sentence(waste: Mapping[str, Any] | None, idle_users: Sequence[Mapping[str, Any]]) -> str:
@@ -86,3 +87,135 @@ def cost_sentence(bill: Mapping[str, Any] | None, dearest: Sequence[Mapping[str,
 def usd(value: Any) -> str:  # a decimal, or a double
     """Money, in whole dollars where there is much of it."""
     return f"{value:,.0f} USD" if abs(value) >= 100 else f"{value:,.2f} USD"
+
+
+def jobs_sentence(count: int, first: Sequence[Mapping[str, Any]], *, is_first: bool, order: str) -> str:
+    """How many jobs there are, and what the first of them let sit idle, or held."""
+    said = counted(count, "job")
+    if not count or not first or not is_first:
+        return f"{said}." if count else "No job is like that."
+    amounts = {"idle_held_gpu_h": "let sit idle", "allocated_gpu_h": "held"}
+    if order not in amounts or not (amount := first[0].get(order)):
+        return f"{said}."
+    return f"{said}; the one at the top {amounts[order]} {gpu_hours(amount)}."
+
+
+def job_sentence(job: Mapping[str, Any]) -> str:
+    """What became of a job, in two sentences at most: what it held and used, how it ended, how long it waited.
+
+    `job` has the columns of `gold_jobs`.
+    """
+    status = job["job_status"]
+    ran = f" after {span(job['run_s'])}" if job["run_s"] is not None else ""
+    ends = {
+        "succeeded": f"It succeeded{ran}",
+        "failed": f"It failed{ran}",
+        "preempted": f"It was preempted{ran}",
+        "running": "It was running when last heard of",
+        "waiting": "It was waiting when last heard of: it has not started",
+    }
+    end = ends.get(status, "How it ended is not known" if status == "unknown" else f"It ended as {status!r}{ran}")
+    if job["wait_s"] is not None:
+        end += f", having waited {span(job['wait_s'])}"
+    return f"{_held_by_job(job)} {end}."
+
+
+def _held_by_job(job: Mapping[str, Any]) -> str:
+    held = job["allocated_gpu_h"]
+    if held is None:
+        return "What this job held is not known."
+    if not held:
+        return "This job held no GPU."
+    part = " as far as is known" if job["gpu_h_reason"] else ""
+    said = f"This job held {gpu_hours(held)}{part}"
+    if job["efficiency_ratio"] is None:
+        return f"{said}; whether it used them, was not measured."
+    return f"{said}; of what was measured, {ratio_pct(job['efficiency_ratio'], digits=0)} was in use."
+
+
+def job_advice(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """What its owner could change, the weightiest first, two pieces at most. `job` has the columns of `gold_jobs`."""
+    advice = []
+    asked, used = job["gpu_request_count"], job["gpu_used_count_max"]
+    if asked and used is not None and math.ceil(used) < asked:
+        advice.append(
+            f"It asked for {asked:,.4g} GPUs and its use never came above {used:,.2g}: "
+            f"ask for {max(1, math.ceil(used)):,}, or look for what kept the others waiting."
+        )
+    elif asked and asked <= 1 and used is not None and used < asked / 2:
+        advice.append(f"It held {asked:,.4g} of a GPU and its use never came above {used:,.2g}: a smaller share would do.")
+    spread, needed = job["machines_used"], job["machines_needed"]
+    if spread and needed and spread > needed:
+        advice.append(
+            f"It was spread over {counted(spread, 'machine')} where {needed:,} would have held it: packed together it talks faster."
+        )
+    if job["gpu_mem_ratio"] is not None and job["gpu_mem_ratio"] < 0.25:
+        advice.append(
+            f"Its fullest attempt filled {ratio_pct(job['gpu_mem_ratio'], digits=0)} of a GPU's memory: "
+            "try larger batches, or share the GPU."
+        )
+    return tuple(advice[:2])
+
+
+def users_sentence(users: int, most: Mapping[str, Any] | None, idlest: Mapping[str, Any] | None) -> str:
+    """How many users there are, who held most, and who let most sit idle; rows are of `ranges.users_query`."""
+    if most is None or not most["allocated_gpu_h"]:
+        return f"{counted(users, 'user')}; none is known to have held a GPU." if users else "No user is recorded here."
+    said = f"{counted(users, 'user')}; one held {_of_all(most['allocated_share_ratio'])} of what was held"
+    if idlest is None or not idlest["idle_held_gpu_h"]:
+        return f"{said}."
+    who = "the same one" if idlest["user_id"] == most["user_id"] else "another"
+    return f"{said}, {who} {_of_all(idlest['idle_held_share_ratio'])} of what sat idle."
+
+
+def _of_all(ratio: float) -> str:
+    return ratio_pct(ratio, digits=0)
+
+
+def user_sentence(user: Mapping[str, Any] | None, wait: Mapping[str, Any] | None) -> str:
+    """What a user held, used and lost, and how long the jobs waited.
+
+    `user` is a row of `ranges.users_query`, `wait` one of `gold_queue_wait`; either may be missing.
+    """
+    if user is None:
+        return "This user held no GPU and submitted no job in these days."
+    held = user["allocated_gpu_h"]
+    if not held:
+        said = "What this user held is not known" if held is None else "This user held no GPU"
+    else:
+        place = f", {_place(user['rank'])}" if user["rank"] else ""
+        said = f"This user held {gpu_hours(held)}{place}"
+        if user["efficiency_ratio"] is not None:
+            said += f"; of what was measured, {ratio_pct(user['efficiency_ratio'], digits=0)} was in use"
+    if user["jobs_submitted"] and user["jobs_failed"] is not None:
+        share = ratio_pct(user["failed_ratio_of_submitted"], digits=0)
+        said += f". Of {counted(user['jobs_submitted'], 'job')} {share} failed"
+        if wait is not None and wait["km_p50_s"] is not None:
+            said += f"; half of all start within {span(wait['km_p50_s'])}"
+    return f"{said}."
+
+
+def _place(rank: int) -> str:
+    if rank == 1:
+        return "more than any other user"
+    ending = "th" if rank % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"the {rank:,}{ending} most of all users"
+
+
+def queue_sentence(wait: Mapping[str, Any] | None) -> str:
+    """How long jobs wait, with those that never started in it. `wait` is a row of `gold_queue_wait` or of its days."""
+    if wait is None or not wait["jobs_submitted"]:
+        return "No job was submitted here."
+    if not wait["jobs_with_wait"]:
+        return f"Of {counted(wait['jobs_submitted'], 'job')} none has a known wait."
+    if wait["km_p50_s"] is None:
+        said = f"Fewer than half of {counted(wait['jobs_submitted'], 'job')} are known to have started"
+    else:
+        said = f"Half of the jobs start within {span(wait['km_p50_s'])}"
+        said += (
+            f", nine of ten within {span(wait['km_p90_s'])}"
+            if wait["km_p90_s"] is not None
+            else "; nine of ten never did while anybody looked"
+        )
+    never = wait["jobs_never_started"]
+    return f"{said}. {counted(never, 'job')} never started, and count." if never else f"{said}."

@@ -116,6 +116,21 @@ def gpu_hours(value: float) -> str:
     return f"{value:,.0f} GPU-h" if value >= 100 else f"{value:,.1f} GPU-h"
 
 
+def span(seconds: float) -> str:
+    """A length of time in the two largest units that people count in."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "< 1 s"
+    minutes, rest_s = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest_s:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days:,} d {hours:02d} h"
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural where it needs one."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

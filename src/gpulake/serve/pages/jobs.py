@@ -1,0 +1,282 @@
+"""Jobs: which held GPUs without using them, how long they ran and waited; and one job: what became of it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpulake.serve.listing import Column, Listing
+from gpulake.serve.look import Look
+from gpulake.serve.page import Filled, Page
+from gpulake.serve.things import not_recorded, nothing_called, url_of
+from gpulake.telling.sentences import job_advice, job_sentence, jobs_sentence
+
+_FILTERS = {"user": "user_id", "status": "job_status", "model": "gpu_model", "size": "size_class"}
+"""What a visitor may ask for, and the column of it."""
+_GROUPINGS = {"user": "user", "model": "gpu_model", "size": "size_class"}
+"""Those that the distributions of the whole window are grouped by as well."""
+_NEAR = """
+    select min(job_id) as job_id from gold_jobs where cluster_id = ? and starts_with(job_id, left(?, 6))
+"""
+_ATTEMPTS = """
+    select
+        attempts.task_id,
+        attempts.instance_id,
+        attempts.attempt_id,
+        attempts.machine_id,
+        tasks.gpu_request_count,
+        attempts.instance_status,
+        attempts.status_source,
+        attempts.started_at,
+        attempts.ended_at,
+        attempts.run_s
+    from (select * from silver_instances where cluster_id = ? and job_id = ?) as attempts
+    left join (select * from silver_tasks where cluster_id = ? and job_id = ?) as tasks using (task_id)
+"""
+
+
+def of_job(look: Look, row: Mapping[str, Any]) -> str | None:
+    """Where a job's name leads."""
+    return url_of(look, "jobs", row["job_id"])
+
+
+def of_user(look: Look, row: Mapping[str, Any]) -> str | None:
+    """Where a user's name leads."""
+    return url_of(look, "users", row["user_id"])
+
+
+def of_machine(look: Look, row: Mapping[str, Any]) -> str | None:
+    """Where a machine's name leads."""
+    return url_of(look, "machines", row["machine_id"])
+
+
+def of_day(look: Look, row: Mapping[str, Any]) -> str | None:
+    """Where a day leads."""
+    return look.url(f"/days/{look.cluster.written(row['dt'])}")
+
+
+def jobs_of(
+    look: Look, *, title: str, where: str, params: tuple[object, ...], rows: int = 25, lacks: Mapping[str, str]
+) -> Listing:
+    """The jobs of the range that fulfil a condition; those of the whole window where no range is asked for.
+
+    A job belongs to the day on which it was submitted. `lacks`: columns that the source cannot give, left out.
+    """
+    columns = (
+        Column("job_id", "job", link=of_job),
+        Column("user_id", "user", link=of_user),
+        Column("job_status", "status"),
+        Column("gpu_request_count", "GPUs asked for", note="gpu_model"),
+        Column("allocated_gpu_h", "held"),
+        Column("idle_held_gpu_h", "idle", bar="idle"),
+        Column("efficiency_ratio", "in use, of measured"),
+        Column("wait_s", "waited"),
+        Column("run_s", "ran"),
+        Column("cost_usd", "cost"),
+        Column("submitted_at", f"submitted, {look.cluster.time_zone}"),
+    )
+    days = "" if look.is_whole else "and submitted_day between ? and ?"
+    return Listing(
+        look,
+        name="jobs",
+        title=title,
+        table="gold_jobs",
+        query=f"""
+            select {", ".join(column.name for column in columns)}, gpu_model, size_class from gold_jobs
+            where cluster_id = ? and {where} {days}
+        """,
+        params=(look.cluster.cluster_id, *params, *(() if look.is_whole else (look.since, look.until))),
+        columns=tuple(column for column in columns if column.name not in lacks or column.name == "gpu_request_count"),
+        order="-allocated_gpu_h" if "idle_held_gpu_h" in lacks else "-idle_held_gpu_h",
+        rows_a_page=rows,
+        empty="No job is like that. Take a condition away, or look at all days.",
+        kind_of_row=lambda row: "odd" if row["job_status"] == "failed" else "",
+    )
+
+
+def run_times(look: Look, *, grouped_by: str, value: str, status: str | None) -> Listing:
+    """How long the jobs of one group ran, by how they ended; over the whole window."""
+    of_status = "and job_status = ?" if status else ""
+    quantiles = ("run_p05_s", "run_p25_s", "run_p50_s", "run_p75_s", "run_p95_s", "run_max_s")
+    return Listing(
+        look,
+        name="run",
+        title="How long they ran",
+        table="gold_runtime_distribution",
+        query=f"""
+            select job_status, jobs, jobs_without_run_s, {", ".join(quantiles)} from gold_runtime_distribution
+            where cluster_id = ? and grouped_by = ? and value = ? {of_status}
+        """,
+        params=(look.cluster.cluster_id, grouped_by, value, *([status] if status else [])),
+        columns=(
+            Column("job_status", "status", link=lambda look, row: look.url(status=row["job_status"], jobs_page=None)),
+            Column("jobs"),
+            Column("jobs_without_run_s", "of them unknown"),
+            Column("run_p05_s", "5 % within"),
+            Column("run_p25_s", "25 %"),
+            Column("run_p50_s", "half"),
+            Column("run_p75_s", "75 %"),
+            Column("run_p95_s", "95 %"),
+            Column("run_max_s", "longest"),
+        ),
+        order="-jobs",
+        empty="No run time is known of such jobs.",
+        is_small=True,
+    )
+
+
+def _fill_jobs(look: Look) -> Filled:
+    cluster = look.cluster.cluster_id
+    asked = {name: value for name in _FILTERS if (value := look.asked.get(name))}
+    lacks = not_recorded(look, "gold_jobs")
+    where = ["true", *(f"{_FILTERS[name]} = ?" for name in asked)]
+    params = [*asked.values()]
+    if begins := look.asked.get("job"):
+        where.append("starts_with(job_id, ?)")
+        params.append(begins)
+    by = next((name for name in _GROUPINGS if name in asked), None)
+    grouped_by, value = (_GROUPINGS[by], asked[by]) if by else ("all", "all")
+    jobs = jobs_of(look, title="Jobs", where=" and ".join(where), params=tuple(params), lacks=lacks)
+    wait = look.row(
+        "select * from gold_queue_wait where cluster_id = ? and grouped_by = ? and value = ?",
+        cluster,
+        grouped_by,
+        value,
+    )
+    offered = look.rows(
+        """
+        select distinct grouped_by, case when grouped_by = 'all' then job_status else value end as value
+        from gold_runtime_distribution
+        where cluster_id = ? and grouped_by in ('all', 'gpu_model', 'size_class') and value is not null
+        order by grouped_by, value
+        """,
+        cluster,
+    )
+    kinds = {"status": ("status", "all"), "model": ("GPU model", "gpu_model"), "size": ("GPUs asked for", "size_class")}
+    return {
+        "sentence": jobs_sentence(jobs.count, jobs.rows[:1], is_first=jobs.page == 1, order=jobs.sorted_by[0]),
+        "jobs": jobs,
+        "asked": asked,
+        "begins": begins or "",
+        "choices": [
+            (name, words, options)
+            for name, (words, kind) in kinds.items()
+            # A model "cpu" stands for jobs without one, which the size "cpu" finds.
+            if (
+                options := [
+                    row["value"]
+                    for row in offered
+                    if row["grouped_by"] == kind and (name, row["value"]) != ("model", "cpu")
+                ]
+            )
+        ],
+        "has_users": "user_id" not in lacks,
+        "of_whom": asked[by] if by else None,
+        "is_narrower": not look.is_whole or len(asked) > (1 if by else 0) or bool(begins),
+        "run": run_times(look, grouped_by=grouped_by, value=value, status=asked.get("status")),
+        "wait": wait,
+        "lacks": lacks,
+    }
+
+
+def _fill_job(look: Look) -> Filled:
+    cluster, name = look.cluster.cluster_id, look.named["job_id"]
+    job = look.row("select * from gold_jobs where cluster_id = ? and job_id = ?", cluster, name)
+    if job is None:
+        near = look.row(_NEAR, cluster, name) if name else None
+        raise nothing_called(name, kind="job", look=look, near=near["job_id"] if near else None)
+    lacks = {column: why for column, why in not_recorded(look, "gold_jobs").items() if job.get(column) is None}
+    flag = look.row("select * from gold_job_anomalies where cluster_id = ? and job_id = ?", cluster, name)
+    days = Listing(
+        look,
+        name="days",
+        title="Its days",
+        table="gold_job_efficiency_daily",
+        query="select * exclude (cluster_id, job_id) from gold_job_efficiency_daily where cluster_id = ? and job_id = ?",
+        params=(cluster, name),
+        columns=(
+            Column("dt", "day", link=of_day),
+            Column("allocated_gpu_h", "held", bar="active"),
+            Column("active_gpu_h", "in use"),
+            Column("idle_held_gpu_h", "idle"),
+            Column("unknown_gpu_h", "not measured"),
+            Column("efficiency_ratio", "in use, of measured"),
+            Column("efficiency_low", "at least"),
+            Column("efficiency_high", "at most"),
+        ),
+        order="dt",
+        empty=f"No day of it is known: {job['gpu_h_reason']}." if job["gpu_h_reason"] else "It held no GPU on any day.",
+        is_small=True,
+    )
+    costs = Listing(
+        look,
+        name="costs",
+        title="What it cost, by day and pool",
+        table="gold_cost_daily",
+        query="""
+            select dt, pool, allocated_gpu_h, usd_per_gpu_h, cost_usd, price_label, price_reason from gold_cost_daily
+            where cluster_id = ? and job_id = ?
+        """,
+        params=(cluster, name),
+        columns=(
+            Column("dt", "day", link=of_day),
+            Column("pool"),
+            Column("allocated_gpu_h", "held"),
+            Column("usd_per_gpu_h", "price of a GPU-h of capacity, USD"),
+            Column("price_label", "kind of price"),
+            Column("cost_usd", "its share of the bill"),
+            Column("price_reason", "why there is none"),
+        ),
+        order="dt",
+        empty="It has no share of any bill.",
+        is_small=True,
+    )
+    attempts = Listing(
+        look,
+        name="attempts",
+        title="Its attempts and machines",
+        table="silver_instances",
+        query=_ATTEMPTS,
+        params=(cluster, name, cluster, name),
+        columns=(
+            Column("task_id", "task"),
+            Column("attempt_id", "attempt"),
+            Column("machine_id", "machine", link=of_machine),
+            Column("gpu_request_count", "GPUs held"),
+            Column("instance_status", "status", note="status_source"),
+            Column("started_at", f"started, {look.cluster.time_zone}"),
+            Column("ended_at", "ended"),
+            Column("run_s", "ran"),
+        ),
+        order="started_at",
+        empty="No attempt of it has landed.",
+        kind_of_row=lambda row: "dim" if row["started_at"] is None or row["ended_at"] is None else "",
+    )
+    return {
+        "sentence": job_sentence(job),
+        "advice": job_advice(job),
+        "job": job,
+        "user_url": of_user(look, job),
+        "lacks": lacks,
+        "flag": flag,
+        "days": days,
+        "costs": costs,
+        "attempts": attempts,
+    }
+
+
+PAGE = Page(
+    path="/jobs",
+    title="Jobs",
+    answers="Which jobs held GPUs without using them, and how long do jobs run and wait?",
+    template="jobs.html",
+    fill=_fill_jobs,
+    place=30,
+)
+JOB = Page(
+    path="/jobs/{job_id:path}",
+    title="Job",
+    answers="What did this job hold, use and cost, why did it wait, and how did it end?",
+    template="job.html",
+    fill=_fill_job,
+)

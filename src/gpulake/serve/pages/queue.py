@@ -1,0 +1,103 @@
+"""Queue: how long jobs wait, by what they ask for and by whom; those that never started count for as long as they waited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gpulake.serve.listing import Column, Listing
+from gpulake.serve.look import Look
+from gpulake.serve.page import Filled, Page
+from gpulake.serve.pages.jobs import of_day
+from gpulake.serve.things import not_recorded, url_of
+from gpulake.telling.sentences import queue_sentence
+
+_FIGURES = (
+    Column("jobs_submitted", "jobs"),
+    Column("jobs_never_started", "never started"),
+    Column("wait_p50_s", "half of started"),
+    Column("km_p50_s", "half of all"),
+    Column("wait_p90_s", "90 % of started"),
+    Column("km_p90_s", "90 % of all"),
+    Column("wait_p99_s", "99 % of started"),
+    Column("km_p99_s", "99 % of all"),
+)
+
+
+def _of_user(look: Look, row: Mapping[str, Any]) -> str | None:
+    return url_of(look, "users", row["value"])
+
+
+def _of_model(look: Look, row: Mapping[str, Any]) -> str | None:
+    return look.url("/jobs", size="cpu") if row["value"] == "cpu" else look.url("/jobs", model=row["value"])
+
+
+def _of_size(look: Look, row: Mapping[str, Any]) -> str | None:
+    return look.url("/jobs", size=row["value"])
+
+
+def _fill(look: Look) -> Filled:
+    cluster = look.cluster.cluster_id
+    is_day = look.since == look.until
+    # A quantile of several days cannot be had from those of each: it is of one day, or of the whole window.
+    table, of_day_only = ("gold_queue_wait_daily", "and dt = ?") if is_day else ("gold_queue_wait", "")
+    params = (cluster, look.since) if is_day else (cluster,)
+    lacks = not_recorded(look, "gold_jobs")
+
+    def by(
+        grouped_by: str, title: str, words: str, link: Callable[[Look, Mapping[str, Any]], str | None], order: str
+    ) -> Listing:
+        return Listing(
+            look,
+            name=grouped_by,
+            title=title,
+            table=table,
+            query=f"""
+                select value, {", ".join(column.name for column in _FIGURES)} from {table}
+                where cluster_id = ? {of_day_only} and grouped_by = '{grouped_by}'
+            """,
+            params=params,
+            columns=(Column("value", words, link=link), *_FIGURES),
+            order=order,
+            rows_a_page=10,
+            empty="No job was submitted on this day." if is_day else "No job has landed.",
+            is_small=True,
+        )
+
+    days = Listing(
+        look,
+        name="days",
+        title="By day of submission",
+        table="gold_queue_wait_daily",
+        query="select * from gold_queue_wait_daily where cluster_id = ? and grouped_by = 'all' and dt between ? and ?",
+        params=(cluster, look.since, look.until),
+        columns=(Column("dt", "day", link=of_day), *_FIGURES, Column("jobs_waiting_at_window_end", "still waiting")),
+        order="-dt",
+        rows_a_page=31,
+        empty="No job was submitted in this range.",
+        is_small=True,
+    )
+    wait = look.row(f"select * from {table} where cluster_id = ? {of_day_only} and grouped_by = 'all'", *params)
+    return {
+        "sentence": queue_sentence(wait),
+        "wait": wait,
+        "table": table,
+        "is_day": is_day,
+        "sizes": by("size_class", "By GPUs asked for", "GPUs", _of_size, "-km_p90_s"),
+        "models": None
+        if "gpu_model" in lacks
+        else by("gpu_model", "By GPU model", "GPU model", _of_model, "-km_p90_s"),
+        "users": None if "user_id" in lacks else by("user", "By user", "user", _of_user, "-jobs_submitted"),
+        "days": days,
+        "lacks": {name: why for name, why in lacks.items() if name in {"gpu_model", "user_id"}},
+    }
+
+
+PAGE = Page(
+    path="/queue",
+    title="Queue",
+    answers="How long do jobs wait, and for what?",
+    template="queue.html",
+    fill=_fill,
+    place=60,
+)

@@ -39,7 +39,10 @@ class Summed:
     def query(self, *, by: Sequence[str] = (), where: str = "true") -> str:
         """One row per value of `by`. Its parameters are the cluster, the first and the last day, then those of `where`."""
         # Doubles summed in any order would differ in their last digits from read to read.
-        exact = {name: f"sum({name}::decimal(28, 12))::double" for name in (*self.amounts, *self.partly)}
+        exact = {
+            name: f"sum({name})::bigint" if _is_count(name) else f"sum({name}::decimal(28, 12))::double"
+            for name in (*self.amounts, *self.partly)
+        }
         sums = [f"case when count({name}) = count(*) then {exact[name]} end as {name}" for name in self.amounts]
         sums += [f"{exact[name]} as {name}" for name in self.partly]
         ratios = [f"({above}) / nullif({below}, 0) as {name}" for name, (above, below) in self.ratios.items()]
@@ -49,6 +52,10 @@ class Summed:
             f"select *{''.join(f', {ratio}' for ratio in ratios)} from (select {keys}{', '.join(sums)} from {self.table} "
             f"where cluster_id = ? and dt between ? and ? and ({where}){grouped})"
         )
+
+
+def _is_count(name: str) -> bool:
+    return name.startswith("jobs_") or name.endswith("_spans")
 
 
 USERS = Summed(

@@ -112,7 +112,7 @@ class Listing:
     def count(self) -> int:
         """How many rows there are in all."""
         if self.is_small:
-            return self._read.num_rows
+            return int(self._read.num_rows)
         (row,) = self.look.rows(f"select count(*) as n from ({self.query})", *self.params)
         return int(row["n"])
 

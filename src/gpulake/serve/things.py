@@ -8,7 +8,6 @@ from urllib.parse import quote
 from gpulake.errors import UsageError
 from gpulake.serve.look import Look
 
-
 LONGEST_ADDRESS = 4_000
 """Characters of a quoted name; browsers and servers refuse much longer addresses."""
 

@@ -143,7 +143,9 @@ def job_advice(job: Mapping[str, Any]) -> tuple[str, ...]:
             f"ask for {max(1, math.ceil(used)):,}, or look for what kept the others waiting."
         )
     elif asked and asked <= 1 and used is not None and used < asked / 2:
-        advice.append(f"It held {asked:,.4g} of a GPU and its use never came above {used:,.2g}: a smaller share would do.")
+        advice.append(
+            f"It held {asked:,.4g} of a GPU and its use never came above {used:,.2g}: a smaller share would do."
+        )
     spread, needed = job["machines_used"], job["machines_needed"]
     if spread and needed and spread > needed:
         advice.append(

@@ -20,18 +20,16 @@ _NEAR = """
 """
 _ATTEMPTS = """
     select
-        attempts.task_id,
-        attempts.instance_id,
-        attempts.attempt_id,
-        attempts.machine_id,
-        tasks.gpu_request_count,
-        attempts.instance_status,
-        attempts.status_source,
-        attempts.started_at,
-        attempts.ended_at,
-        attempts.run_s
-    from (select * from silver_instances where cluster_id = ? and job_id = ?) as attempts
-    left join (select * from silver_tasks where cluster_id = ? and job_id = ?) as tasks using (task_id)
+        task_id,
+        attempt_id,
+        machine_id,
+        instance_status,
+        status_source,
+        started_at,
+        ended_at,
+        run_s
+    from silver_instances
+    where cluster_id = ? and job_id = ?
 """
 
 
@@ -237,12 +235,11 @@ def _fill_job(look: Look) -> Filled:
         title="Its attempts and machines",
         table="silver_instances",
         query=_ATTEMPTS,
-        params=(cluster, name, cluster, name),
+        params=(cluster, name),
         columns=(
             Column("task_id", "task"),
             Column("attempt_id", "attempt"),
             Column("machine_id", "machine", link=of_machine),
-            Column("gpu_request_count", "GPUs held"),
             Column("instance_status", "status", note="status_source"),
             Column("started_at", f"started, {look.cluster.time_zone}"),
             Column("ended_at", "ended"),
@@ -250,6 +247,7 @@ def _fill_job(look: Look) -> Filled:
         ),
         order="started_at",
         empty="No attempt of it has landed.",
+        is_small=True,
         kind_of_row=lambda row: "dim" if row["started_at"] is None or row["ended_at"] is None else "",
     )
     return {

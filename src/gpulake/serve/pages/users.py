@@ -22,6 +22,11 @@ _USERS = f"""
     from ({ranges.users_query()}) as users
     left join ({_WAITS}) as waits on users.user_id = waits.user_id
 """
+_DAYS = """
+    select days.* exclude (cluster_id, user_id), costs.cost_usd
+    from (select * from gold_user_gpu_usage_daily where cluster_id = ? and user_id = ? and dt between ? and ?) as days
+    left join (select dt, cost_usd from gold_user_cost_daily where cluster_id = ? and user_id = ?) as costs using (dt)
+"""
 _WAIT = """
     select * from gold_queue_wait where cluster_id = ? and grouped_by = 'user' and value = ?
 """

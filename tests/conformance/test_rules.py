@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gpulake import config, judging
+from gpulake import config, judging, lake
 from gpulake.dbt.warehouse import project
 from gpulake.findings import State
-from gpulake.judging import examples
+from gpulake.judging import asking, examples
 from gpulake.judging.statement import sql_of_rule
 from gpulake.reading.models import read_models
 
@@ -101,5 +103,24 @@ def test_editors_are_told_of_the_schema(rule):
 @EACH
 def test_its_query_is_written_the_same_each_time(rule):
     """Its text is shown to people, and compared."""
-    assert sql_of_rule(rule) == sql_of_rule(rule)
+    assert sql_of_rule(rule) == rule.sql
     assert 64 == len(rule.digest)
+
+
+def test_all_rules_together_say_what_each_says_alone():
+    """Rules share what was read of a table: one must not see less of it, or more, for the others' sake."""
+    rows = {}
+    for rule in FOUND.usable:
+        laid_out = examples.rows_of(rule, examples.examples_of(rule))
+        names = pc.binary_join_element_wise(rule.name, laid_out["cluster_id"], " ")
+        own = laid_out.set_column(laid_out.schema.get_field_index("cluster_id"), "cluster_id", names)
+        rows.setdefault(rule.table, []).append(own)
+    with lake.in_memory({name: pa.concat_tables(tables) for name, tables in rows.items()}) as view:
+        alone = [asking.ask(view, [rule])[0] for rule in FOUND.usable]
+
+        assert alone == asking.ask(view, FOUND.usable)
+        assert list(reversed(alone)) == asking.ask(view, FOUND.usable[::-1])
+    for answer in alone:
+        fires = pc.equal(answer.said["_state"], "firing")
+        of_its_own = pc.starts_with(answer.said["cluster_id"], f"{answer.rule.name} example")
+        assert pc.any(pc.and_(fires, of_its_own)).as_py(), answer.rule.name

@@ -14,7 +14,7 @@ from gpulake.alert import Policy
 from gpulake.backtest import Fault
 from gpulake.errors import UsageError
 from gpulake.findings import Severity
-from gpulake.lake.connection import answer
+from gpulake.lake import View
 from gpulake.reading.models import Column, Model
 
 FIRST = date(2026, 11, 1)
@@ -50,13 +50,14 @@ def at(day, hour=0):
     return datetime(2026, 11, day, hour, tzinfo=UTC).replace(tzinfo=None)
 
 
-class Published:
+class Published(View):
     build_id = 7
 
     def __init__(self, **machines):
         import duckdb
 
         self.connection = duckdb.connect()
+        super().__init__(self.connection)
         self.connection.execute(
             "create schema meta; create table meta.clusters (cluster_id varchar, time_zone varchar, time_basis varchar, "
             "noted_at timestamp); insert into meta.clusters values ('c', 'UTC', 'real', '2026-01-01'); "
@@ -69,9 +70,6 @@ class Published:
                 day = FIRST + timedelta(days=no)
                 self.connection.execute("insert into gold_days values ('c', ?, ?, ?)", [machine, day, x])
                 self.connection.execute("insert into gold_cluster_util_daily values ('c', ?)", [day])
-
-    def sql(self, query, params=()):
-        return answer(self.connection, query, list(params))
 
 
 @pytest.fixture

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import duckdb
+import numpy as np
 import pytest
 
 from gpulake import config, judging
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Severity, State
-from gpulake.judging import expression, template
-from gpulake.judging.statement import sql_of_rule
-from gpulake.lake.connection import answer
+from gpulake.judging import expression, steps, template
+from gpulake.lake import View
 from gpulake.reading.models import Column, Model
 
 FIRST = date(2026, 11, 1)
@@ -71,13 +74,14 @@ def read(tmp_path):
     return made
 
 
-class Published:
+class Published(View):
     """Plain tables that answer SQL as a Publication does."""
 
     published_at = utc(2026, 11, 30)
 
     def __init__(self, rows=(), *, zone="UTC", basis="real", table="gold_days"):
         self.connection = duckdb.connect()
+        super().__init__(self.connection)
         self.connection.execute("create schema meta; create table meta.clusters (cluster_id varchar, time_zone varchar, "
                                 "time_basis varchar, noted_at timestamp)")  # fmt: skip
         self.connection.execute("create table gold_cluster_util_daily (cluster_id varchar, dt date)")
@@ -93,9 +97,6 @@ class Published:
             self.connection.execute(
                 f"insert into {table} ({names}) values ({', '.join('?' for _ in row)})", list(row.values())
             )
-
-    def sql(self, query, params=()):
-        return answer(self.connection, query, list(params))
 
 
 def days(values, *, machine="m", cluster="c", first=FIRST):
@@ -200,6 +201,36 @@ def test_any_history_is_told_as_by_going_through_it(read, seed):
         assert found == told or (told is None and found.state is not State.FIRING)
 
 
+def by_going_through(codes, for_steps, clear_steps):
+    """What is known, fires, since which step, and when it fired last: of one thing, one step at a time."""
+    fires, opened, true_row, over_row, fired_last, said = False, -1, [], [], -1, []
+    for no, code in enumerate(codes):
+        if code == steps.UNKNOWN:
+            said.append((False, False, -1, fired_last))
+            continue
+        true_row = [*true_row, no] if code == steps.TRUE else []
+        over_row = [*over_row, no] if code == steps.OVER else []
+        if not fires and len(true_row) >= for_steps:
+            fires, opened = True, true_row[0]
+        if len(over_row) >= clear_steps:
+            fires = False
+        fired_last = no if fires else fired_last
+        said.append((True, fires, opened if fires else over_row[0] if over_row else -1, fired_last))
+    return said
+
+
+@pytest.mark.parametrize(("for_steps", "clear_steps"), [(1, 1), (1, 3), (2, 1), (3, 2)])
+def test_many_things_are_told_as_each_by_going_through_it(for_steps, clear_steps):
+    """ "Since when" must be right for every thing of the fleet, whatever the others do."""
+    kinds = [steps.UNKNOWN, steps.TRUE, steps.TRUE, steps.OVER, steps.OVER, steps.BETWEEN]
+    codes = np.random.default_rng(3).choice(kinds, size=(200, 30)).astype(np.int8)
+    said = steps.said(codes, for_steps=for_steps, clear_steps=clear_steps)
+
+    expected = [by_going_through(line, for_steps, clear_steps) for line in codes.tolist()]
+    columns = (said.known, said.fires, said.since, said.fired_last)
+    assert expected == [list(zip(*(each[no].tolist() for each in columns), strict=True)) for no in range(len(codes))]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_null_never_makes_anything_begin_or_end(read, seed):
     """What nobody measured must not page anybody, nor send them home."""
@@ -290,7 +321,7 @@ def test_what_a_build_makes_up_for_is_told_step_by_step(read):
     found = judging.catch_up(published, [rule, now], since=since).findings
     told = [(each.rule, each.at.day, str(each.state)) for each in found if each.rule == "high"]
 
-    assert [("high", 3, "firing"), ("high", 4, "clear"), ("high", 5, "clear"), ("high", 5, "clear")] == told
+    assert [("high", 3, "firing"), ("high", 4, "clear"), ("high", 5, "clear")] == told
     long_after = judging.replay(Published(days([10, *[1] * 30])), [rule], since=FIRST)[0]
     assert [2, 3, 4, 5] == [moment.at.day for moment in long_after]
     assert [State.FIRING] == [each.state for each in found if each.rule == "now"]
@@ -378,6 +409,47 @@ def test_a_table_that_is_not_published_breaks_its_rule_alone(read):
     assert ["hours"] == [each.name for each in found.broken]
 
 
+def test_a_column_that_is_not_published_breaks_its_rule_alone(read):
+    """Rules over one table share what was read of it, and not their faults."""
+    published = Published(days([10]))
+    published.connection.execute("alter table gold_days drop column word")
+    other = read("when: word = 'a'", name="words")
+    found = judging.judge(published, [other, read()])
+
+    assert ["high"] == [finding.rule for finding in found.findings]
+    assert ["words"] == [each.name for each in found.broken]
+
+
+def test_a_table_is_read_once_for_all_its_rules(read):
+    """A view may cost more than all that is asked of it."""
+    published = Published(days([10, 9]))
+    told = []
+    read_once = published.read_once
+    published.read_once = lambda table, *query: told.append(table) or read_once(table, *query)
+    rules = [read(name="a"), read("from: gold_hours", "time: hour_start_at", name="b"), read("when: y > 1", name="c")]
+    judging.catch_up(published, rules, since={"c": utc(2026, 11, 1)})
+
+    assert ["gold_days", "gold_hours"] == told
+    assert 0 == published.sql("select table_name from duckdb_tables() where temporary").num_rows
+
+
+def test_a_thing_is_told_of_though_it_has_no_row_any_more(read):
+    """A machine that is gone must not keep its incident open for ever, nor vanish from what was judged."""
+    rows = [*days([9, "-"], machine="calm"), *days([10, "-"], machine="bad"), *days([9, 9], machine="there")]
+    found = judging.judge(Published(rows), [read("missing: clear")]).findings
+
+    assert {"calm", "bad", "there"} == {dict(each.key)["machine_id"] for each in found}
+    assert {State.CLEAR} == {each.state for each in found}
+
+
+def test_rows_without_a_cluster_are_things_of_their_own(read):
+    """What nobody can place must neither vanish nor count for a cluster."""
+    rows = [*days([10], cluster=None), *days([9])]
+    found = judging.judge(Published(rows), [read()]).findings
+
+    assert [("", State.FIRING), ("c", State.CLEAR)] == sorted((each.cluster_id, each.state) for each in found)
+
+
 def test_an_own_rule_stands_for_the_shipped_one_of_its_name(read, tmp_path):
     """Who wants another threshold changes nothing of what was installed."""
     read(name="same")
@@ -432,16 +504,16 @@ def test_a_hundred_thousand_findings_are_calm(read):
         "insert into gold_days (cluster_id, machine_id, dt, x) "
         "select 'c', 'm' || range, date '2026-11-01', 10 from range(100_000)"
     )
-    started = time.monotonic()
+    started = time.process_time()
     found = judging.judge(published, [read()])
 
     assert 100_000 == len(found.findings)
-    assert time.monotonic() - started < 30
+    assert time.process_time() - started < 30
 
 
 def test_the_sql_holds_no_text_of_the_rule_but_names_and_literals(read):
     """What a rule file says is parsed and written anew; comments and odd spaces are gone."""
-    sql = sql_of_rule(read("when: x   >= /* now() */ 10"))
+    sql = read("when: x   >= /* now() */ 10").sql
 
     assert "now(" not in sql
     assert '("x" >= 10)' in sql
@@ -481,6 +553,23 @@ def test_rules_are_read_anew_where_anything_that_they_are_read_from_has_changed(
     for file in tmp_path.glob("*.kept"):
         file.write_bytes(file.read_bytes()[:100])
     assert names("b") == {rule.name for rule in first.usable} - {"mine"}
+
+
+def test_kept_rules_need_no_parser(tmp_path):
+    """A fifth of a second at each delivery, for rules whose queries were written long ago."""
+    settings = f"config.Config(lake=Path({str(tmp_path)!r}))"
+    program = (
+        "import sys; from pathlib import Path; from gpulake import config, judging\n"
+        f"rules = judging.load_kept({settings}, folder=Path({str(tmp_path)!r}), key='a').usable\n"
+        "assert all(rule.sql and rule.columns for rule in rules)\n"
+        "print(len(rules), 'sqlglot' in sys.modules)"
+    )
+    first = judging.load_kept(config.Config(lake=tmp_path), folder=tmp_path, key="a")
+    again = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+
+    assert f"{len(first.usable)} False" in again.stdout
+    kept = pickle.loads(pickle.dumps(first)).usable[0]
+    assert (kept.when.tree, kept.columns) == (first.usable[0].when.tree, first.usable[0].columns)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,6 @@ def explain(
 ) -> None:
     """Say what a rule looks for, in words and in SQL, and what it says of the Publication."""
     from gpulake import judging
-    from gpulake.judging.statement import sql_of_rule
     from gpulake.lake import open_publication
 
     config = edge.config_of(lake)
@@ -109,7 +108,7 @@ def explain(
     if _is_published(config.lake):
         with open_publication(config.lake) as reader:
             judged = judging.judge(reader, [rule])
-    sql = sql_of_rule(rule)
+    sql = rule.sql
     if as_json:
         facts = {"rule": rule.name, "file": rule.file, "says": _sentences(rule), "sql": sql}
         edge.put_json({**facts, "now": None if judged is None else _judged_json(judged), "error": None})

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from gpulake import lake
 from gpulake.errors import ContractError
 from gpulake.findings import Finding, State
-from gpulake.judging.expression import Expression
+from gpulake.judging.asking import answer_of, steps_of
 from gpulake.judging.judge import findings_of
+from gpulake.judging.parsed import Expression
 from gpulake.judging.rule import CLUSTER, DAY_S, Rule
-from gpulake.judging.statement import sql_of_rule
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +70,7 @@ def said_of_examples(rule: Rule) -> tuple[tuple[Example, Finding | None], ...]:
     """What the rule says of each of its examples, each judged alone, with the rows that lie beside it."""
     examples = examples_of(rule)
     with _laid_out(rule, examples) as view:
-        found = {finding.key: finding for finding in findings_of(rule, view.sql(sql_of_rule(rule)), {})}
+        found = {finding.key: finding for finding in findings_of(rule, answer_of(view, rule, steps_of(view, rule)), {})}
     return tuple((example, found.get(_key(example, no))) for no, example in enumerate(examples))
 
 
@@ -122,19 +122,26 @@ def _moved(written: str, *, is_text: bool) -> tuple[str, ...]:
     return tuple(f"{float(written) + way * (by or _SHARE):.9g}" for way in (-1, 1))
 
 
-@contextmanager
-def _laid_out(rule: Rule, examples: Sequence[Example]) -> Iterator[lake.View]:
-    """The rule's table with each example in a cluster of its own, where it meets no other."""
+def rows_of(rule: Rule, examples: Sequence[Example]) -> pa.Table:
+    """The rule's table with each example in a cluster of its own, where it meets no other.
+
+    Raises ContractError where a row of an example is not what its table holds.
+    """
     rows = []
     for no, example in enumerate(examples):
         lying = (*rule.examples["beside"], *example.rows)
         rows += [{**_with_time(rule, row), CLUSTER: f"example {no}"} for row in lying]
-    with lake.in_memory({rule.table: _table(rule, rows)}) as view:
+    return _table(rule, rows)
+
+
+@contextmanager
+def _laid_out(rule: Rule, examples: Sequence[Example]) -> Iterator[lake.View]:
+    with lake.in_memory({rule.table: rows_of(rule, examples)}) as view:
         yield view
 
 
 def _states(rule: Rule, view: lake.View, examples: Sequence[Example]) -> list[State]:
-    rows = view.sql(sql_of_rule(rule))
+    rows = answer_of(view, rule, steps_of(view, rule))
     keys = zip(*(rows[name].to_pylist() for name in rule.per), strict=True)
     said = dict(zip(keys, rows["_state"].to_pylist(), strict=True))
     wanted = [

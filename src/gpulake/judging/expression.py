@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from gpulake.errors import ContractError
+from gpulake.judging.names import quoted, text_literal, unknown_name
+from gpulake.judging.parsed import Expression
 
 Node = exp.Expression
 
@@ -31,47 +31,6 @@ _LATEST, _TOTAL = "latest", "total"
 KNOWN = ("abs", "coalesce", "count", "count_if", "greatest", _LATEST, "least", "max", "min", "sum", _TOTAL)
 """The functions of a rule. `latest` is the sum over the step's own rows, where the others reach back; `total` is the sum over
 all keys of the cluster, at the same step."""
-
-
-@dataclass(frozen=True)
-class Expression:
-    """A parsed expression: its own words, and its tree with the names of `let` put in."""
-
-    text: str
-    tree: Node
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The columns that it reads."""
-        return frozenset(column.name for column in self.tree.find_all(exp.Column))
-
-    @property
-    def bare_columns(self) -> frozenset[str]:
-        """Of them those outside of every sum: one value a row is needed."""
-        return frozenset(
-            column.name for column in self.tree.find_all(exp.Column) if not _is_inside(column, _is_aggregate)
-        )
-
-    @property
-    def sums(self) -> tuple[Node, ...]:
-        """The sums over a key's rows, outermost, in the order in which they stand."""
-        return tuple(node for node in self.tree.find_all(exp.Expression, bfs=False) if is_sum(node))
-
-    @property
-    def totals(self) -> tuple[Node, ...]:
-        """The sums over the cluster."""
-        return tuple(node for node in self.tree.find_all(exp.Expression, bfs=False) if is_total(node))
-
-    def literals(self) -> tuple[exp.Literal, ...]:
-        """Every number and text that is compared with something, a number with its sign, as it stands in the tree."""
-        return tuple(self.tree.find_all(exp.Literal))
-
-    def with_literal(self, index: int, value: str) -> Expression:
-        """The same with another number or text in one place."""
-        tree = self.tree.copy()
-        literal = list(tree.find_all(exp.Literal))[index]
-        literal.set("this", value)
-        return Expression(self.text, tree)
 
 
 def parse(text: str, *, columns: Collection[str], let: Mapping[str, Expression], where: str) -> Expression:
@@ -92,13 +51,6 @@ def parse(text: str, *, columns: Collection[str], let: Mapping[str, Expression],
     return Expression(text, put_in)
 
 
-def unknown_name(name: str, known: Collection[str], *, what: str, where: str) -> ContractError:
-    """The error for a name that is not there, with its near misses."""
-    near = get_close_matches(name, known, n=1)
-    hint = f'write "{near[0]}"' if near else f"choose one of: {', '.join(sorted(known))}"
-    return ContractError(f"there is no {what} {name!r}.", where=where, do=hint)
-
-
 def sql_of(tree: Node, *, replaced: Callable[[Node], str | None] = lambda _node: None) -> str:
     """SQL written from an allowed tree; `replaced` may give a node's own SQL."""
 
@@ -113,7 +65,7 @@ def sql_of(tree: Node, *, replaced: Callable[[Node], str | None] = lambda _node:
             case exp.Column():
                 return quoted(node.name)
             case exp.Literal():
-                return text(node.this) if node.is_string else _number(node.this)
+                return text_literal(node.this) if node.is_string else _number(node.this)
             case exp.Boolean():
                 return "true" if node.this else "false"
             case exp.Null():
@@ -159,16 +111,6 @@ def argument(node: Node) -> Node:
     return found
 
 
-def quoted(name: str) -> str:
-    """A name inside SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    """A text inside SQL."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _at_most_as_known(function: str, arguments: list[str]) -> str:
     """`least` and `greatest` of DuckDB pass over nulls; here one that is not known makes the result unknown."""
     called = f"{function}({', '.join(arguments)})"
@@ -197,12 +139,13 @@ def _is_called(node: Node, name: str) -> bool:
     return isinstance(node, exp.Anonymous) and str(node.this).lower() == name
 
 
+def is_inside_a_sum(node: Node) -> bool:
+    """Whether it stands in a sum of either kind."""
+    return any(map(_is_aggregate, _ancestors(node)))
+
+
 def _is_aggregate(node: Node) -> bool:
     return is_sum(node) or is_total(node)
-
-
-def _is_inside(node: Node, is_kind: Callable[[Node], bool]) -> bool:
-    return any(is_kind(each) for each in _ancestors(node))
 
 
 def _ancestors(node: Node) -> Iterator[Node]:
@@ -253,7 +196,7 @@ def _check(node: Node, *, columns: Collection[str], let: Mapping[str, Expression
             )
             if not allowed:
                 raise _refused(node, where)
-    if _is_aggregate(node) and _is_inside(node, _is_aggregate):
+    if _is_aggregate(node) and is_inside_a_sum(node):
         raise ContractError(
             "there is a sum inside a sum.", where=where, do="sum once; total() sums over the cluster by itself"
         )

@@ -6,28 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Finding, State
+from gpulake.judging.asking import Answer, Limits, Published, Wanted, ask
 from gpulake.judging.rule import CLUSTER, DAY_S, Broken, Rule
-from gpulake.judging.statement import sql_of_rule
 from gpulake.reading.report import day_label
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Published(Protocol):
-    """As much of a Publication as rules need."""
-
-    def sql(self, query: str, params: Sequence[object] = ..., /) -> pa.Table:
-        """The rows of a query."""
-        ...
-
-
 _UTC = ZoneInfo("UTC")
+_AFTER = timedelta(days=3)
 
 
 @dataclass(frozen=True)
@@ -94,16 +87,16 @@ def judge(reader: Published, rules: Iterable[Rule], *, at: date | datetime | Non
     without a time are left out then, for nobody knows what they were.
     """
     clocks = clocks_of(reader)
-    findings: list[Finding] = []
-    broken: list[Broken] = []
-    for rule in rules:
-        if at is not None and rule.time is None:
-            continue
-        try:
-            findings += _asked(reader, rule, clocks, at=at)
-        except (UsageError, ContractError) as error:
-            broken.append(_broken(rule, error))
-    return Judged(tuple(findings), tuple(broken))
+    limits = None
+    if at is not None:
+        end = at
+        rules = [rule for rule in rules if rule.time is not None]
+
+        def limits(rule: Rule) -> Limits:
+            return {name: _last_step(rule, clocks.get(name or "", _NOBODYS), end) for name in (*clocks, None)}
+
+    said, broken = _said(ask(reader, list(rules), limits=limits), clocks)
+    return Judged(tuple(each.finding for each in said), broken)
 
 
 def replay(
@@ -112,7 +105,7 @@ def replay(
     *,
     since: date | Mapping[str, date],
     until: date | None = None,
-    after: timedelta = timedelta(days=3),
+    after: timedelta = _AFTER,
 ) -> tuple[list[Moment], list[Broken]]:
     """What would have been said at the end of each hour and day since `since`, in their order: as `judge` at each of them.
 
@@ -121,69 +114,87 @@ def replay(
     Of each thing it is what was said while it fired, and for so long `after`. Rules over tables without a time are left out.
     """
     clocks = clocks_of(reader)
-    said: list[tuple[datetime, Finding]] = []
-    broken: list[Broken] = []
-    for rule in rules:
-        if rule.time is None:
-            continue
-        try:
-            said += _replayed(reader, rule, clocks, since=since, until=until, after=after)
-        except (UsageError, ContractError) as error:
-            broken.append(_broken(rule, error))
-    said.sort(key=lambda each: each[0])  # stable: rules stay in their order
-    moments = [
-        Moment(at, tuple(finding for _, finding in group)) for at, group in groupby(said, key=lambda each: each[0])
-    ]
-    return moments, broken
+    timed = [rule for rule in rules if rule.time is not None]
+    answers = ask(reader, timed, wanted=lambda rule: _wanted(rule, since, after, last=False))
+    said, broken = _said(answers, clocks)
+    return _moments(said, clocks, since=since, until=until), list(broken)
 
 
 def catch_up(reader: Published, rules: Sequence[Rule], *, since: Mapping[str, datetime]) -> Judged:
     """What `judge` says, and before it what would have been said at each step after the ends that were judged last, by cluster (UTC).
 
-    A build may make up for many hours at once: an outage of the night that was over by morning is told all the same. Rules that
-    have no step in between are asked once.
+    A build may make up for many hours at once: an outage of the night that was over by morning is told all the same. Each rule
+    is asked once.
     """
     clocks = clocks_of(reader)
     ends = {name: clock.now for name, clock in clocks.items()}
     lags = [timedelta.max if (end := ends[name]) is None else end - at for name, at in since.items() if name in ends]
     behind = max(lags, default=timedelta())
-    several = [rule for rule in rules if rule.step_s and behind > timedelta(seconds=rule.step_s)]
     days = {name: clocks.get(name, _NOBODYS).local(at).date() for name, at in since.items()}
-    moments, broken = replay(reader, several, since=days) if several else ([], [])
-    today = judge(reader, rules)
-    past = [finding for moment in moments for finding in moment.findings]
-    names = {each.name for each in today.broken}
-    return Judged((*past, *today.findings), (*today.broken, *(each for each in broken if each.name not in names)))
+
+    def wanted(rule: Rule) -> Wanted:
+        has_steps_between = rule.step_s is not None and behind > timedelta(seconds=rule.step_s)
+        return _wanted(rule, days, _AFTER) if has_steps_between else Wanted()
+
+    said, broken = _said(ask(reader, rules, wanted=wanted), clocks)
+    past = _moments([each for each in said if not each.is_last], clocks, since=days)
+    today = (each.finding for each in said if each.is_last)
+    return Judged((*(finding for moment in past for finding in moment.findings), *today), broken)
 
 
-def _asked(reader: Published, rule: Rule, clocks: Clocks, *, at: date | datetime | None) -> list[Finding]:
-    limits: list[object] = []
-    if at is not None:
-        names: list[str | None] = [*clocks, None]
-        limits = [names, [_last_step(rule, clocks.get(name or "", _NOBODYS), at) for name in names]]
-    rows = reader.sql(sql_of_rule(rule, limited=at is not None), limits)
-    return list(findings_of(rule, rows, clocks))
+def _wanted(rule: Rule, since: date | Mapping[str, date], after: timedelta, *, last: bool = True) -> Wanted:
+    """The last step, and those of the past that may be said on `since` or later: two days make up for zones and the step itself."""
+    earlier = timedelta(days=2, seconds=rule.settle_steps * (rule.step_s or 0))
+
+    def first(cluster: str | None) -> datetime | None:
+        day = _first_day(since, cluster or "")
+        return None if day is None else datetime.combine(day, time()) - earlier
+
+    return Wanted(last=last, since=first, after=after)
 
 
-def _replayed(
-    reader: Published,
-    rule: Rule,
-    clocks: Clocks,
-    *,
-    since: date | Mapping[str, date],
-    until: date | None,
-    after: timedelta,
-) -> Iterator[tuple[datetime, Finding]]:
-    rows = reader.sql(sql_of_rule(rule, every_step=True, after=after))
-    settling = timedelta(seconds=rule.settle_steps * (rule.step_s or 0))
-    for finding in findings_of(rule, rows, clocks):
-        clock = clocks.get(finding.cluster_id, _NOBODYS)
+def _first_day(since: date | Mapping[str, date], cluster: str) -> date | None:
+    return since if isinstance(since, date) else since.get(cluster)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A finding, when it is said, and whether that is the last step of its cluster."""
+
+    at: datetime
+    finding: Finding
+    is_last: bool
+
+
+def _said(answers: Iterable[Answer], clocks: Clocks) -> tuple[list[_Said], tuple[Broken, ...]]:
+    said: list[_Said] = []
+    broken: list[Broken] = []
+    for answer in answers:
+        rule, rows = answer.rule, answer.said
+        if isinstance(rows, UsageError | ContractError):
+            broken.append(_broken(rule, rows))
+            continue
         # A step that must settle is judged when the one that lets it has ended.
-        said_at = finding.at + settling
-        day = clock.local(said_at - timedelta(seconds=1)).date()
-        first = since if isinstance(since, date) else since.get(finding.cluster_id, date.max)
-        if day >= first and (until is None or day < until):
-            yield said_at, finding
+        settling = timedelta(seconds=rule.settle_steps * (rule.step_s or 0))
+        findings = findings_of(rule, rows, clocks)
+        lasts = rows["_is_last"].to_pylist()
+        said += [_Said(each.at + settling, each, is_last) for each, is_last in zip(findings, lasts, strict=True)]
+    return said, tuple(broken)
+
+
+def _moments(
+    said: Iterable[_Said], clocks: Clocks, *, since: date | Mapping[str, date], until: date | None = None
+) -> list[Moment]:
+    """What was said at each moment of some days, in the order of moments; rules stay in theirs."""
+    told = []
+    for each in said:
+        cluster = each.finding.cluster_id
+        day = clocks.get(cluster, _NOBODYS).local(each.at - timedelta(seconds=1)).date()
+        first = _first_day(since, cluster)
+        if first is not None and day >= first and (until is None or day < until):
+            told.append(each)
+    told.sort(key=lambda each: each.at)
+    return [Moment(at, tuple(each.finding for each in some)) for at, some in groupby(told, key=lambda each: each.at)]
 
 
 def _last_step(rule: Rule, clock: Clock, at: date | datetime) -> datetime:

@@ -24,8 +24,9 @@ import yaml
 from gpulake.config import Config, shipped_rules
 from gpulake.errors import ContractError, UsageError
 from gpulake.findings import Severity
-from gpulake.judging import expression, template
-from gpulake.judging.expression import Expression, unknown_name
+from gpulake.judging import template
+from gpulake.judging.names import unknown_name
+from gpulake.judging.parsed import Expression
 from gpulake.judging.template import Template
 from gpulake.reading.models import Column, Model, read_models
 
@@ -92,6 +93,20 @@ class Rule:
         named = {f"let {name}": each for name, each in self.let.items()}
         own = {name: getattr(self, name) for name in _EXPRESSIONS if name != "where"}
         return {**named, **{name: each for name, each in own.items() if each is not None}}
+
+    @cached_property
+    def sql(self) -> str:
+        """The query that it is."""
+        from gpulake.judging.statement import sql_of_rule
+
+        return sql_of_rule(self)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of its table that its query reads."""
+        read = [*self.expressions.values(), *([self.where] if self.where else [])]
+        named = {*self.per, *self.shown_columns, *([self.time] if self.time else [])}
+        return tuple(sorted(named.union(*(each.columns for each in read))))
 
     @property
     def shown_columns(self) -> tuple[str, ...]:
@@ -177,6 +192,8 @@ def load_kept(config: Config, *, folder: Path, key: str) -> Rules:
         if isinstance(kept, Rules):
             return kept
     loaded = load_configured(config)
+    for rule in loaded.usable:
+        _ = rule.sql, rule.columns  # once written they are kept along: whoever only asks needs no parser
     with suppress(OSError):  # where nothing can be kept it is read each time
         unfinished = file.with_suffix(f".{os.getpid()}")
         unfinished.write_bytes(pickle.dumps(loaded))
@@ -215,6 +232,8 @@ class _Reading:
         return f"{self.file}:{line}, {key}" if line else f"{self.file}, {key}"
 
     def rule(self, digest: str, audiences: Iterable[str]) -> Rule:
+        from gpulake.judging import expression
+
         self._check_schema()
         told = self.told
         model = self._model()

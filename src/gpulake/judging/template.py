@@ -10,7 +10,7 @@ from decimal import Decimal
 from string import Formatter
 
 from gpulake.errors import ContractError
-from gpulake.judging.expression import unknown_name
+from gpulake.judging.names import unknown_name
 
 UNKNOWN = "unknown"
 _TAME = re.compile(r"[\w.:@/+-]*(?: [\w.:@/+-]+)*")

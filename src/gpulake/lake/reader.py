@@ -30,6 +30,19 @@ class View:
         """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
         return answer(self._connection, query, params)
 
+    @contextmanager
+    def read_once(self, table: str, query: str, params: Sequence[object] = ()) -> Iterator[None]:
+        """While it lasts, the name of a table means the rows of a query, which are in memory: for several queries over few columns.
+
+        Raises as `sql` does.
+        """
+        name = '"' + table.replace('"', '""') + '"'
+        answer(self._connection, f"CREATE TEMP TABLE {name} AS {query}", params)
+        try:
+            yield
+        finally:
+            self._connection.execute(f"DROP TABLE temp.{name}")
+
 
 class Reader(View):
     """One pinned view: `lake` is the published data, `ops` the operations as of the newest commit."""
@@ -55,10 +68,17 @@ class Reader(View):
 
 
 @contextmanager
-def open_publication(folder: Path, *, build_id: int | None = None, earlier: int | None = None) -> Iterator[Reader]:
-    """Open the publication, or an older kept one; another as `earlier`, if asked. Raises UsageError if there is none."""
+def open_publication(
+    folder: Path, *, build_id: int | None = None, earlier: int | None = None, threads: int | None = None
+) -> Iterator[Reader]:
+    """Open the publication, or an older kept one; another as `earlier`, if asked. Raises UsageError if there is none.
+
+    `threads`: so many work on a query; else one per core.
+    """
     connection, publication = _published(folder, build_id=build_id, earlier=earlier)
     with closing(connection):
+        if threads is not None:
+            connection.execute(f"SET threads = {int(threads)}")
         connection.execute(f"SET allowed_directories = ['{quoted(Layout(folder).data)}/']")
         connection.execute("SET enable_external_access = false")
         # Without it a table name may be a variable of the Python program.

@@ -151,3 +151,19 @@ def waste_query() -> str:
             measured_gpu_h / nullif(allocated_gpu_h, 0) as allocation_coverage_ratio
         from begun
     """
+
+
+def judged_query() -> str:
+    """How many days of a range are unusual, as usual, or not judged, and the strangest of them.
+
+    Parameters: the cluster, the first and the last day.
+    """
+    return """
+        select
+            count(*) as days,
+            count(*) filter (where judgement = 'anomaly') as flagged_days,
+            count(*) filter (where judgement = 'not_judged') as not_judged_days,
+            max_by(dt, anomaly_score) filter (where judgement = 'anomaly') as strangest_day
+        from gold_cluster_util_daily_scored
+        where cluster_id = ? and dt between ? and ?
+    """

@@ -68,14 +68,15 @@ def create_app(
         export = asked.pop("export", None)
         named: Mapping[str, str] = request.path_params
         with library.open() as (reader, clusters):
-            look = Look(reader, clusters, request.url.path, asked, named)
+            look = Look(reader, clusters, request.url.path, asked, named, config.lake)
             if page.needs_cluster:
                 _ = look.cluster, look.since, look.until
             filled = page.fill(look)
             if export is not None:
                 return exporting.file_of(export, filled)
             template = templates.get_template(page.template)
-            html = template.render(page=page, look=look, pages=menu(), token_needed=token is not None, **filled)
+            shown = {"page": page, "look": look, "pages": menu(), "token_needed": token is not None, **filled}
+            html = template.render(shown)
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
     def fault(error: GpulakeError, status: HTTPStatus, request: Request) -> Response:

@@ -43,6 +43,13 @@ def _bytes(value: float) -> str:
 
 
 _BY_SUFFIX = (
+    # What is expected of a figure is in the figure's own unit: percent of a day's, the driver's of an hour's or a job's.
+    ("allocated_low", Unit("%", lambda value: f"{value:.1f}")),
+    ("allocated_high", Unit("%", lambda value: f"{value:.1f}")),
+    ("typical_low", Unit("%", lambda value: f"{value:.1f}")),
+    ("typical_high", Unit("%", lambda value: f"{value:.1f}")),
+    ("expected_low", Unit("", lambda value: f"{value:,.4g}")),
+    ("expected_high", Unit("", lambda value: f"{value:,.4g}")),
     ("_gpu_h", Unit("GPU-h", _hours)),
     ("_ratio", Unit("%", _ratio)),
     ("_ratio_of_submitted", Unit("%", _ratio)),
@@ -58,6 +65,11 @@ _BY_SUFFIX = (
     ("p_value", Unit("", lambda value: f"{value:.2g}")),
     ("score", Unit("", lambda value: f"{value:.3g}")),
 )
+WALL_CLOCK = frozenset({
+    "landed_at", "last_landed_at", "landed_day", "built_at", "published_at", "recorded_at", "silenced_until", "sent_at",
+})  # fmt: skip
+"""Columns that tell the time of the lake, not of a cluster: UTC, and dates everywhere."""
+
 _COUNT = Unit("", lambda value: f"{value:,}")
 _PLAIN = Unit("", lambda value: f"{value:,.4g}")
 _TEXT = Unit("", str, is_number=False)
@@ -82,6 +94,10 @@ def text_of(column: str, value: object, cluster: Cluster) -> str:
             return UNKNOWN
         case bool():
             return "yes" if value else "no"
+        case datetime() if column in WALL_CLOCK:
+            return f"{value:%Y-%m-%d %H:%M} UTC"
+        case date() if column in WALL_CLOCK:
+            return value.isoformat()
         case datetime():
             local = value.replace(tzinfo=UTC).astimezone(ZoneInfo(cluster.time_zone))
             return f"{cluster.day(local.date())} {local:%H:%M}"

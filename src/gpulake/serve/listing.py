@@ -59,8 +59,8 @@ class Cell:
 class Listing:
     """Rows of `query` (whose columns are gold columns, or sums of them by `ranges`), in an order that the visitor chooses.
 
-    `name` tells listings of one page apart in its address; `table` is the gold table that definitions are asked of;
-    `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty` is said where
+    `name` tells listings of one page apart in its address; `table` is the gold table that definitions are asked of,
+    none for operations; `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty` is said where
     there is no row. `is_small`: the rows are few, so they are read once, and counted and cut from that.
     """
 
@@ -110,9 +110,13 @@ class Listing:
 
     @cached_property
     def count(self) -> int:
-        """How many rows there are in all."""
+        """How many rows there are in all; not asked for where this page shows the last of them."""
         if self.is_small:
             return int(self._read.num_rows)
+        if self.rows and len(self.rows) < self.page_size:
+            return (self.page - 1) * self.page_size + len(self.rows)
+        if not self.rows and self.page == 1:
+            return 0
         (row,) = self.look.rows(f"select count(*) as n from ({self.query})", *self.params)
         return int(row["n"])
 
@@ -206,6 +210,9 @@ class Listing:
         if self.is_small:
             known = ((name, [row[name] for row in self.all_rows if row[name] is not None]) for name in bars)
             return {name: float(max(values)) for name, values in known if values and max(values)}
+        if self.count == len(self.rows):
+            seen = {name: [float(row[name]) for row in self.rows if row[name] is not None] for name in bars}
+            return {name: most for name, values in seen.items() if (most := max(values, default=0.0))}
         maxima = ", ".join(f"max({name})::double as {name}" for name in bars)
         (row,) = self.look.rows(f"select {maxima} from ({self.query})", *self.params)
         return {name: value for name, value in row.items() if value}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,7 +67,8 @@ class Cluster:
 class Look:
     """One request: the Publication, where in it the visitor stands, and how to go on from there.
 
-    `path` is that of the page, `asked` the query string, `named` the parts of the path that name a thing.
+    `path` is that of the page, `asked` the query string, `named` the parts of the path that name a thing. `lake`: the folder
+    whose inbox holds what people have asked and no writer has done yet.
     """
 
     reader: Reader
@@ -74,6 +76,7 @@ class Look:
     path: str
     asked: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
+    lake: Path | None = None
 
     @property
     def cluster(self) -> Cluster:

@@ -19,7 +19,8 @@ class Page:
     """One kind of view: its address, and how it is filled from what a visitor looks at.
 
     `path` may name a thing: `/jobs/{job_id:path}`. `answers` is the question that the page is for. `place` orders the menu, which
-    leaves out pages without one. `needs_cluster`: whether it is of one cluster, and of its days. `fill` raises UsageError for
+    leaves out pages without one. `needs_cluster`: whether it is of one cluster; `has_range`: and of days that a visitor chooses.
+    What `fill` calls `look` stands for the visitor's own. `fill` raises UsageError for
     an address that it cannot serve, and NotFoundError for a thing that is not there.
     """
 
@@ -30,6 +31,7 @@ class Page:
     fill: Callable[[Look], Filled]
     place: int | None = None
     needs_cluster: bool = True
+    has_range: bool = True
 
 
 @cache

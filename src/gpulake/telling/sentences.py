@@ -221,3 +221,78 @@ def queue_sentence(wait: Mapping[str, Any] | None) -> str:
         )
     never = wait["jobs_never_started"]
     return f"{said}. {counted(never, 'job')} never started, and count." if never else f"{said}."
+
+
+def alerts_sentence(found: Mapping[str, Any], *, oldest: str) -> str:
+    """How many need someone, and how soon. `found` are groups of open incidents; `oldest` since when the most urgent is so."""
+    groups, pages, tickets = (int(found[name]) for name in ("open_groups", "pages", "tickets"))
+    if not groups:
+        return "Nothing needs anyone: no incident is open."
+    rest = groups - pages - tickets
+    urgent = [
+        *([f"{pages:,} {_need(pages)} someone now"] if pages else []),
+        *([f"{tickets:,} {_need(tickets)} someone this working day"] if tickets else []),
+        *([f"{rest:,} can wait until somebody has time"] if rest else []),
+    ]
+    return f"{', '.join(urgent)}; the most urgent has been so since {oldest}."
+
+
+def _need(number: int) -> str:
+    return "needs" if number == 1 else "need"
+
+
+def days_sentence(judged: Mapping[str, Any] | None, *, strangest: str | None) -> str:
+    """How many days of a range are unusual, the strangest by name, and how many were not judged.
+
+    `judged` has the columns of `ranges.judged_query`.
+    """
+    if judged is None or not judged["days"]:
+        return "No day of this range has a figure."
+    days, flagged, unjudged = (int(judged[name]) for name in ("days", "flagged_days", "not_judged_days"))
+    if unjudged == days:
+        return f"None of {counted(days, 'day')} could be judged: too little was measured, or too little went before."
+    if not flagged:
+        said = f"No day is unusual, of {counted(days, 'day')}"
+    elif flagged == 1:
+        said = f"{_capital(strangest)} is unusual, of {counted(days, 'day')}"
+    else:
+        said = f"{flagged:,} of {counted(days, 'day')} are unusual, most of all {strangest}"
+    return f"{said}; {unjudged:,} could not be judged." if unjudged else f"{said}."
+
+
+def day_sentence(name: str, row: Mapping[str, Any] | None) -> str:
+    """What is said of one day. `row` has the columns of `gold_cluster_util_daily_scored`, `name` is the day as people see it."""
+    if row is None or row["judgement"] is None:
+        return f"{_capital(name)}: GPU use was not measured."
+    if row["judgement"] == "not_judged":
+        return f"{_capital(name)} is not judged: {row['anomaly_reason'] or 'no reason was given'}."
+    if row["judgement"] == "anomaly":
+        reason = row["anomaly_reason"] or row["anomaly_driver"] or "no single figure stands out"
+        return f"{_capital(name)} is unusual: {str(reason).removesuffix('.')}."
+    use = (
+        f": GPUs were in use for {pct(row['avg_gpu_util'])} of what was measured"
+        if row["avg_gpu_util"] is not None
+        else ""
+    )
+    return f"{_capital(name)} was as usual{use}."
+
+
+def data_sentence(cluster_id: str, found: Mapping[str, Any]) -> str:
+    """What landed of a cluster, how much of it was refused or not believed, and whether anything is missing."""
+    if not found["tables"]:
+        return f"Nothing of {cluster_id} has landed."
+    said = f"{counted(int(found['tables']), 'table')} with {int(found['rows_kept'] or 0):,} rows landed"
+    left_out = [
+        f"{counted(int(found['rows_refused'] or 0), 'row')} refused" if found["rows_refused"] else "no row refused",
+        *(
+            [f"{counted(int(found['values_implausible']), 'value')} not believed"]
+            if found["values_implausible"]
+            else []
+        ),
+        *([f"{counted(int(found['columns_empty']), 'column')} cannot be computed"] if found["columns_empty"] else []),
+    ]
+    return f"{said}; {', '.join(left_out)}."
+
+
+def _capital(text: str | None) -> str:
+    return text[:1].upper() + text[1:] if text else ""

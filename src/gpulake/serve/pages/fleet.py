@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpulake.reading import ranges
+from gpulake.serve.incidents import counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -13,11 +14,7 @@ _IDLE_USERS = f"""
     from ({ranges.USERS.query(by=("user_id",))})
     where user_id is not null and idle_held_gpu_h > 0
 """
-_NEEDS = """
-    select incident_id, severity, state, title, message, since
-    from ops.main.gold_incidents
-    where cluster_id = ? and state not in ('resolved') order by severity, since
-"""
+MOST_NEEDS = 3
 
 
 def _fill(look: Look) -> Filled:
@@ -69,6 +66,9 @@ def _fill(look: Look) -> Filled:
         "waste": waste,
         "sentence": fleet_sentence(waste, idle_users.rows[:1]),
         "fleet": look.row("select machines, gpus from gold_fleet where cluster_id = ?", cluster),
+        "needs": needs(look, most=MOST_NEEDS),
+        "open_groups": counts(look)["open_groups"],
+        "path_of": incident_path,
         "users": idle_users,
         "pools": pools,
     }

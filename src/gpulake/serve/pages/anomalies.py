@@ -1,0 +1,236 @@
+"""Anomalies: which days, hours, machines and jobs are unusual, against what was expected of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from gpulake.errors import UsageError
+from gpulake.reading import ranges
+from gpulake.serve.listing import Column, Listing
+from gpulake.serve.look import Look
+from gpulake.serve.page import Filled, Page
+from gpulake.telling.sentences import days_sentence
+
+JUDGEMENTS = {"anomaly": "flagged", "not_judged": "not judged", "normal": "as usual"}
+
+# The band that belongs to what made the day unusual; the mean use of all GPUs where nothing did.
+_BAND = """
+        case anomaly_driver
+            when 'allocated_gpu_util' then expected_allocated_low
+            when 'typical_job_gpu_util' then expected_typical_low
+            else expected_low
+        end as expected_low,
+        case anomaly_driver
+            when 'allocated_gpu_util' then expected_allocated_high
+            when 'typical_job_gpu_util' then expected_typical_high
+            else expected_high
+        end as expected_high
+"""
+_FLAGGED = f"""
+    select dt, anomaly_driver, seen, expected, anomaly_score, coverage_ratio, anomaly_reason, {_BAND}
+    from gold_cluster_util_daily_scored
+    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+"""
+_DAYS = """
+    select
+        dt, avg_gpu_util, expected_gpu_util, expected_low, expected_high, p95_gpu_util, avg_cpu_util, allocated_gpu_util,
+        coverage_ratio, judgement, anomaly_reason
+    from gold_cluster_util_daily_scored
+    where cluster_id = ? and dt between ? and ? and (? is null or judgement = ?)
+"""
+_RUNS = """
+    select machine_id, dt, start_at, end_at, hours, anomaly_score, anomaly_reason
+    from gold_anomaly_runs
+    where cluster_id = ? and dt between ? and ?
+"""
+_JOBS = """
+    select job_id, user_id, dt, allocated_gpu_h, anomaly_score, anomaly_reason
+    from gold_job_anomalies
+    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+"""
+_DETECTORS = """
+    select detector, level, is_shown, scored_rows, flagged_rows, not_judged_rows, false_alarms, note
+    from gold_detectors
+    where cluster_id = ?
+"""
+
+
+def day_link(look: Look, row: Mapping[str, Any]) -> str:
+    """The page of a row's day."""
+    return look.url(f"/days/{look.cluster.written(row['dt'])}")
+
+
+def named_link(place: str, column: str) -> Any:
+    """The page of what a row names in a column."""
+
+    def link(look: Look, row: Mapping[str, Any]) -> str:
+        return look.url(f"/{place}/{quote(str(row[column]), safe='')}")
+
+    return link
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return {"anomaly": "odd", "not_judged": "dim"}.get(row["judgement"], "")
+
+
+def _fill(look: Look) -> Filled:
+    days = (look.cluster.cluster_id, look.since, look.until)
+    wanted = look.asked.get("judgement")
+    if wanted and wanted not in JUDGEMENTS:
+        raise UsageError(
+            f"{wanted[:40]!r} is no judgement.", where="judgement", do=f"use one of {', '.join(JUDGEMENTS)}"
+        )
+    judged = look.row(ranges.judged_query(), *days)
+    flagged = Listing(
+        look,
+        name="flagged",
+        title="Flagged days",
+        table="gold_cluster_util_daily_scored",
+        query=_FLAGGED,
+        params=days,
+        columns=(
+            Column("dt", link=day_link),
+            Column("anomaly_driver", "what stands out"),
+            Column("seen", "seen, %"),
+            Column("expected", "expected, %"),
+            Column("expected_low", "at least, %"),
+            Column("expected_high", "at most, %"),
+            Column("coverage_ratio", "measured"),
+            Column("anomaly_score", "score"),
+            Column("anomaly_reason", "why"),
+        ),
+        order="-anomaly_score",
+        rows_a_page=10,
+        empty="No day of this range is flagged.",
+    )
+    every = Listing(
+        look,
+        name="days",
+        title=f"Days: {JUDGEMENTS[wanted]}" if wanted else "Every day",
+        table="gold_cluster_util_daily_scored",
+        query=_DAYS,
+        params=(*days, wanted, wanted),
+        columns=(
+            Column("dt", link=day_link),
+            Column("avg_gpu_util", "mean GPU use"),
+            Column("expected_gpu_util", "expected"),
+            Column("expected_low", "at least, %"),
+            Column("expected_high", "at most, %"),
+            Column("p95_gpu_util", "95th percentile"),
+            Column("allocated_gpu_util", "use of held GPUs"),
+            Column("avg_cpu_util", "CPU use"),
+            Column("coverage_ratio", "measured"),
+            Column("judgement"),
+            Column("anomaly_reason", "why"),
+        ),
+        order="-dt",
+        rows_a_page=31,
+        empty="No day of this range has a figure: choose other days.",
+        kind_of_row=_kind,
+    )
+    machines = Listing(
+        look,
+        name="machines",
+        title="Machines that went another way than the others",
+        table="gold_anomaly_runs",
+        query=f"{_RUNS} and machine_id is not null",
+        params=days,
+        columns=(
+            Column("machine_id", "machine", link=named_link("machines", "machine_id")),
+            Column("dt", link=day_link),
+            Column("start_at", "from"),
+            Column("end_at", "to"),
+            Column("hours", "hours, h"),
+            Column("anomaly_score", "score"),
+            Column("anomaly_reason", "why"),
+        ),
+        order="-anomaly_score",
+        rows_a_page=10,
+        empty="No machine is flagged in this range.",
+    )
+    hours = Listing(
+        look,
+        name="hours",
+        title="Hours in which the whole fleet made a step",
+        table="gold_anomaly_runs",
+        query=f"{_RUNS} and machine_id is null",
+        params=days,
+        columns=(
+            Column("start_at", "from"),
+            Column("end_at", "to"),
+            Column("dt", link=day_link),
+            Column("hours", "hours, h"),
+            Column("anomaly_score", "score"),
+            Column("anomaly_reason", "why"),
+        ),
+        order="-anomaly_score",
+        rows_a_page=10,
+        empty="No hour of this range is flagged.",
+    )
+    jobs = Listing(
+        look,
+        name="jobs",
+        title="Jobs unlike their user's earlier ones",
+        table="gold_job_anomalies",
+        query=_JOBS,
+        params=days,
+        columns=(
+            Column("job_id", "job", link=named_link("jobs", "job_id")),
+            Column("user_id", "user", link=named_link("users", "user_id")),
+            Column("dt", "started", link=day_link),
+            Column("allocated_gpu_h", "held"),
+            Column("anomaly_score", "score"),
+            Column("anomaly_reason", "why"),
+        ),
+        order="-anomaly_score",
+        rows_a_page=10,
+        empty="No job that started in this range is flagged.",
+    )
+    detectors = Listing(
+        look,
+        name="detectors",
+        title="Who judges",
+        table="gold_detectors",
+        query=_DETECTORS,
+        params=(look.cluster.cluster_id,),
+        columns=(
+            Column("detector"),
+            Column("level", "judges"),
+            Column("is_shown", "shown"),
+            Column("scored_rows", "scored"),
+            Column("flagged_rows", "flagged"),
+            Column("not_judged_rows", "not judged"),
+            Column("false_alarms", "false alarms to expect"),
+            Column("note", "what it sees"),
+        ),
+        order="-is_shown",
+        empty="Nothing has judged this cluster yet: gpulake refresh does.",
+    )
+    judges = [row for row in detectors.rows if row["is_shown"] and row["level"] == "cluster_day"]
+    return {
+        "sentence": days_sentence(
+            judged, strangest=judged and judged["strangest_day"] and look.cluster.day(judged["strangest_day"])
+        ),
+        "judged": judged,
+        "judge": next(iter(judges), None),
+        "wanted": wanted,
+        "judgements": JUDGEMENTS,
+        "flagged": flagged,
+        "days": every,
+        "hours": hours,
+        "machines": machines,
+        "jobs": jobs,
+        "detectors": detectors,
+    }
+
+
+PAGE = Page(
+    path="/anomalies",
+    title="Anomalies",
+    answers="Which days were unusual, against what was expected, and what could not be judged?",
+    template="anomalies.html",
+    fill=_fill,
+    place=20,
+)

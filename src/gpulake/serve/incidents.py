@@ -13,9 +13,8 @@ from gpulake import clock
 from gpulake.alert import Kind, Request
 from gpulake.findings import Severity
 from gpulake.incidents import inbox
-from gpulake.serve.figures import text_of
 from gpulake.serve.look import Cluster, Look
-from gpulake.telling.mails.layout import Clock, beginning, urgency
+from gpulake.telling.mails.layout import Clock, beginning, moment, urgency
 
 ASKED_WORDS = {Kind.ACKNOWLEDGE: "acknowledge", Kind.SILENCE: "silence", Kind.RESOLVE: "resolve"}
 
@@ -177,5 +176,5 @@ def incident_path(incident_id: str) -> str:
 
 
 def moment_words(at: datetime, of: Cluster) -> str:
-    """A moment by the clock of a cluster."""
-    return text_of("happened_at", at, of)
+    """A moment by the clock of a cluster; the end of a day belongs to that day."""
+    return moment(at, Clock(of.time_zone, of.time_basis, has_weekdays=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ class Column:
     link: Link | None = None
     note: str = ""
     bar: str = ""
+    of: str = ""
 
     @property
     def heading(self) -> str:
@@ -53,6 +55,7 @@ class Cell:
     note: str = ""
     bar: str = ""
     share: float | None = None
+    is_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ class Listing:
     """Rows of `query` (whose columns are gold columns, or sums of them by `ranges`), in an order that the visitor chooses.
 
     `name` tells listings of one page apart in its address; `table` is the gold table that definitions are asked of,
-    none for operations; `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty` is said where
-    there is no row. `is_small`: the rows are few, so they are read once, and counted and cut from that.
+    none for operations; `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty`
+    is said where there is no row. `is_small`: the rows are few, so they are read once, and counted and cut from that.
     """
 
     look: Look
@@ -151,6 +154,7 @@ class Listing:
                 link=column.link(self.look, row) if column.link and value is not None else None,
                 note=text_of(column.note, row[column.note], self.cluster) if column.note else "",
                 bar=column.bar,
+                is_time=isinstance(value, date),
                 share=float(value) / most if column.bar and value is not None and most else None,
             )
 
@@ -185,7 +189,7 @@ class Listing:
 
     def definition_url(self, column: Column) -> str:
         """What the column means, and how it is made."""
-        return f"/definition/{self.table}/{column.name}"
+        return f"/definition/{self.table}/{column.of or column.name}"
 
     def whole(self) -> pa.Table:
         """Every row, in this order; for a file."""

@@ -234,7 +234,9 @@ def alerts_sentence(found: Mapping[str, Any], *, oldest: str) -> str:
         *([f"{tickets:,} {_need(tickets)} someone this working day"] if tickets else []),
         *([f"{rest:,} can wait until somebody has time"] if rest else []),
     ]
-    return f"{', '.join(urgent)}; the most urgent has been so since {oldest}."
+    if not pages and not tickets:
+        return f"Nothing is urgent: {', '.join(urgent)}."
+    return f"{', '.join(urgent)}; the first in the list has been so since {oldest}."
 
 
 def _need(number: int) -> str:

@@ -8,8 +8,8 @@ from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.telling.sentences import alerts_sentence
 
-MOST_NEEDS, MOST_SHOWN = 100, 12
-"""Open groups told one by one, and how many of them before the rest is folded; the table has them all."""
+MOST_NEEDS, MOST_URGENT, MOST_OTHERS = 100, 30, 5
+"""Open groups told one by one, and how many of them, urgent and not, before the rest is folded; the table has them all."""
 
 _OPEN = f"select * from ({INCIDENTS}) where is_open and (cluster_id = ? or cluster_id is null)"
 _RESOLVED = f"""
@@ -70,7 +70,7 @@ def _fill(look: Look) -> Filled:
     return {
         "sentence": alerts_sentence(counted, oldest=found[0].since if found else ""),
         "needs": found,
-        "shown": MOST_SHOWN,
+        "shown": max(MOST_OTHERS, min(MOST_URGENT, int(counted["pages"]) + int(counted["tickets"]))),
         "counted": counted,
         "others": [each for each in look.clusters if each != look.cluster] if counted["elsewhere"] else [],
         "path_of": incident_path,

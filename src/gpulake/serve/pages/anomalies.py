@@ -17,26 +17,28 @@ JUDGEMENTS = {"anomaly": "flagged", "not_judged": "not judged", "normal": "as us
 
 # The band that belongs to what made the day unusual; the mean use of all GPUs where nothing did.
 _BAND = """
+        seen as seen_pct,
+        expected as expected_pct,
         case anomaly_driver
             when 'allocated_gpu_util' then expected_allocated_low
             when 'typical_job_gpu_util' then expected_typical_low
             else expected_low
-        end as expected_low,
+        end as expected_low_pct,
         case anomaly_driver
             when 'allocated_gpu_util' then expected_allocated_high
             when 'typical_job_gpu_util' then expected_typical_high
             else expected_high
-        end as expected_high
+        end as expected_high_pct
 """
 _FLAGGED = f"""
-    select dt, anomaly_driver, seen, expected, anomaly_score, coverage_ratio, anomaly_reason, {_BAND}
+    select dt, anomaly_reason, anomaly_score, coverage_ratio, {_BAND}
     from gold_cluster_util_daily_scored
     where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
 """
 _DAYS = """
     select
-        dt, avg_gpu_util, expected_gpu_util, expected_low, expected_high, p95_gpu_util, avg_cpu_util, allocated_gpu_util,
-        coverage_ratio, judgement, anomaly_reason
+        dt, avg_gpu_util, expected_gpu_util, expected_low as expected_low_pct, expected_high as expected_high_pct,
+        p95_gpu_util, avg_cpu_util, allocated_gpu_util, coverage_ratio, judgement, anomaly_reason
     from gold_cluster_util_daily_scored
     where cluster_id = ? and dt between ? and ? and (? is null or judgement = ?)
 """
@@ -92,17 +94,17 @@ def _fill(look: Look) -> Filled:
         params=days,
         columns=(
             Column("dt", link=day_link),
-            Column("anomaly_driver", "what stands out"),
-            Column("seen", "seen, %"),
-            Column("expected", "expected, %"),
-            Column("expected_low", "at least, %"),
-            Column("expected_high", "at most, %"),
+            Column("anomaly_reason", "why"),
+            Column("seen_pct", "seen", of="seen"),
+            Column("expected_pct", "expected", of="expected"),
+            Column("expected_low_pct", "at least", of="expected_low"),
+            Column("expected_high_pct", "at most", of="expected_high"),
             Column("coverage_ratio", "measured"),
             Column("anomaly_score", "score"),
-            Column("anomaly_reason", "why"),
         ),
         order="-anomaly_score",
         rows_a_page=10,
+        is_small=True,
         empty="No day of this range is flagged.",
     )
     every = Listing(
@@ -116,8 +118,8 @@ def _fill(look: Look) -> Filled:
             Column("dt", link=day_link),
             Column("avg_gpu_util", "mean GPU use"),
             Column("expected_gpu_util", "expected"),
-            Column("expected_low", "at least, %"),
-            Column("expected_high", "at most, %"),
+            Column("expected_low_pct", "at least", of="expected_low"),
+            Column("expected_high_pct", "at most", of="expected_high"),
             Column("p95_gpu_util", "95th percentile"),
             Column("allocated_gpu_util", "use of held GPUs"),
             Column("avg_cpu_util", "CPU use"),
@@ -147,7 +149,8 @@ def _fill(look: Look) -> Filled:
             Column("anomaly_reason", "why"),
         ),
         order="-anomaly_score",
-        rows_a_page=10,
+        rows_a_page=5,
+        is_small=True,
         empty="No machine is flagged in this range.",
     )
     hours = Listing(
@@ -166,7 +169,8 @@ def _fill(look: Look) -> Filled:
             Column("anomaly_reason", "why"),
         ),
         order="-anomaly_score",
-        rows_a_page=10,
+        rows_a_page=5,
+        is_small=True,
         empty="No hour of this range is flagged.",
     )
     jobs = Listing(
@@ -185,7 +189,8 @@ def _fill(look: Look) -> Filled:
             Column("anomaly_reason", "why"),
         ),
         order="-anomaly_score",
-        rows_a_page=10,
+        rows_a_page=5,
+        is_small=True,
         empty="No job that started in this range is flagged.",
     )
     detectors = Listing(
@@ -206,6 +211,7 @@ def _fill(look: Look) -> Filled:
             Column("note", "what it sees"),
         ),
         order="-is_shown",
+        is_small=True,
         empty="Nothing has judged this cluster yet: gpulake refresh does.",
     )
     judges = [row for row in detectors.rows if row["is_shown"] and row["level"] == "cluster_day"]

@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from typing import Any
 
 from gpulake.reading import ranges
-from gpulake.reading.report import day_name
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Cluster, Look
 from gpulake.serve.page import Filled, Page
@@ -65,7 +64,7 @@ _MACHINES = """
 
 def _name(cluster: Cluster, dt: date) -> str:
     has_weekdays = all(source.has_weekdays for source in all_sources() if source.name == cluster.source)
-    return day_name(dt, cluster.time_basis) if has_weekdays else cluster.day(dt)
+    return f"{cluster.day(dt)}, a {dt:%A}," if has_weekdays else cluster.day(dt)
 
 
 def _kind(row: Mapping[str, Any]) -> str:
@@ -116,6 +115,7 @@ def _fill(look: Look) -> Filled:
                 Column("anomaly_reason", "why"),
             ),
             order="hour_start_at",
+            is_small=True,
             kind_of_row=_kind,
             empty="No hour of this day has a figure.",
         ),
@@ -197,6 +197,7 @@ def _fill(look: Look) -> Filled:
                 Column("active_gpu_h", "in use", bar="active"),
             ),
             order="-capacity_gpu_h",
+            is_small=True,
             empty="No capacity is known of this day.",
         ),
     }

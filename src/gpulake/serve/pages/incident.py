@@ -96,7 +96,7 @@ def _fill(look: Look) -> Filled:
         "of": of,
         "incident": row,
         "since": since_words(row["since"] or row["opened_at"], of),
-        "judged": moment_words(row["last_judged_at"], of),
+        "judged": moment_words(row["last_judged_at"], of) if row["last_judged_at"] else "",
         "over": moment_words(row["resolved_at"], of) if row["resolved_at"] else "",
         "state": state_of(row, (), now=clock.now()),
         "urgency": urgency_of(row["severity"]),

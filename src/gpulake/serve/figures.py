@@ -61,6 +61,8 @@ _BY_SUFFIX = (
     ("_usd", Unit("USD", lambda value: f"{value:,.2f}")),
     ("_s", Unit("", span)),
     ("_bytes", Unit("", _bytes)),
+    ("_bytes_mean", Unit("", _bytes)),
+    ("_bytes_max", Unit("", _bytes)),
     ("_h", Unit("h", _hours)),
     ("p_value", Unit("", lambda value: f"{value:.2g}")),
     ("score", Unit("", lambda value: f"{value:.3g}")),

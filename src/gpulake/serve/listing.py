@@ -152,11 +152,15 @@ class Listing:
                 text=text_of(column.name, value, self.cluster),
                 is_number=self.is_number(column),
                 link=column.link(self.look, row) if column.link and value is not None else None,
-                note=text_of(column.note, row[column.note], self.cluster) if column.note else "",
+                note=self._note(column, row),
                 bar=column.bar,
                 is_time=isinstance(value, date),
                 share=float(value) / most if column.bar and value is not None and most else None,
             )
+
+    def _note(self, column: Column, row: Mapping[str, Any]) -> str:
+        known = column.note and row[column.note] is not None
+        return text_of(column.note, row[column.note], self.cluster) if known else ""
 
     def is_number(self, column: Column) -> bool:
         """Whether its cells stand to the right."""

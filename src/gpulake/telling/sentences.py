@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,19 +136,15 @@ def job_advice(job: Mapping[str, Any]) -> tuple[str, ...]:
     """What its owner could change, the weightiest first, two pieces at most. `job` has the columns of `gold_jobs`."""
     advice = []
     asked, used = job["gpu_request_count"], job["gpu_used_count_max"]
-    if asked and used is not None and math.ceil(used) < asked:
-        advice.append(
-            f"It asked for {asked:,.4g} GPUs and its use never came above {used:,.2g}: "
-            f"ask for {max(1, math.ceil(used)):,}, or look for what kept the others waiting."
-        )
-    elif asked and asked <= 1 and used is not None and used < asked / 2:
-        advice.append(
-            f"It held {asked:,.4g} of a GPU and its use never came above {used:,.2g}: a smaller share would do."
-        )
+    if asked and used is not None and used < asked / 2:
+        held, most = (f"{gpus:,.3g} {'GPU' if gpus <= 1 else 'GPUs'}" for gpus in (asked, used))
+        change = "ask for fewer, or look for what kept the others waiting" if asked > 1 else "a smaller share would do"
+        advice.append(f"It asked for {held} and used at most {most}: {change}.")
     spread, needed = job["machines_used"], job["machines_needed"]
-    if spread and needed and spread > needed:
+    if spread and needed and spread >= 2 * needed:
+        would = "one" if needed == 1 else f"{needed:,}"
         advice.append(
-            f"It was spread over {counted(spread, 'machine')} where {needed:,} would have held it: packed together it talks faster."
+            f"It sat on {counted(spread, 'machine')} where {would} would have held it: GPUs talk faster when packed."
         )
     if job["gpu_mem_ratio"] is not None and job["gpu_mem_ratio"] < 0.25:
         advice.append(

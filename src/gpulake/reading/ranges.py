@@ -92,6 +92,14 @@ MACHINES = Summed(
 COSTS = Summed("gold_cost_daily", (), partly=("allocated_gpu_h", "unallocated_gpu_h", "cost_usd"))
 
 
+_HELD_ONLY = Summed("gold_user_gpu_usage_daily", ("allocated_gpu_h",))
+_RANK = """
+    case when user_id is not null and allocated_gpu_h is not null then
+        row_number() over (partition by user_id is null order by allocated_gpu_h desc nulls last, user_id)
+    end as rank
+"""
+
+
 def users_query() -> str:
     """One row per user of a range: sums, costs, place by what was held, and shares of all that was held and of all idle.
 
@@ -102,14 +110,25 @@ def users_query() -> str:
             held.*,
             costs.cost_usd,
             costs.unpriced_gpu_h,
-            case when held.user_id is not null and held.allocated_gpu_h is not null then
-                row_number() over (partition by held.user_id is null order by held.allocated_gpu_h desc nulls last, held.user_id)
-            end as rank,
-            held.allocated_gpu_h / nullif(sum(held.allocated_gpu_h) over (), 0) as allocated_share_ratio,
-            held.idle_held_gpu_h / nullif(sum(held.idle_held_gpu_h) over (), 0) as idle_held_share_ratio
-        from ({USERS.query(by=("user_id",))}) as held
-        left join ({USER_COSTS.query(by=("user_id",))}) as costs
+            allocated_gpu_h / nullif(sum(allocated_gpu_h) over (), 0) as allocated_share_ratio,
+            idle_held_gpu_h / nullif(sum(idle_held_gpu_h) over (), 0) as idle_held_share_ratio
+        from (select *, {_RANK} from ({USERS.query(by=("user_id",))})) as held
+        left join (select * exclude (allocated_gpu_h) from ({USER_COSTS.query(by=("user_id",))})) as costs
             on held.user_id is not distinct from costs.user_id
+    """
+
+
+def user_query() -> str:
+    """The row of one user in `users_query`, but for its shares, without summing what others did.
+
+    Parameters: the cluster, the first and the last day, and the user; these four once more; and the first three again.
+    """
+    one = "user_id = ?"
+    return f"""
+        select held.*, costs.cost_usd, costs.unpriced_gpu_h, places.rank
+        from ({USERS.query(by=("user_id",), where=one)}) as held
+        left join ({USER_COSTS.query(by=("user_id",), where=one)}) as costs using (user_id)
+        left join (select user_id, {_RANK} from ({_HELD_ONLY.query(by=("user_id",))})) as places using (user_id)
     """
 
 

@@ -120,8 +120,7 @@ class Listing:
             return (self.page - 1) * self.page_size + len(self.rows)
         if not self.rows and self.page == 1:
             return 0
-        (row,) = self.look.rows(f"select count(*) as n from ({self.query})", *self.params)
-        return int(row["n"])
+        return int(self._totals["n"])
 
     @property
     def pages(self) -> int:
@@ -218,12 +217,14 @@ class Listing:
         if self.is_small:
             known = ((name, [row[name] for row in self.all_rows if row[name] is not None]) for name in bars)
             return {name: float(max(values)) for name, values in known if values and max(values)}
-        if self.count == len(self.rows):
-            seen = {name: [float(row[name]) for row in self.rows if row[name] is not None] for name in bars}
-            return {name: most for name, values in seen.items() if (most := max(values, default=0.0))}
-        maxima = ", ".join(f"max({name})::double as {name}" for name in bars)
-        (row,) = self.look.rows(f"select {maxima} from ({self.query})", *self.params)
-        return {name: value for name, value in row.items() if value}
+        return {name: float(self._totals[name]) for name in bars if self._totals[name]}
+
+    @cached_property
+    def _totals(self) -> dict[str, Any]:
+        """How many rows there are, as `n`, and the largest of each column with a bar."""
+        maxima = "".join(f", max({column.name})::double as {column.name}" for column in self.columns if column.bar)
+        (row,) = self.look.rows(f"select count(*) as n{maxima} from ({self.query})", *self.params)
+        return row
 
 
 def _whole(text: str | None, otherwise: int, *, where: str, most: int) -> int:

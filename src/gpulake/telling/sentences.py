@@ -93,10 +93,10 @@ def jobs_sentence(count: int, first: Sequence[Mapping[str, Any]], *, is_first: b
     said = counted(count, "job")
     if not count or not first or not is_first:
         return f"{said}." if count else "No job is like that."
-    amounts = {"idle_held_gpu_h": "let sit idle", "allocated_gpu_h": "held"}
-    if order not in amounts or not (amount := first[0].get(order)):
+    words = {"idle_held_gpu_h": "let {} sit idle", "allocated_gpu_h": "held {}"}
+    if order not in words or not (amount := first[0].get(order)):
         return f"{said}."
-    return f"{said}; the one at the top {amounts[order]} {gpu_hours(amount)}."
+    return f"{said}; the one at the top {words[order].format(gpu_hours(amount))}."
 
 
 def job_sentence(job: Mapping[str, Any]) -> str:

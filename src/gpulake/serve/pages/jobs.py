@@ -64,7 +64,7 @@ def jobs_of(
         Column("job_id", "job", link=of_job),
         Column("user_id", "user", link=of_user),
         Column("job_status", "status"),
-        Column("gpu_request_count", "GPUs asked for", note="gpu_model"),
+        Column("gpu_request_count", "GPUs"),
         Column("allocated_gpu_h", "held"),
         Column("idle_held_gpu_h", "idle", bar="idle"),
         Column("efficiency_ratio", "in use, of measured"),
@@ -84,7 +84,7 @@ def jobs_of(
             where cluster_id = ? and {where} {days}
         """,
         params=(look.cluster.cluster_id, *params, *(() if look.is_whole else (look.since, look.until))),
-        columns=tuple(column for column in columns if column.name not in lacks or column.name == "gpu_request_count"),
+        columns=tuple(column for column in columns if column.name not in lacks),
         order="-allocated_gpu_h" if "idle_held_gpu_h" in lacks else "-idle_held_gpu_h",
         rows_a_page=rows,
         empty="No job is like that. Take a condition away, or look at all days.",
@@ -184,7 +184,9 @@ def _fill_job(look: Look) -> Filled:
         near = look.row(_NEAR, cluster, name) if name else None
         raise nothing_called(name, kind="job", look=look, near=near["job_id"] if near else None)
     lacks = {column: why for column, why in not_recorded(look, "gold_jobs").items() if job.get(column) is None}
-    flag = look.row("select * from gold_job_anomalies where cluster_id = ? and job_id = ?", cluster, name)
+    flag = look.row(
+        "select judgement, anomaly_reason from gold_job_anomalies where cluster_id = ? and job_id = ?", cluster, name
+    )
     days = Listing(
         look,
         name="days",

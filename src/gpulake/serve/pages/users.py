@@ -94,7 +94,7 @@ def _fill_user(look: Look) -> Filled:
     cluster, name = look.cluster.cluster_id, look.named["user_id"]
     days = (cluster, look.since, look.until)
     wait = look.row(_WAIT, cluster, name)
-    user = look.row(f"select * from ({ranges.users_query()}) where user_id = ?", *days, *days, name)
+    user = look.row(ranges.user_query(), *days, name, *days, name, *days)
     if not name or not (user or wait or look.row(_HAS_DAYS, cluster, name)):
         near = look.row(_NEAR, cluster, name) if name else None
         raise nothing_called(name, kind="user", look=look, near=near["user_id"] if near else None)

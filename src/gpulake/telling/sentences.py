@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpulake.telling.words import counted, gpu_hours, pct, ratio_pct, span
+from gpulake.telling.words import DRIVERS, EXPECTED, counted, gpu_hours, pct, ratio_pct, span
 
 
 def fleet_sentence(waste: Mapping[str, Any] | None, idle_users: Sequence[Mapping[str, Any]]) -> str:
@@ -261,11 +261,16 @@ def day_sentence(name: str, row: Mapping[str, Any] | None) -> str:
     """What is said of one day. `row` has the columns of `gold_cluster_util_daily_scored`, `name` is the day as people see it."""
     if row is None or row["judgement"] is None:
         return f"{_capital(name)}: GPU use was not measured."
+    reason = str(row["anomaly_reason"] or "no reason was given").removesuffix(".")
     if row["judgement"] == "not_judged":
-        return f"{_capital(name)} is not judged: {row['anomaly_reason'] or 'no reason was given'}."
+        return f"{_capital(name)} is not judged: {reason}."
     if row["judgement"] == "anomaly":
-        reason = row["anomaly_reason"] or row["anomaly_driver"] or "no single figure stands out"
-        return f"{_capital(name)} is unusual: {str(reason).removesuffix('.')}."
+        driver = row["anomaly_driver"]
+        if driver not in EXPECTED or row[driver] is None:
+            return f"{_capital(name)} is unusual: {reason}."
+        expected, low, high = (row[column] for column in EXPECTED[driver])
+        said = f"{_capital(name)} is unusual: {DRIVERS[driver]} was {pct(row[driver])}"
+        return f"{said}, expected {pct(expected)} ({low:.0f} to {high:.0f})." if expected is not None else f"{said}."
     use = (
         f": GPUs were in use for {pct(row['avg_gpu_util'])} of what was measured"
         if row["avg_gpu_util"] is not None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gpulake.serve.incidents import INCIDENTS, counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
@@ -19,8 +22,8 @@ _RESOLVED = f"""
 """
 
 
-def _incident(_look: Look, row: dict[str, object]) -> str:
-    return _look.url(incident_path(str(row["incident_id"])))
+def _incident(look: Look, row: Mapping[str, Any]) -> str:
+    return look.url(incident_path(str(row["incident_id"])))
 
 
 def _fill(look: Look) -> Filled:

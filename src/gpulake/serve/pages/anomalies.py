@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from gpulake.errors import UsageError
 from gpulake.reading import ranges
-from gpulake.serve.listing import Column, Listing
+from gpulake.serve.listing import Column, Link, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.telling.sentences import days_sentence
@@ -64,7 +64,7 @@ def day_link(look: Look, row: Mapping[str, Any]) -> str:
     return look.url(f"/days/{look.cluster.written(row['dt'])}")
 
 
-def named_link(place: str, column: str) -> Any:
+def named_link(place: str, column: str) -> Link:
     """The page of what a row names in a column."""
 
     def link(look: Look, row: Mapping[str, Any]) -> str:
@@ -215,11 +215,9 @@ def _fill(look: Look) -> Filled:
         empty="Nothing has judged this cluster yet: gpulake refresh does.",
     )
     judges = [row for row in detectors.rows if row["is_shown"] and row["level"] == "cluster_day"]
+    strangest = look.cluster.day(judged["strangest_day"]) if judged and judged["strangest_day"] else None
     return {
-        "sentence": days_sentence(
-            judged, strangest=judged and judged["strangest_day"] and look.cluster.day(judged["strangest_day"])
-        ),
-        "judged": judged,
+        "sentence": days_sentence(judged, strangest=strangest),
         "judge": next(iter(judges), None),
         "wanted": wanted,
         "judgements": JUDGEMENTS,

@@ -65,13 +65,11 @@ class _Told(Listing):
 
 
 def _link(look: Look, name: str, value: str) -> str | None:
-    if name == "dt":
-        return None
     return look.url(f"/{_PLACES[name]}/{quote(value, safe='')}") if name in _PLACES else None
 
 
-def _of(_look: Look, row: Mapping[str, Any]) -> str:
-    return _look.url(incident_path(str(row["incident_id"])))
+def _of(look: Look, row: Mapping[str, Any]) -> str:
+    return look.url(incident_path(str(row["incident_id"])))
 
 
 def _fill(look: Look) -> Filled:

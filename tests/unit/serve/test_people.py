@@ -252,11 +252,11 @@ def test_a_user_shows_the_same_sums_and_each_day(get, sql, cluster, ranges, part
         "unknown_gpu_h",
         "efficiency_ratio",
         "jobs_submitted",
-        "failed_gpu_h",
     ):
         assert shown["gold_user_gpu_usage_daily", column].split(" ")[0] == text_of(column, row[column], cluster)
     assert shown["gold_user_cost_daily", "cost_usd"].split(" ")[0] == text_of("cost_usd", row["cost_usd"], cluster)
     assert f"{row['jobs_failed']:,} of {row['jobs_submitted']:,}" in text, "a rate stands with what it is a rate of"
+    assert f"failed jobs held {text_of('failed_gpu_h', row['failed_gpu_h'], cluster)} GPU-h" in text
     days = sql(
         "select * from gold_user_gpu_usage_daily where user_id = ? and dt between ? and ? order by dt desc",
         row["user_id"], since, until,

@@ -1,0 +1,34 @@
+"""One grammar of pictures with three ways out: a live page, a self-contained SVG, and a PNG drawn without a browser.
+
+A picture is a specification of Vega-Lite over rows of gold; it maps columns and computes no figure.
+"""
+
+from gpulake.charts.calendar import Calendar
+from gpulake.charts.chart import Chart
+from gpulake.charts.heat import machines_by_hour, week
+from gpulake.charts.lines import CLUSTER_USE, HELD_USE, TYPICAL_USE, Seen, series, use_by_day
+from gpulake.charts.lists import histogram, ranking, spread
+from gpulake.charts.parts import capacity_waterfall, parts_by_day, parts_by_hour
+from gpulake.charts.style import SCRIPTS, page_style, static_file
+
+__all__ = [
+    "CLUSTER_USE",
+    "HELD_USE",
+    "SCRIPTS",
+    "TYPICAL_USE",
+    "Calendar",
+    "Chart",
+    "Seen",
+    "capacity_waterfall",
+    "histogram",
+    "machines_by_hour",
+    "page_style",
+    "parts_by_day",
+    "parts_by_hour",
+    "ranking",
+    "series",
+    "spread",
+    "static_file",
+    "use_by_day",
+    "week",
+]

@@ -44,7 +44,7 @@ class Chart:
     calendar: Calendar = field(default_factory=Calendar)
 
     def html(self, *, element_id: str, live: bool = True) -> str:
-        """A figure of a page: the picture, and its figures as a folded table.
+        """A figure of a page: the picture, and its figures as a folded table; a sentence where there is nothing to draw.
 
         A live one is drawn by `static/charts.js` in the reader's colours and width; without scripts the table stands there.
         One that is not live holds the picture itself, in the colours of the page, and needs no other file but its style.
@@ -55,6 +55,8 @@ class Chart:
             if live
             else f'<div class="picture">{self._svg(variables(), width=1_080, is_titled=False)}</div>'
         )
+        if not any(self.rows.values()):
+            picture = '<p class="soft">Nothing was found to draw.</p>'
         subtitle = f' <span class="soft">{_text(self.subtitle)}</span>' if self.subtitle else ""
         return (
             f'<figure class="chart" id="{escape(element_id)}">\n'

@@ -29,7 +29,7 @@ def script() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script: what `static/vega.js` must hold."""
     import vl_convert
 
-    return vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
 
 
 def _packed(png: bytes) -> bytes:

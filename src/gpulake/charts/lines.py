@@ -167,7 +167,7 @@ def _panel(
     x: dict[str, Any] = {"field": at, "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
     # A day's figure stands in the middle of the day.
     middle = {**x, "timeUnit": unit, "bandPosition": 0.5} if unit else x
-    y = {
+    y: dict[str, Any] = {
         "type": "quantitative",
         "scale": {"zero": True, "nice": True},
         "axis": {"tickCount": 4, **({"titleY": -18} if with_names else {})},
@@ -209,7 +209,7 @@ def _panel(
         "mark": {"type": "line", "color": colour("active"), "invalid": "break-paths-show-domains"},
         "encoding": {"x": middle, "y": {**y, "field": seen.value}},
     })  # fmt: skip
-    size = (
+    size: dict[str, Any] = (
         {
             "field": coverage,
             "type": "quantitative",
@@ -260,7 +260,10 @@ def _coverage(axis: dict[str, Any]) -> dict[str, Any]:
 
 def _named(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first day of each run of flagged days, so that names do not cover each other."""
-    before = [None, *rows[:-1]]
-    starts = [row for row, last in zip(rows, before, strict=True)
-              if row["judgement"] == "anomaly" and (last is None or last["judgement"] != "anomaly")]  # fmt: skip
+    flags = [row["judgement"] == "anomaly" for row in rows]
+    starts = [
+        row
+        for row, is_flagged, was_flagged in zip(rows, flags, [False, *flags], strict=False)
+        if is_flagged and not was_flagged
+    ]
     return starts[:MOST_NAMES]

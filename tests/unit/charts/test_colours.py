@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -76,11 +76,9 @@ def test_steps_of_a_heat_map_go_one_way(colours: Colours, ramp: str) -> None:
     contrasts = [contrast(getattr(colours, f"{ramp}_{step}"), colours.paper) for step in range(1, 6)]
 
     assert contrasts == sorted(contrasts)
-    assert min(high / low for low, high in zip(contrasts, contrasts[1:], strict=False)) > 1.3
+    assert min(high / low for low, high in pairwise(contrasts)) > 1.3
 
 
 def test_the_style_names_every_colour_once_per_scheme() -> None:
     """A variable that is missing would be drawn black."""
-    assert {name: 2 for name in NAMES} == {
-        name: stylesheet().count(f"--chart-{name.replace('_', '-')}:") for name in NAMES
-    }
+    assert dict.fromkeys(NAMES, 2) == {name: stylesheet().count(f"--chart-{name.replace('_', '-')}:") for name in NAMES}

@@ -42,7 +42,9 @@ def _bytes(value: float) -> str:
     return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
 
 
+_COUNT = Unit("", lambda value: f"{value:,}")
 _BY_SUFFIX = (
+    ("_without_run_s", _COUNT),
     # What is expected of a figure is in the figure's own unit: percent of a day's, the driver's of an hour's or a job's.
     ("allocated_low", Unit("%", lambda value: f"{value:.1f}")),
     ("allocated_high", Unit("%", lambda value: f"{value:.1f}")),
@@ -72,7 +74,6 @@ WALL_CLOCK = frozenset({
 })  # fmt: skip
 """Columns that tell the time of the lake, not of a cluster: UTC, and dates everywhere."""
 
-_COUNT = Unit("", lambda value: f"{value:,}")
 _PLAIN = Unit("", lambda value: f"{value:,.4g}")
 _TEXT = Unit("", str, is_number=False)
 

@@ -52,7 +52,7 @@ _BY_SUFFIX = (
     ("typical_high", Unit("%", lambda value: f"{value:.1f}")),
     ("expected_low", Unit("", lambda value: f"{value:,.4g}")),
     ("expected_high", Unit("", lambda value: f"{value:,.4g}")),
-    ("_gpu_h", Unit("GPU-h", _hours)),
+    ("gpu_h", Unit("GPU-h", _hours)),
     ("_ratio", Unit("%", _ratio)),
     ("_ratio_of_submitted", Unit("%", _ratio)),
     ("_low", Unit("%", _ratio)),

@@ -61,6 +61,7 @@ INCIDENTS = """
     left join newest on incidents.incident_id = newest.incident_id
 """
 
+# What people did to the one that a group is told under holds for the group.
 _OPEN = f"""
     with opened as (
         select *, coalesce(array_position(['page', 'ticket', 'info'], severity), 9) as urgency
@@ -69,7 +70,16 @@ _OPEN = f"""
     ),
 
     heads as (
-        select *, count(*) over (partition by group_id) as size
+        select
+            * replace (
+                coalesce(
+                    max(acknowledged_by) filter (where incident_id = group_id) over (partition by group_id), acknowledged_by
+                ) as acknowledged_by,
+                coalesce(
+                    max(silenced_until) filter (where incident_id = group_id) over (partition by group_id), silenced_until
+                ) as silenced_until
+            ),
+            count(*) over (partition by group_id) as size
         from opened
         qualify row_number() over (
             partition by group_id
@@ -82,14 +92,23 @@ _OPEN = f"""
     limit ?
 """
 _COUNTED = """
+    with opened as (
+        select
+            group_id,
+            coalesce(any_value(nullif(cluster_id, '')), ?1) = ?1 as is_here,
+            bool_or(severity = 'page') as is_page,
+            bool_or(severity = 'ticket') as is_ticket
+        from ops.main.gold_incidents
+        where is_open
+        group by group_id
+    )
+
     select
-        count(distinct group_id) filter (where cluster_id = ?1 or coalesce(cluster_id, '') = '') as open_groups,
-        count(distinct group_id) filter (where severity = 'page' and (cluster_id = ?1 or coalesce(cluster_id, '') = '')) as pages,
-        count(distinct group_id) filter (where severity = 'ticket' and (cluster_id = ?1 or coalesce(cluster_id, '') = '')) as tickets,
-        min(since) filter (where cluster_id = ?1) as oldest_since,
-        count(*) filter (where cluster_id <> ?1 and cluster_id <> '') as elsewhere
-    from ops.main.gold_incidents
-    where is_open
+        count(*) filter (where is_here) as open_groups,
+        count(*) filter (where is_here and is_page) as pages,
+        count(*) filter (where is_here and is_ticket and not is_page) as tickets,
+        count(*) filter (where not is_here) as elsewhere
+    from opened
 """
 
 
@@ -126,11 +145,16 @@ def needs(look: Look, *, most: int) -> list[Need]:
     """What is open in the cluster or of the lake itself: what nobody has taken comes first, then the most urgent."""
     waiting = asked_of(look)
     found = look.rows(_OPEN, look.cluster.cluster_id, most)
-    return [Need(row, clock_of(look, row["cluster_id"]), waiting.get(row["incident_id"], ())) for row in found]
+    return [Need(row, clock_of(look, row["cluster_id"]), _asked(row, waiting)) for row in found]
+
+
+def _asked(row: Mapping[str, Any], waiting: Mapping[str, tuple[Request, ...]]) -> tuple[Request, ...]:
+    names = dict.fromkeys((row["incident_id"], row["group_id"]))
+    return tuple(each for name in names for each in waiting.get(name, ()))
 
 
 def counts(look: Look) -> Mapping[str, Any]:
-    """How many groups are open, of which urgency, and how many incidents in other clusters."""
+    """How many groups are open, by their worst urgency, and how many in other clusters."""
     (row,) = look.rows(_COUNTED, look.cluster.cluster_id)
     return row
 

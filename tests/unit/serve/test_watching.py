@@ -216,6 +216,9 @@ def test_open_incidents_come_most_urgent_first_on_two_pages(watched):
         "select count(distinct group_id) filter (where severity = 'page') as pages from ops.main.gold_incidents where is_open"
     )
     assert re.search(rf"<h1>{row['pages']} needs? someone now", page)
+    groups = watched.sql("select count(distinct group_id) as n from ops.main.gold_incidents where is_open")[0]["n"]
+    said = re.search(r"<h1>(.*?)</h1>", page)[1]
+    assert groups == sum(int(number) for number in re.findall(r"(\d+) (?:need|can)", said)), "each group counts once"
     fleet = main_of(watched.visitor.get("/").text)
     assert "What needs someone" in fleet
     assert f"/alerts/{watched.id_of('early')}" in fleet

@@ -47,7 +47,7 @@ def _fill(look: Look) -> Filled:
             Column("opened_at", "opened"),
             Column("audience", "told to"),
             Column("acknowledged_by", "taken by"),
-            Column("gpu_h", "GPU-hours it concerns, GPU-h"),
+            Column("gpu_h", "it concerns"),
             Column("times_opened", "opened, times"),
             Column("times_told", "told, times"),
         ),

@@ -164,7 +164,7 @@ def _fill(look: Look) -> Filled:
                 Column("severity", "urgency"),
                 Column("is_open", "open"),
                 Column("since"),
-                Column("gpu_h", "GPU-hours it concerns, GPU-h"),
+                Column("gpu_h", "it concerns"),
             ),
             order="since",
             of=of,

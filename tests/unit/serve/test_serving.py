@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+import signal
+import subprocess
+import sys
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
@@ -237,3 +240,23 @@ def test_every_page_has_a_question_and_a_place_of_its_own():
 )
 def test_a_value_is_written_by_the_unit_in_its_name(column, value, text):
     assert text_of(column, value, CLUSTER) == text
+
+
+def test_the_command_prints_where_it_listens_and_ends_by_ctrl_c(lake):
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from gpulake.cli import main; sys.exit(main())"
+    )
+    started = [sys.executable, "-c", code, "serve", "--lake", str(lake), "--port", "0"]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        line = child.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
+        assert httpx.get(f"{address}machines", timeout=30).status_code == 200
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 130
+        assert "Traceback" not in child.stderr.read()
+
+
+def test_a_taken_port_is_said_in_a_line(lake, site, capsys):
+    assert main(["serve", "--lake", str(lake), "--port", str(site.base_url.port)]) == 2
+    assert "cannot be served" in capsys.readouterr().err

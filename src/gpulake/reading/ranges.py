@@ -70,6 +70,8 @@ CAPACITY = Summed(
     {**EFFICIENCY, "allocated_ratio": ("allocated_gpu_h", "capacity_gpu_h")},
     partly=("down_gpu_h",),
 )
+CAPACITY_HOURS = Summed("gold_capacity_hourly", CAPACITY.amounts, CAPACITY.ratios, partly=CAPACITY.partly)
+"""By hour: `hour_start_at` among the keys."""
 WASTE = Summed(
     "gold_waste_daily",
     ("over_allocated_gpu_h", "total_gpu_h", "unallocated_gpu_h", "unknown_gpu_h", "idle_held_gpu_h", "failed_active_gpu_h",

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.staticfiles import StaticFiles
 
+from gpulake.charts import Chart, page_style
 from gpulake.config import Config
 from gpulake.errors import GpulakeError, LakeError, UsageError
 from gpulake.serve import exporting, figures, posts
@@ -75,7 +74,7 @@ def create_app(
             if export is not None:
                 return exporting.file_of(export, filled)
             template = templates.get_template(page.template)
-            shown = {"page": page, "look": look, "pages": menu(), "token_needed": token is not None, **filled}
+            shown = {"page": page, "look": look, "pages": menu(), "has_charts": _has_charts(filled), **filled}
             html = template.render(shown)
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
@@ -122,8 +121,14 @@ def create_app(
 
         return await guarded(request, do)
 
+    async def chart_style() -> Response:
+        return Response(page_style(), media_type="text/css")
+
+    app.add_api_route("/static/chart-style.css", chart_style, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/ask", post, methods=["POST"], include_in_schema=False)
-    app.mount("/static", StaticFiles(packages=[("gpulake.serve", "static")]), name="static")
+    app.mount(
+        "/static", StaticFiles(packages=[("gpulake.serve", "static"), ("gpulake.charts", "static")]), name="static"
+    )
 
     async def not_there(request: Request, _error: Exception) -> Response:
         error = UsageError("there is no such page.", where=request.url.path[:200], do="start at /")
@@ -169,6 +174,10 @@ def _refusal(request: Request, *, hosts: Sequence[str], token: str | None) -> tu
     return None
 
 
+def _has_charts(filled: Mapping[str, object]) -> bool:
+    return any(isinstance(value, Chart) for value in filled.values())
+
+
 def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("gpulake.serve", "templates"),
@@ -180,8 +189,3 @@ def _templates() -> Environment:
     environment.globals |= {"text_of": figures.text_of, "label_of": figures.label_of, "unit_of": figures.unit_of}
     environment.tests["listing"] = lambda value: isinstance(value, Listing)
     return environment
-
-
-def static_file(name: str) -> Path:
-    """One of the files that pages load."""
-    return Path(str(files("gpulake.serve").joinpath("static", name)))

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from gpulake.charts import Calendar
 from gpulake.errors import UsageError
 from gpulake.lake import Reader
 from gpulake.reading.report import day_label, day_number
+from gpulake.sources import all_sources
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _EPOCH = date(1970, 1, 1)
 _CLUSTERS = """
@@ -45,6 +50,16 @@ class Cluster:
     last_day: date | None
     coverage_ratio: float | None
     allocated_gpu_h: float | None
+
+    @property
+    def has_weekdays(self) -> bool:
+        """Whether the source's days have a weekday that is right."""
+        return all(source.has_weekdays for source in all_sources() if source.name == self.source)
+
+    @property
+    def calendar(self) -> Calendar:
+        """How pictures write its time."""
+        return Calendar.of(self.time_zone, time_basis=self.time_basis, has_weekdays=self.has_weekdays)
 
     def day(self, dt: date) -> str:
         """A day as people see it: a date, or "day 12" where the source hides its dates."""
@@ -120,6 +135,10 @@ class Look:
         """The rows of one query, as dictionaries; for the few that a page shows."""
         found: list[dict[str, Any]] = self.reader.sql(query, params).to_pylist()
         return found
+
+    def table(self, query: str, *params: object) -> pa.Table:
+        """The rows of one query, for a picture."""
+        return self.reader.sql(query, params)
 
     def row(self, query: str, *params: object) -> dict[str, Any] | None:
         """Its first row, if it has one."""

@@ -12,7 +12,6 @@ from gpulake.serve.look import Cluster, Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.pages.anomalies import named_link
 from gpulake.serve.things import NotFoundError
-from gpulake.sources import all_sources
 from gpulake.telling.sentences import day_sentence
 
 # What is seen of a day, with the columns of what was expected of it; the last two have no expectation.
@@ -63,8 +62,7 @@ _MACHINES = """
 
 
 def _name(cluster: Cluster, dt: date) -> str:
-    has_weekdays = all(source.has_weekdays for source in all_sources() if source.name == cluster.source)
-    return f"{cluster.day(dt)}, a {dt:%A}," if has_weekdays else cluster.day(dt)
+    return f"{cluster.day(dt)}, a {dt:%A}," if cluster.has_weekdays else cluster.day(dt)
 
 
 def _kind(row: Mapping[str, Any]) -> str:

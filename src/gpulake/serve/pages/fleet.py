@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from gpulake.charts import capacity_waterfall, parts_by_day, parts_by_hour
 from gpulake.reading import ranges
 from gpulake.serve.incidents import counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
@@ -14,7 +21,9 @@ _IDLE_USERS = f"""
     from ({ranges.USERS.query(by=("user_id",))})
     where user_id is not null and idle_held_gpu_h > 0
 """
+_PARTS = "active_gpu_h, idle_held_gpu_h, unknown_gpu_h"
 MOST_NEEDS = 3
+MOST_DAYS_BY_HOUR = 7
 
 
 def _fill(look: Look) -> Filled:
@@ -33,7 +42,7 @@ def _fill(look: Look) -> Filled:
         query=_IDLE_USERS,
         params=days,
         columns=(
-            Column("user_id", "user", link=lambda look, row: look.url(f"/users/{row['user_id']}")),
+            Column("user_id", "user", link=lambda look, row: look.url(f"/users/{quote(row['user_id'], safe='')}")),
             Column("idle_held_gpu_h", "idle", bar="idle"),
             Column("idle_held_share_ratio", "of all idle"),
             Column("allocated_gpu_h", "held"),
@@ -64,6 +73,7 @@ def _fill(look: Look) -> Filled:
     )
     return {
         "waste": waste,
+        **({} if waste is None else _pictures(look, waste)),
         "sentence": fleet_sentence(waste, idle_users.rows[:1]),
         "fleet": look.row("select machines, gpus from gold_fleet where cluster_id = ?", cluster),
         "needs": needs(look, most=MOST_NEEDS),
@@ -71,6 +81,32 @@ def _fill(look: Look) -> Filled:
         "path_of": incident_path,
         "users": idle_users,
         "pools": pools,
+    }
+
+
+def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
+    days = (look.cluster.cluster_id, look.since, look.until)
+    calendar = look.cluster.calendar
+    # What nobody held cannot be told of a sample of the load.
+    free = (
+        "down_gpu_h, unallocated_gpu_h"
+        if waste["starts_at_capacity"]
+        else "null as down_gpu_h, null as unallocated_gpu_h"
+    )
+    by_hour = (look.until - look.since).days < MOST_DAYS_BY_HOUR
+    step = "hour_start_at" if by_hour else "dt"
+    sums = (ranges.CAPACITY_HOURS if by_hour else ranges.CAPACITY).query(by=(step,))
+    parts = look.table(f"select {step}, {_PARTS}, {free} from ({sums}) order by {step}", *days)
+    title = "What became of the GPUs, hour by hour" if by_hour else "What became of the GPUs, day by day"
+    told = {name: value for name, value in waste.items() if name != "cluster_id"}
+    return {
+        "waterfall": capacity_waterfall(
+            pa.Table.from_pylist([told]),
+            title="Where did the GPU-hours go?",
+            subtitle=look.range_words,
+            calendar=calendar,
+        ),
+        "stack": (parts_by_hour if by_hour else parts_by_day)(parts, title=title, calendar=calendar),
     }
 
 

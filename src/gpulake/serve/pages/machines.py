@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import quote
 
+from gpulake.charts import Chart, Seen, machines_by_hour, series
 from gpulake.reading import ranges
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
@@ -11,6 +13,7 @@ from gpulake.serve.page import Filled, Page
 from gpulake.serve.things import near_miss, nothing_called
 from gpulake.telling.sentences import machine_sentence, machines_sentence
 
+DAYS_BY_HOUR = 3
 _POOL = "(? is null or pool = ?)"
 
 
@@ -47,11 +50,38 @@ def _machines(look: Look) -> Filled:
     fleet = look.row("select machines, gpus from gold_fleet where cluster_id = ?", days[0])
     return {
         "machines": machines,
+        "heat": _heat(look, machines),
         "pools": pools,
         "pool": pool,
         "fleet": fleet,
         "sentence": machines_sentence(fleet, machines.rows[:1] if machines.count else []),
     }
+
+
+def _heat(look: Look, machines: Listing) -> Chart:
+    """The machines of this page of the list, hour by hour, over the last days of the range."""
+    since = max(look.since, look.until - timedelta(days=DAYS_BY_HOUR - 1))
+    names = [row["machine_id"] for row in machines.rows]
+    hours = look.table(
+        "select hours.machine_id, hour_start_at, gpu_util_weighted_pct from gold_machine_util_hourly as hours "
+        "inner join (select unnest(?::varchar[]) as machine_id, unnest(range(?)) as place) as shown using (machine_id) "
+        "where cluster_id = ? and dt between ? and ? order by place, hour_start_at",
+        names,
+        len(names),
+        look.cluster.cluster_id,
+        since,
+        look.until,
+    )
+    days = f"{look.cluster.day(since)} to {look.cluster.day(look.until)}"
+    return machines_by_hour(
+        hours,
+        title="How busy was each of these machines, hour by hour?",
+        subtitle=days,
+        value="gpu_util_weighted_pct",
+        unit="GPU use, %",
+        machines=machines.count,
+        calendar=look.cluster.calendar,
+    )
 
 
 def _machine(look: Look) -> Filled:
@@ -113,10 +143,27 @@ def _machine(look: Look) -> Filled:
         "known": known,
         "summed": summed,
         "daily": daily,
+        "use": _use(look, days),
         "flagged": flagged,
         "name": name,
         "sentence": machine_sentence(name, summed),
     }
+
+
+def _use(look: Look, days: tuple[object, ...]) -> Chart:
+    use = look.table(
+        "select dt, gpu_util_per_gpu_pct from gold_machine_util_daily where cluster_id = ? and dt between ? and ? "
+        "and machine_id = ? order by dt",
+        *days,
+    )
+    return series(
+        use,
+        title="How busy were its GPUs, day by day?",
+        seen=Seen("gpu_util_per_gpu_pct", "GPU use, per GPU, %"),
+        at="dt",
+        step=timedelta(days=1),
+        calendar=look.cluster.calendar,
+    )
 
 
 def machine_path(machine_id: str) -> str:

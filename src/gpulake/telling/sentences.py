@@ -17,7 +17,7 @@ def fleet_sentence(waste: Mapping[str, Any] | None, idle_users: Sequence[Mapping
     if waste is None or not waste["starts_at_gpu_h"]:
         return "No GPU-hours are known here."
     if waste["starts_at_capacity"]:
-        free = "nobody" if waste["down_gpu_h"] is not None else "nobody, or was down"
+        free = "nobody" if waste["down_gpu_h"] is not None else "nobody or down"
         said = f"{_share(waste['unallocated_ratio'])} of {gpu_hours(waste['starts_at_gpu_h'])} were held by {free}"
     else:
         said = f"Jobs held {gpu_hours(waste['allocated_gpu_h'])}"

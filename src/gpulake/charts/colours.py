@@ -41,7 +41,7 @@ class Colours:
 
 
 LIGHT = Colours(
-    paper="#ffffff", ink="#1c2733", soft="#5b6876", hair="#d5dbe1", shade="#f1f3f5", total="#66717c",
+    paper="#ffffff", ink="#1c2733", soft="#5b6876", hair="#d5dbe1", shade="#ebeef1", total="#66717c",
     active="#1163b9", failed="#1691d1", idle_held="#df6f05", unknown="#5a4c7b", unallocated="#8f9092", down="#1e2328",
     anomaly="#ab1838", expected="#5f7d96",
     use_1="#c3dcf3", use_2="#8fbce5", use_3="#5293d0", use_4="#2268b2", use_5="#0a3c78",

@@ -15,6 +15,8 @@ from gpulake.charts.colours import colour
 from gpulake.charts.rows import Column, fill_gaps, rows_of
 from gpulake.charts.theme import config
 
+PANEL_PX = 190
+
 MOST_NAMES = 8
 """Flagged days that are named in the picture; more would be a wall of text."""
 
@@ -186,8 +188,8 @@ def _panel(
     if judgement and unit:
         layers.append({
             "transform": [{"filter": f"datum.{judgement} == 'not_judged'"}],
-            "mark": {"type": "bar", "color": colour("shade"), "binSpacing": 0, "y": 0, "y2": {"expr": "height"}},
-            "encoding": {"x": {**x, "timeUnit": unit}},
+            "mark": {"type": "rect", "color": colour("shade")},
+            "encoding": {"x": {**x, "timeUnit": unit}, "y": {"value": 0}, "y2": {"value": PANEL_PX}},
         })  # fmt: skip
     if judgement and unit:
         layers.append({
@@ -240,7 +242,7 @@ def _panel(
             "mark": {"type": "text", "y": -3, "baseline": "bottom", "color": colour("anomaly"), "fontWeight": "bold", "fontSize": 10.5},
             "encoding": {"x": middle, "text": {"field": "when", "type": "nominal"}},
         })  # fmt: skip
-    return {"width": PLOT_WIDTH, "height": 190, "layer": layers}
+    return {"width": PLOT_WIDTH, "height": PANEL_PX, "layer": layers}
 
 
 def _coverage(axis: dict[str, Any]) -> dict[str, Any]:

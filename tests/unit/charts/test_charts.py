@@ -17,6 +17,7 @@ import pytest
 from gpulake import charts
 from gpulake.charts import Calendar, Chart, Seen
 from gpulake.charts.chart import MOST_TABLE_ROWS
+from gpulake.charts.colours import LIGHT
 from gpulake.charts.drawing import script
 from gpulake.charts.rows import MOST_ROWS, packed, safe_json
 from gpulake.errors import UsageError
@@ -220,6 +221,14 @@ def test_an_unknown_figure_is_a_gap_and_never_zero() -> None:
     assert [20.5, None, 3.25, None, 21] == [row["avg_gpu_util"] for row in rows]
     assert 3 == sum(each["type"] == "line" or each["type"] == "area" for part in parts_of(MADE["use"][0]().spec)
                     if isinstance(each := part.get("mark"), dict) and each.get("invalid") == "break-paths-show-domains")  # fmt: skip
+
+
+def test_a_day_that_was_not_judged_stands_on_grey_from_top_to_bottom() -> None:
+    """Else its figure would be read as one that was found normal."""
+    grounds = re.findall(rf'<path d="([^"]*)"[^>]*fill="{LIGHT.shade}"', MADE["use"][0]().svg())
+
+    assert 1 == len(grounds)
+    assert "v190" in grounds[0]
 
 
 def test_nan_and_infinity_are_not_known() -> None:

@@ -115,7 +115,7 @@ class Listing:
     def count(self) -> int:
         """How many rows there are in all; not asked for where this page shows the last of them."""
         if self.is_small:
-            return int(self._read.num_rows)
+            return int(self.read.num_rows)
         if self.rows and len(self.rows) < self.page_size:
             return (self.page - 1) * self.page_size + len(self.rows)
         if not self.rows and self.page == 1:
@@ -139,7 +139,7 @@ class Listing:
     def all_rows(self) -> list[dict[str, Any]]:
         """All rows in their order; of a small listing only."""
         assert self.is_small
-        rows: list[dict[str, Any]] = self._read.to_pylist()
+        rows: list[dict[str, Any]] = self.read.to_pylist()
         return rows
 
     def cells(self, row: Mapping[str, Any]) -> Iterator[Cell]:
@@ -199,7 +199,9 @@ class Listing:
         return self.look.reader.sql(self._ordered, self.params)
 
     @cached_property
-    def _read(self) -> pa.Table:
+    def read(self) -> pa.Table:
+        """The same as a table, read once; of a small listing only."""
+        assert self.is_small
         return self.whole()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpulake.serve.drawn import held_by_day, spread_of
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -151,6 +152,7 @@ def _fill_jobs(look: Look) -> Filled:
         cluster,
     )
     kinds = {"status": ("status", "all"), "model": ("GPU model", "gpu_model"), "size": ("GPUs asked for", "size_class")}
+    run = run_times(look, grouped_by=grouped_by, value=value, status=asked.get("status"))
     return {
         "sentence": jobs_sentence(jobs.count, jobs.rows[:1], is_first=jobs.page == 1, order=jobs.sorted_by[0]),
         "jobs": jobs,
@@ -171,7 +173,14 @@ def _fill_jobs(look: Look) -> Filled:
         "has_users": "user_id" not in lacks,
         "of_whom": asked[by] if by else None,
         "is_narrower": not look.is_whole or len(asked) > (1 if by else 0) or bool(begins),
-        "run": run_times(look, grouped_by=grouped_by, value=value, status=asked.get("status")),
+        "run": run,
+        "run_chart": spread_of(
+            run,
+            title="How long do jobs run, by how they end?",
+            quantiles=("run_p05_s", "run_p50_s", "run_p95_s"),
+            noun="run time",
+            subtitle="a bar from the 5th to the 95th percentile, a dot at the median; the whole window",
+        ),
         "wait": wait,
         "lacks": lacks,
     }
@@ -260,6 +269,7 @@ def _fill_job(look: Look) -> Filled:
         "lacks": lacks,
         "flag": flag,
         "days": days,
+        "days_chart": held_by_day(days, title="What became of the GPU-hours that it held?"),
         "costs": costs,
         "attempts": attempts,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gpulake.serve.drawn import spread_of
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -78,12 +79,20 @@ def _fill(look: Look) -> Filled:
         is_small=True,
     )
     wait = look.row(f"select * from {table} where cluster_id = ? {of_day_only} and grouped_by = 'all'", *params)
+    sizes = by("size_class", "By GPUs asked for", "GPUs", _of_size, "-km_p90_s")
     return {
         "sentence": queue_sentence(wait),
         "wait": wait,
         "table": table,
         "is_day": is_day,
-        "sizes": by("size_class", "By GPUs asked for", "GPUs", _of_size, "-km_p90_s"),
+        "sizes": sizes,
+        "sizes_chart": spread_of(
+            sizes,
+            title="How long do jobs wait, by the GPUs that they ask for?",
+            quantiles=("wait_p50_s", "wait_p90_s", "wait_p99_s"),
+            noun="wait",
+            subtitle="of those that started: a bar from the median to the 99th percentile, a dot at the 90th",
+        ),
         "models": None
         if "gpu_model" in lacks
         else by("gpu_model", "By GPU model", "GPU model", _of_model, "-km_p90_s"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpulake.reading import ranges
+from gpulake.serve.drawn import held_by_day
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -132,6 +133,7 @@ def _fill_user(look: Look) -> Filled:
         "user": user,
         "wait": wait,
         "days": listing,
+        "days_chart": held_by_day(listing, title="What became of the GPU-hours that this user held?"),
         "jobs": jobs,
         "jobs_url": look.url("/jobs", user=name),
         "failed_url": look.url("/jobs", user=name, status="failed"),

@@ -367,11 +367,13 @@ def test_a_slip_is_told_the_nearest_name(get, sql):
     assert "did you mean" in get(f"/jobs/{job['job_id']}x").text
 
 
-@pytest.mark.parametrize("path", ["/jobs", "/users", "/queue", "/groups"])
-def test_days_outside_the_data_are_empty_and_no_fault(get, path):
+@pytest.mark.parametrize(("path", "name"), [("/jobs", "jobs"), ("/users", "users"), ("/queue", "days")])
+def test_days_outside_the_data_are_empty_and_no_fault(get, path, name):
     answer = get(f"{path}?since=5000&until=5001")
     assert answer.status_code == 200
-    assert "<tbody>" not in answer.text.split('id="run"')[0].split('id="size_class"')[0]
+    part = answer.text.split(f'<section class="listing" id="{name}">')[1].split("</section>")[0]
+    assert '<p class="empty">' in part
+    assert "<tbody>" not in part
 
 
 def test_a_name_too_long_for_an_address_has_no_link(lake, cluster):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from gpulake.charts import CLUSTER_USE, HELD_USE, TYPICAL_USE, Chart, use_by_day
 from gpulake.errors import UsageError
 from gpulake.reading import ranges
 from gpulake.serve.listing import Column, Link, Listing
@@ -57,6 +58,32 @@ _DETECTORS = """
     from gold_detectors
     where cluster_id = ?
 """
+
+
+MOST_DRAWN_DAYS = 400
+"""Days in the picture: the last ones of the range, where it is longer."""
+
+_DRAWN = f"""
+    select * from (
+        select
+            dt, coverage_ratio, judgement, anomaly_driver, anomaly_reason,
+            {", ".join(name for each in (CLUSTER_USE, HELD_USE, TYPICAL_USE) for name in each.columns)}
+        from gold_cluster_util_daily_scored
+        where cluster_id = ? and dt between ? and ?
+        order by dt desc
+        limit {MOST_DRAWN_DAYS}
+    )
+    order by dt
+"""
+
+
+def _picture(look: Look, days: tuple[object, ...]) -> Chart | None:
+    """Every day with what was expected of it, in a panel per figure that was measured; None where none was."""
+    rows = look.table(_DRAWN, *days)
+    seen = [each for each in (CLUSTER_USE, HELD_USE, TYPICAL_USE) if rows[each.value].null_count < rows.num_rows]
+    if not seen:
+        return None
+    return use_by_day(rows, title="Were GPUs used as expected?", seen=seen, calendar=look.cluster.calendar)
 
 
 def day_link(look: Look, row: Mapping[str, Any]) -> str:
@@ -219,6 +246,7 @@ def _fill(look: Look) -> Filled:
     return {
         "sentence": days_sentence(judged, strangest=strangest),
         "judge": next(iter(judges), None),
+        "picture": _picture(look, days),
         "wanted": wanted,
         "judgements": JUDGEMENTS,
         "flagged": flagged,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from gpulake.charts import Chart, Seen, series
 from gpulake.reading import ranges
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Cluster, Look
@@ -61,6 +62,20 @@ _MACHINES = """
 """
 
 
+_HELD_BY_HOUR = Seen("allocated_gpu_util", "use of held GPUs, %")
+
+
+def _picture(look: Look, one: tuple[object, ...]) -> Chart | None:
+    """The hours of the day, those that are flagged marked; None where no use was measured."""
+    rows = look.table(f"select * from ({_HOURS}) order by hour_start_at", *one)
+    if rows["allocated_gpu_util"].null_count == rows.num_rows:
+        return None
+    return series(
+        rows, title="At which hours were held GPUs used?", seen=_HELD_BY_HOUR, mark="judgement", why="anomaly_reason",
+        subtitle="diamonds: flagged hours", calendar=look.cluster.calendar,
+    )  # fmt: skip
+
+
 def _name(cluster: Cluster, dt: date) -> str:
     return f"{cluster.day(dt)}, a {dt:%A}," if cluster.has_weekdays else cluster.day(dt)
 
@@ -84,6 +99,7 @@ def _fill(look: Look) -> Filled:
         "day": row,
         "sentence": day_sentence(_name(cluster, dt), row),
         "metrics": METRICS,
+        "picture": _picture(look, one),
         "before": look.url(f"/days/{cluster.written(dt - timedelta(days=1))}") if dt > first else None,
         "after": look.url(f"/days/{cluster.written(dt + timedelta(days=1))}") if dt < last else None,
         "day_name": cluster.day,

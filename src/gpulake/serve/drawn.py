@@ -7,17 +7,18 @@ import pyarrow as pa
 from gpulake.charts import Calendar, Chart, parts_by_day, spread
 from gpulake.serve.listing import Listing
 
+FEWEST_DAYS = 4
 MOST_GROUPS = 40
 """Bars of a spread; a table has all."""
 
 
 def held_by_day(days: Listing, *, title: str) -> Chart | None:
-    """What became of the GPU-hours that somebody held, by day; None for fewer than two days, which a table says as well.
+    """What became of the GPU-hours that somebody held, by day; None for a few days, which a table says as well.
 
     `days` has a row per day, with `dt` and the parts of what was held.
     """
     table = days.read
-    if table.num_rows < 2 or not table.column("allocated_gpu_h").drop_null():
+    if table.num_rows < FEWEST_DAYS or not table.column("allocated_gpu_h").drop_null():
         return None
     for name in ("unallocated_gpu_h", "down_gpu_h"):  # nobody's, so no part of what somebody held
         table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))

@@ -293,6 +293,7 @@ class Session:
             rules, broken = loaded.usable, (*loaded.broken, *judged.broken)
             findings += judged.findings
         told = incidents.tell(self._writer, findings, config=self._config, now=clock.now())
+        self._writer.renew_copy()  # who looks sees them, and what is answered is what they see
         return Alerted(
             rules=len(rules),
             firing=sum(finding.state is State.FIRING for finding in findings),

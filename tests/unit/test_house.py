@@ -15,7 +15,19 @@ PAGES = sorted(
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
     if not path.is_relative_to(ROOT / "docs" / "reference")
 )
-HEAVY = {"duckdb", "dbt", "prefect", "sklearn", "matplotlib", "pandas", "polars", "pyarrow", "numpy", "kaggle", "vl_convert"}
+HEAVY = {
+    "duckdb",
+    "dbt",
+    "prefect",
+    "sklearn",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "kaggle",
+    "vl_convert",
+}
 
 
 def test_the_lock_file_names_the_public_index_only() -> None:

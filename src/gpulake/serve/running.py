@@ -39,13 +39,13 @@ def run(config: Config, *, host: str, port: int, token: str | None, told: Callab
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except (OSError, OverflowError, ValueError) as error:
+    except OSError as error:
+        listening.close()
         raise UsageError(
-            f"{host}:{port} cannot be served: {getattr(error, 'strerror', None) or error}.", do="choose another --port"
+            f"{host}:{port} cannot be served: {error.strerror}.", do="choose another --host or --port"
         ) from error
     return listening

@@ -38,7 +38,7 @@ class Links(HTMLParser):
         if tag == "a" and given.get("href"):
             self.found.append(given["href"])
         if tag in {"script", "link", "img"}:
-            self.loaded.append(given.get("src") or given.get("href"))
+            self.loaded += [given[name] for name in ("src", "href") if given.get(name)]
         self.inline += (tag == "style") + ("style" in given) + sum(name.startswith("on") for name in given)
         self.inline += tag == "script" and "src" not in given and given.get("type") != "application/json"
 
@@ -66,9 +66,16 @@ def test_a_page_answers_for_every_cluster_and_range(site, page):
         assert "published" in answer.text
 
 
+def _kinds(there):
+    """What is new in an address: its page, with each thing that it may be asked; whichever thing it names."""
+    path = re.sub(r"^(/(?:machines|users|jobs|days|alerts|definition)/).+", r"\1…", there.path)
+    return {(path, part.partition("=")[0]) for part in ("", *there.query.split("&"))}
+
+
+@pytest.mark.slow
 def test_every_link_of_every_page_leads_somewhere(site):
-    """From the front page on, each kind of address is followed once, however many things there are of it."""
-    seen, waiting, followed = set(), ["/"], {}
+    """From the front page on: each page, and whatever it may be asked, once; however many things there are of a kind."""
+    waiting, followed = ["/"], {("/", "")}
     while waiting:
         address = waiting.pop()
         answer = site.get(address)
@@ -81,18 +88,13 @@ def test_every_link_of_every_page_leads_somewhere(site):
         for link in (*links.found, *links.loaded):
             there = urlsplit(urljoin(address, link))
             assert not there.netloc, f"{address} leads out: {link}"
-            if there.fragment and not there.path:
-                assert there.fragment in links.ids
-            kind = (
-                re.sub(r"(?<=/)[^/]+$", "…", there.path),
-                tuple(sorted(p.split("=")[0] for p in there.query.split("&"))),
-            )
-            target = there.path + (f"?{there.query}" if there.query else "")
-            if target not in seen and followed.setdefault(kind, 0) < 2:
-                followed[kind] += 1
-                seen.add(target)
-                waiting.append(target)
-    assert {"/machines", "/cost"} <= {urlsplit(address).path for address in seen}
+            assert not there.fragment or there.path != urlsplit(address).path or there.fragment in links.ids, link
+            if not _kinds(there) <= followed:
+                followed |= _kinds(there)
+                waiting.append(there.path + (f"?{there.query}" if there.query else ""))
+    paths = {path for path, _ in followed}
+    assert {page.path for page in menu()} <= paths
+    assert {"/machines/…", "/users/…", "/jobs/…", "/days/…", "/definition/…"} <= paths
 
 
 def test_a_table_sorts_by_each_of_its_columns_both_ways(site, sql):
@@ -197,6 +199,7 @@ def test_an_empty_lake_says_what_to_do(tmp_path, served):
         assert "gpulake refresh" in answer.text
 
 
+@pytest.mark.slow
 def test_a_new_publication_is_shown_to_who_comes_next(tmp_path, served, pai):
     """Whoever has begun to look goes on looking at the same; the next one sees the new build."""
     trace, lake = tmp_path / "trace", tmp_path / "lake"

@@ -9,18 +9,22 @@ import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
+from jinja2 import ChoiceLoader, DictLoader
 
 from gpulake.cli import main
+from gpulake.serve import app
 from gpulake.serve.app import POLICY
 from gpulake.serve.figures import text_of
 from gpulake.serve.look import Cluster
 from gpulake.serve.page import all_pages, menu
 
+ROOT = Path(__file__).parents[3]
 CLUSTER = Cluster("c", "s", "Asia/Tokyo", "shifted", None, None, None, None)
 
 
@@ -215,6 +219,24 @@ def test_a_new_publication_is_shown_to_who_comes_next(tmp_path, served, pai):
             then = re.search(r"Build (\d+)", visitor.get("/machines").text)
             assert int(then[1]) > int(first[1]) == before.build_id
             assert before.sql("select count(*) as n from gold_machine_util_daily").to_pylist() == [{"n": 1}]
+
+
+def test_the_page_that_the_how_to_shows_is_served(lake, served, sql, monkeypatch):
+    """Who writes a page copies that one."""
+    text = (ROOT / "docs" / "how-to" / "add-a-page.md").read_text(encoding="utf-8")
+    code, template = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("python", "html"))
+    module = {"__name__": "busy"}
+    exec(code, module)
+    monkeypatch.setattr(app, "all_pages", lambda: (module["PAGE"],))
+    shipped = app.PackageLoader
+    monkeypatch.setattr(
+        app, "PackageLoader", lambda *where: ChoiceLoader([DictLoader({"busy.html": template}), shipped(*where)])
+    )
+    busy = sql("select dt from gold_cluster_util_daily where cluster_id = 'pai2020' and avg_gpu_util >= 50")
+    with httpx.Client(base_url=served(lake).address, timeout=30) as visitor:
+        answer = visitor.get("/busy?cluster=pai2020")
+        assert answer.status_code == 200, answer.text
+        assert f"<h1>{len(busy)} busy days</h1>" in answer.text
 
 
 def test_every_page_has_a_question_and_a_place_of_its_own():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import threading
 import time
@@ -54,7 +55,8 @@ def _make(folder, pai):
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory, pai):
     """The lake's folder, built once for all processes of a test run; nobody writes to it."""
-    folder = tmp_path_factory.getbasetemp().parent / "pages"
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "pages"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

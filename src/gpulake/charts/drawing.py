@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 VEGA_LITE = "6.4"
-"""The version that `static/vega.js` holds too."""
+"""The version that pages get too."""
 
 
 def svg_of(spec: Mapping[str, Any]) -> str:
@@ -25,8 +26,12 @@ def png_of(spec: Mapping[str, Any], *, scale: float) -> bytes:
     return _packed(vl_convert.vegalite_to_png(dict(spec), vl_version=VEGA_LITE, scale=scale, allowed_base_urls=[]))
 
 
+@cache
 def script() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script: what `static/vega.js` must hold."""
+    """Vega, Vega-Lite and Vega-Embed as one script, of the installed library: what draws a page is what draws a file.
+
+    It takes a second or two, once in a process.
+    """
     import vl_convert
 
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from gpulake.charts.colours import stylesheet
+from gpulake.charts.drawing import script
 
 SCRIPTS = ("vega.js", "charts.js")
 """In this order, each with `defer`, or as the last things of the page."""
@@ -16,5 +17,7 @@ def page_style() -> str:
 
 
 def static_file(name: str) -> bytes:
-    """One of the files that a page asks for by name."""
+    """One of the files that a page asks for by name; `vega.js` is put together by the library, once in a process."""
+    if name == "vega.js":
+        return script().encode("utf-8")
     return files("gpulake.charts").joinpath("static", name).read_bytes()

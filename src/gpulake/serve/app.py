@@ -15,13 +15,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.staticfiles import StaticFiles
 
-from gpulake.charts import Chart, page_style
+from gpulake.charts import Chart, page_style, static_file
 from gpulake.config import Config
 from gpulake.errors import GpulakeError, LakeError, UsageError
 from gpulake.serve import exporting, figures, posts
-from gpulake.serve.library import Library
 from gpulake.serve.listing import Listing
 from gpulake.serve.look import Look
+from gpulake.serve.newest import Newest
 from gpulake.serve.page import Page, all_pages, menu
 from gpulake.serve.things import NotFoundError
 
@@ -58,15 +58,15 @@ def create_app(
     own. `token`: what a visitor must bring, in a header or once in the address.
     """
     app = FastAPI(title="gpulake", docs_url=None, redoc_url=None, openapi_url=None)
-    library = Library(config.lake)
-    app.state.library = library
+    newest = Newest(config.lake)
+    app.state.newest = newest
     templates = _templates()
 
     def answer(page: Page, request: Request) -> Response:
         asked = dict(request.query_params)
         export = asked.pop("export", None)
         named: Mapping[str, str] = request.path_params
-        with library.open() as (reader, clusters):
+        with newest.open() as (reader, clusters):
             look = Look(reader, clusters, request.url.path, asked, named, config.lake)
             if page.needs_cluster:
                 _ = look.cluster, look.since, look.until
@@ -121,10 +121,15 @@ def create_app(
 
         return await guarded(request, do)
 
-    async def chart_style() -> Response:
-        return Response(page_style(), media_type="text/css")
+    def asset(content: Callable[[], str | bytes], kind: str) -> Callable[[], Response]:
+        return lambda: Response(content(), media_type=kind, headers={"Cache-Control": "max-age=86400"})
 
-    app.add_api_route("/static/chart-style.css", chart_style, methods=["GET", "HEAD"], include_in_schema=False)
+    # In front of the folder of files: these two are made.
+    for name, content, kind in (
+        ("chart-style.css", page_style, "text/css"),
+        ("vega.js", lambda: static_file("vega.js"), "text/javascript"),
+    ):
+        app.add_api_route(f"/static/{name}", asset(content, kind), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/ask", post, methods=["POST"], include_in_schema=False)
     app.mount(
         "/static", StaticFiles(packages=[("gpulake.serve", "static"), ("gpulake.charts", "static")]), name="static"

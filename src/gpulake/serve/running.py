@@ -35,7 +35,7 @@ def run(config: Config, *, host: str, port: int, token: str | None, told: Callab
             uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3)
         )
         server.run(sockets=[listening])
-        app.state.library.close()
+        app.state.newest.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,7 +18,6 @@ from gpulake import charts
 from gpulake.charts import Calendar, Chart, Seen
 from gpulake.charts.chart import MOST_TABLE_ROWS
 from gpulake.charts.colours import LIGHT
-from gpulake.charts.drawing import script
 from gpulake.charts.rows import MOST_ROWS, packed, safe_json
 from gpulake.errors import UsageError
 
@@ -337,9 +336,3 @@ def test_the_page_needs_no_inline_script_or_style() -> None:
     assert ["vega.js", "charts.js"] == list(charts.SCRIPTS)
     assert len(charts.static_file("vega.js")) < 1_000_000
     assert b"ast: true" in charts.static_file("charts.js")
-
-
-@pytest.mark.slow
-def test_pages_and_files_are_drawn_by_one_vega() -> None:
-    """The script of a page is that of the installed library, byte for byte."""
-    assert script().encode("utf-8") == charts.static_file("vega.js")

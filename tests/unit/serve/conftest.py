@@ -81,7 +81,7 @@ class Server:
 
         self.socket = socket.create_server(("127.0.0.1", 0))
         app = create_app(load({}, lake=folder), **settings)
-        self.library = app.state.library
+        self.newest = app.state.newest
         self.server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
         self.thread.start()
@@ -92,7 +92,7 @@ class Server:
     def stop(self):
         self.server.should_exit = True
         self.thread.join(10)
-        self.library.close()
+        self.newest.close()
         self.socket.close()
 
 

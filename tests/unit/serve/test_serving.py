@@ -213,7 +213,7 @@ def test_a_new_publication_is_shown_to_who_comes_next(tmp_path, served, pai):
     server = served(lake)
     with httpx.Client(base_url=server.address, timeout=60) as visitor:
         first = re.search(r"Build (\d+)", visitor.get("/machines").text)
-        with server.library.open() as (before, _):
+        with server.newest.open() as (before, _):
             pai.write(trace / "pai_machine_metric.csv", [pai.metric(1), pai.metric(2, start=103600, end=107200)])
             assert main(["refresh", "--data", str(trace), "--lake", str(lake)]) == 0
             then = re.search(r"Build (\d+)", visitor.get("/machines").text)

@@ -1,5 +1,5 @@
 // Draws each figure of the page from the data beside it, in the reader's colours and the page's width.
-// Needs static/vega.js, nothing else: no inline script, no evaluated text, no request.
+// Needs vega.js, nothing else: no inline script, no evaluated text, no request.
 "use strict";
 (() => {
   const NARROW_PX = 560;

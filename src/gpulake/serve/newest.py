@@ -27,7 +27,7 @@ class _Copy:
             self._stack.close()
 
 
-class Library:
+class Newest:
     """Looks at the newest Publication of one lake, for many threads at once."""
 
     def __init__(self, folder: Path) -> None:

@@ -102,6 +102,43 @@ _RANK = """
 """
 
 
+_IDLE_SHARE = "idle_held_gpu_h / nullif(sum(idle_held_gpu_h) over (), 0) as idle_held_share_ratio"
+
+
+def idle_users_query() -> str:
+    """The users who are known to have left something idle, each with the share of all that sat idle, whoever held it.
+
+    Parameters: the cluster, the first and the last day.
+    """
+    return f"""
+        select * from (select *, {_IDLE_SHARE} from ({USERS.query(by=("user_id",))}))
+        where user_id is not null and idle_held_gpu_h > 0
+    """
+
+
+def bills_query() -> str:
+    """One row per pool: what its capacity cost, and how much of that nobody held. Without a price both are null.
+
+    Parameters: the cluster, the first and the last day, and these three once more.
+    """
+    return f"""
+        select costs.*, idle.cost_usd as idle_usd, idle.cost_usd / nullif(costs.cost_usd, 0) as idle_cost_ratio
+        from ({COSTS.query(by=("pool",))}) as costs
+        left join ({COSTS.query(by=("pool",), where="is_idle")}) as idle using (pool)
+    """
+
+
+def bill_query() -> str:
+    """The same of all pools that have a price. Parameters as for `bills_query`."""
+    return f"""
+        select *, idle_usd / nullif(cost_usd, 0) as idle_cost_ratio
+        from (
+            select sum(cost_usd::decimal(28, 12)) as cost_usd, sum(idle_usd::decimal(28, 12)) as idle_usd
+            from ({bills_query()})
+        )
+    """
+
+
 def users_query() -> str:
     """One row per user of a range: sums, costs, place by what was held, and shares of all that was held and of all idle.
 
@@ -113,7 +150,7 @@ def users_query() -> str:
             costs.cost_usd,
             costs.unpriced_gpu_h,
             allocated_gpu_h / nullif(sum(allocated_gpu_h) over (), 0) as allocated_share_ratio,
-            idle_held_gpu_h / nullif(sum(idle_held_gpu_h) over (), 0) as idle_held_share_ratio
+            {_IDLE_SHARE}
         from (select *, {_RANK} from ({USERS.query(by=("user_id",))})) as held
         left join (select * exclude (allocated_gpu_h) from ({USER_COSTS.query(by=("user_id",))})) as costs
             on held.user_id is not distinct from costs.user_id

@@ -23,9 +23,9 @@ def fleet_sentence(waste: Mapping[str, Any] | None, idle_users: Sequence[Mapping
         said = f"Jobs held {gpu_hours(waste['allocated_gpu_h'])}"
     if waste["efficiency_ratio"] is None:
         return f"{said}. Whether what was held was used, was not measured."
-    said += f"; of what was held and measured, {ratio_pct(1 - waste['efficiency_ratio'], digits=0)} sat idle."
+    said += f"; of what was held and measured, {ratio_pct(waste['efficiency_ratio'], digits=0)} was in use."
     if idle_users and (share := idle_users[0]["idle_held_share_ratio"]) is not None:
-        said += f" One user holds {ratio_pct(share, digits=0)} of the idle part."
+        said += f" One user holds {ratio_pct(share, digits=0)} of what sat idle."
     return said
 
 

@@ -31,6 +31,24 @@ def test_two_halves_make_the_whole_and_a_ratio_is_that_of_the_sums(sql):
     assert whole["failed_ratio_of_submitted"] == whole["jobs_failed"] / whole["jobs_submitted"]
 
 
+def test_a_share_is_of_all_that_sat_idle_whoever_held_it(sql, monkeypatch):
+    """By hand: of 10 idle GPU-hours u holds 6; the 4 of whom nobody knows belong to the whole, and to no list of users."""
+    given = "(values ('c', date '1970-01-02', 'u', 6.0), ('c', date '1970-01-02', null, 4.0)) as t (cluster_id, dt, user_id, idle_held_gpu_h)"
+    monkeypatch.setattr(ranges, "USERS", ranges.Summed(given, ("idle_held_gpu_h",)))
+    found = sql(ranges.idle_users_query(), "c", "1970-01-01", "1970-01-03")
+    assert [(row["user_id"], row["idle_held_share_ratio"]) for row in found] == [("u", 0.6)]
+
+
+def test_what_nobody_held_is_a_part_of_the_bill(sql):
+    pools = sql(ranges.bills_query(), *WHOLE, *WHOLE)
+    (bill,) = sql(ranges.bill_query(), *WHOLE, *WHOLE)
+    held = sql("select sum(cost_usd) as usd from gold_user_cost_daily where cluster_id = 'pai2020'")[0]["usd"]
+    priced = [pool for pool in pools if pool["cost_usd"] is not None]
+    assert len(priced) > 1
+    assert float(bill["cost_usd"]) == pytest.approx(sum(pool["cost_usd"] for pool in priced))
+    assert float(bill["cost_usd"] - bill["idle_usd"]) == pytest.approx(float(held))
+
+
 def test_an_amount_that_one_day_does_not_know_is_not_known_of_the_range(sql):
     given = ranges.Summed("(values ('c', date '1970-01-02', 1.0, 5.0), ('c', date '1970-01-03', null, 7.0)) as t (cluster_id, dt, a, b)",
                           ("a",), {"r": ("a", "b")}, partly=("b",))  # fmt: skip

@@ -10,15 +10,7 @@ from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.telling.sentences import cost_sentence
 
-_BY_POOL = f"""
-    select costs.*, idle.cost_usd as idle_usd, idle.cost_usd / nullif(costs.cost_usd, 0) as idle_cost_ratio
-    from ({ranges.COSTS.query(by=("pool",))}) as costs
-    left join ({ranges.COSTS.query(by=("pool",), where="is_idle")}) as idle using (pool)
-"""
-_BILL = f"""
-    select *, idle_usd / nullif(cost_usd, 0) as idle_cost_ratio
-    from (select sum(cost_usd::decimal(28, 12)) as cost_usd, sum(idle_usd::decimal(28, 12)) as idle_usd from ({_BY_POOL}))
-"""
+_BY_POOL = ranges.bills_query()
 _DAYS = ranges.COSTS.query(by=("dt",))
 _PRICES = """
     select pool, usd_per_gpu_h, price_label, price_reason, min(dt) as first_day, max(dt) as last_day
@@ -94,7 +86,7 @@ def _fill(look: Look) -> Filled:
         ),
         order="pool",
     )
-    bill = look.row(_BILL, *days, *days)
+    bill = look.row(ranges.bill_query(), *days, *days)
     unpriced = look.rows(
         f"select pool, allocated_gpu_h from ({_BY_POOL}) where cost_usd is null order by pool", *days, *days
     )

@@ -16,11 +16,6 @@ from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.telling.sentences import fleet_sentence
 
-_IDLE_USERS = f"""
-    select *, idle_held_gpu_h / nullif(sum(idle_held_gpu_h) over (), 0) as idle_held_share_ratio
-    from ({ranges.USERS.query(by=("user_id",))})
-    where user_id is not null and idle_held_gpu_h > 0
-"""
 _PARTS = "active_gpu_h, idle_held_gpu_h, unknown_gpu_h"
 MOST_NEEDS = 3
 MOST_DAYS_BY_HOUR = 7
@@ -39,7 +34,7 @@ def _fill(look: Look) -> Filled:
         name="users",
         title="Who holds GPUs without using them",
         table="gold_user_gpu_usage_daily",
-        query=_IDLE_USERS,
+        query=ranges.idle_users_query(),
         params=days,
         columns=(
             Column("user_id", "user", link=lambda look, row: look.url(f"/users/{quote(row['user_id'], safe='')}")),

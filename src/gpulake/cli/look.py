@@ -1,4 +1,4 @@
-"""Commands that read: status, quarantine, verify, report, explain, diff, diff-definitions, sql, export, shell, docs.
+"""Commands that read: status, quarantine, verify, explain, diff, diff-definitions, sql, export, shell, docs.
 
 None of them changes the lake, but for `quarantine --replay`.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands, in the order that --help lists them."""
-    for command in (status, quarantine, report, explain, diff, diff_definitions, sql, export, shell, verify, docs):
+    for command in (status, quarantine, explain, diff, diff_definitions, sql, export, shell, verify, docs):
         app.command()(command)
 
 
@@ -70,53 +70,6 @@ def verify(
     from gpulake import pipeline
 
     edge.answer(pipeline.verify(edge.config_of(lake), deep=deep, wait_s=wait), as_json=as_json)
-
-
-def report(
-    lake: edge.LakeOption = None,
-    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Also draw the days.")] = None,
-    waterfall: Annotated[
-        Path | None, typer.Option("--waterfall", metavar="FILE", help="Also draw where the GPU-hours went.")
-    ] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one page.")] = None,
-    as_json: edge.JsonOption = False,
-) -> None:
-    """Tell what the publication says: what landed, utilisation, where the GPU-hours went, flagged days; and draw it."""
-    from dataclasses import asdict
-
-    from gpulake import incidents
-    from gpulake.lake import open_operations, open_publication
-    from gpulake.reading import report as reports
-    from gpulake.telling import terminal
-    from gpulake.telling.sections import further_reads
-
-    config = edge.config_of(lake)
-    with open_publication(config.lake) as publication, open_operations(config.lake) as operations:
-        needs = incidents.listed(operations, config=config).needs()
-        found = reports.read(publication, further=further_reads(), needs=needs)
-    if png is not None:
-        from gpulake.telling.pictures.days import write_png
-
-        with edge.writing_to(png):
-            write_png(found, png)
-    if waterfall is not None:
-        from gpulake.telling.pictures.waterfall import write_waterfall
-
-        with edge.writing_to(waterfall):
-            write_waterfall(found, waterfall)
-    if html is not None:
-        from gpulake.telling.page import write_html
-
-        with edge.writing_to(html):
-            write_html(found, html)
-    if as_json:
-        edge.put_json({**asdict(found), "error": None})
-    else:
-        edge.put(terminal.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
-        drawn = {"the days": png, "where the GPU-hours went": waterfall, "both on one page": html}
-        written = [f"  {file}  {what}" for what, file in drawn.items() if file is not None]
-        if written:
-            edge.put("\n".join(["", "written", *written]))
 
 
 def explain(

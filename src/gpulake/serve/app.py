@@ -10,17 +10,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.staticfiles import StaticFiles
 
-from gpulake.charts import Chart, page_style, static_file
+from gpulake.charts import page_style, static_file
 from gpulake.config import Config
 from gpulake.errors import GpulakeError, LakeError, UsageError
-from gpulake.serve import exporting, figures, posts
-from gpulake.serve.listing import Listing
+from gpulake.serve import addresses, exporting, posts
 from gpulake.serve.look import Look
+from gpulake.serve.markup import rendered, templates
 from gpulake.serve.newest import Newest
 from gpulake.serve.page import Page, all_pages, menu
 from gpulake.serve.things import NotFoundError
@@ -37,14 +35,6 @@ _ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-
-class _AnyName(PathConvertor):
-    """What `{name:path}` stands for: the name of a thing may hold a line break too."""
-
-    regex = "(?s:.*)"
-
-
-register_url_convertor("path", _AnyName())
 _COOKIE = "gpulake_token"
 _LARGEST_FORM = 16_384
 
@@ -60,7 +50,8 @@ def create_app(
     app = FastAPI(title="gpulake", docs_url=None, redoc_url=None, openapi_url=None)
     newest = Newest(config.lake)
     app.state.newest = newest
-    templates = _templates()
+    layout = templates()
+    addresses.register()
 
     def answer(page: Page, request: Request) -> Response:
         asked = dict(request.query_params)
@@ -73,15 +64,11 @@ def create_app(
             filled = page.fill(look)
             if export is not None:
                 return exporting.file_of(export, filled)
-            template = templates.get_template(page.template)
-            shown = {"page": page, "look": look, "pages": menu(), "has_charts": _has_charts(filled), **filled}
-            html = template.render(shown)
+            html = rendered(page, filled=filled, look=look, by=layout)
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
     def fault(error: GpulakeError, status: HTTPStatus, request: Request) -> Response:
-        html = templates.get_template("fault.html").render(
-            error=error, status=status, path=request.url.path, pages=menu()
-        )
+        html = layout.get_template("fault.html").render(error=error, status=status, path=request.url.path, pages=menu())
         return HTMLResponse(html, status_code=status, headers={"Cache-Control": "no-store"})
 
     async def guarded(request: Request, do: Callable[[], Response]) -> Response:
@@ -177,20 +164,3 @@ def _refusal(request: Request, *, hosts: Sequence[str], token: str | None) -> tu
                 "the request comes from another page.", do="use this page's own buttons"
             ), HTTPStatus.FORBIDDEN
     return None
-
-
-def _has_charts(filled: Mapping[str, object]) -> bool:
-    return any(isinstance(value, Chart) for value in filled.values())
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("gpulake.serve", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"text_of": figures.text_of, "label_of": figures.label_of, "unit_of": figures.unit_of}
-    environment.tests["listing"] = lambda value: isinstance(value, Listing)
-    return environment

@@ -18,7 +18,7 @@ import pytest
 from jinja2 import ChoiceLoader, DictLoader
 
 from gpulake.cli import main
-from gpulake.serve import app
+from gpulake.serve import app, markup
 from gpulake.serve.app import POLICY
 from gpulake.serve.figures import text_of
 from gpulake.serve.look import Cluster
@@ -228,9 +228,9 @@ def test_the_page_that_the_how_to_shows_is_served(lake, served, sql, monkeypatch
     module = {"__name__": "busy"}
     exec(code, module)
     monkeypatch.setattr(app, "all_pages", lambda: (module["PAGE"],))
-    shipped = app.PackageLoader
+    shipped = markup.PackageLoader
     monkeypatch.setattr(
-        app, "PackageLoader", lambda *where: ChoiceLoader([DictLoader({"busy.html": template}), shipped(*where)])
+        markup, "PackageLoader", lambda *where: ChoiceLoader([DictLoader({"busy.html": template}), shipped(*where)])
     )
     busy = sql("select dt from gold_cluster_util_daily where cluster_id = 'pai2020' and avg_gpu_util >= 50")
     with httpx.Client(base_url=served(lake).address, timeout=30) as visitor:

@@ -12,15 +12,16 @@ from gpulake.serve.things import NotFoundError, near_miss
 
 
 @cache
-def _models() -> dict[str, Model]:
+def models() -> dict[str, Model]:
+    """Every model of the warehouse, by name; read once in a process."""
     return read_models(warehouse.project())
 
 
 def _fill(look: Look) -> Filled:
     table, name = look.named["table"], look.named["column"]
-    model = _models().get(table)
+    model = models().get(table)
     if model is None:
-        near = near_miss(table, list(_models()))
+        near = near_miss(table, list(models()))
         raise NotFoundError(
             f"there is no table {table[:80]!r}.", where=look.path[:200], do=f"did you mean {near}?" if near else ""
         )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TextIO
 import typer
 
 from gpulake.errors import EndedError, GpulakeError, StoppedError, UsageError
+from gpulake.telling.cells import visible
 
 if TYPE_CHECKING:
     from gpulake.config import Config
@@ -80,13 +81,6 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # for as long as the process lives
-
-
-def visible(text: str, *, keep: str = "\n") -> str:
-    """Control characters written out: what was delivered must not steer the terminal that shows it."""
-    return "".join(
-        c if c in keep or c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 @contextmanager

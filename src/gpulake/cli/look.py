@@ -19,6 +19,7 @@ import typer
 
 from gpulake.cli import edge
 from gpulake.errors import UsageError
+from gpulake.telling.cells import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,7 +179,7 @@ def _text_lines(table: pa.Table) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return "null" if value is None else edge.visible(str(edge.plain(value)), keep="")
+    return "null" if value is None else visible(str(edge.plain(value)), keep="")
 
 
 def export(

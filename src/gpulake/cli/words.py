@@ -11,7 +11,6 @@ from itertools import groupby
 from textwrap import wrap
 from typing import cast
 
-from gpulake.cli.edge import visible
 from gpulake.detecting.outcomes import FileScored
 from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
@@ -21,6 +20,7 @@ from gpulake.reading.export import Exported
 from gpulake.reading.figure import Explanation, FedBy, Figure, Move
 from gpulake.reading.report import day_name
 from gpulake.session import Alerted
+from gpulake.telling.cells import visible
 from gpulake.telling.text import WIDTH, text_table
 from gpulake.telling.words import counted, pct
 from gpulake.upkeep import Compacted, Quarantine, Status, Verification

@@ -14,9 +14,10 @@ from gpulake.charts import page_style
 from gpulake.config import Config
 from gpulake.lake import Reader, open_publication
 from gpulake.reading.models import Column
+from gpulake.reading.scope import Cluster, clusters_of
 from gpulake.serve.addresses import page_at, parted
 from gpulake.serve.linking import within
-from gpulake.serve.look import Cluster, Look, clusters_of
+from gpulake.serve.look import Look
 from gpulake.serve.markup import rendered, templates
 from gpulake.serve.page import Page
 from gpulake.serve.pages.definition import models
@@ -67,7 +68,7 @@ def write_pages(config: Config, *, addresses: Sequence[str], file: Path) -> None
 def _view(number: int, address: str, reader: Reader, clusters: tuple[Cluster, ...], lake: Path) -> _View:
     path, asked, _ = parted(address)
     page, named = page_at(path)
-    return _View(f"p{number}", page, Look(reader, clusters, path, asked, named, lake))
+    return _View(f"p{number}", page, Look(reader, clusters=clusters, path=path, asked=asked, named=named, lake=lake))
 
 
 def _written(views: Sequence[_View], reader: Reader, layout: Environment) -> str:

@@ -58,7 +58,7 @@ def create_app(
         export = asked.pop("export", None)
         named: Mapping[str, str] = request.path_params
         with newest.open() as (reader, clusters):
-            look = Look(reader, clusters, request.url.path, asked, named, config.lake)
+            look = Look(reader, clusters=clusters, path=request.url.path, asked=asked, named=named, lake=config.lake)
             if page.needs_cluster:
                 _ = look.cluster, look.since, look.until
             filled = page.fill(look)

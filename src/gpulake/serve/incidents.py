@@ -13,7 +13,8 @@ from gpulake import clock
 from gpulake.alert import Kind, Request
 from gpulake.findings import Severity
 from gpulake.incidents import inbox
-from gpulake.serve.look import Cluster, Look
+from gpulake.reading.scope import Cluster
+from gpulake.serve.look import Look
 from gpulake.telling.mails.layout import Clock, beginning, moment, urgency
 
 ASKED_WORDS = {Kind.ACKNOWLEDGE: "acknowledge", Kind.SILENCE: "silence", Kind.RESOLVE: "resolve"}

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gpulake.errors import UsageError
-from gpulake.serve.figures import label_of, text_of, unit_of
-from gpulake.serve.look import Cluster, Look
+from gpulake.reading.scope import Cluster
+from gpulake.serve.look import Look
+from gpulake.telling.figures import label_of, text_of, unit_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

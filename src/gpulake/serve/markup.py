@@ -5,10 +5,10 @@ from __future__ import annotations
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from gpulake.charts import Chart
-from gpulake.serve import figures
 from gpulake.serve.listing import Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page, menu
+from gpulake.telling import figures
 
 
 def templates(*, instead: str | None = None) -> Environment:

@@ -9,7 +9,7 @@ from threading import Lock
 
 from gpulake.errors import UsageError
 from gpulake.lake import Layout, Reader, open_publication
-from gpulake.serve.look import Cluster, clusters_of
+from gpulake.reading.scope import Cluster, clusters_of
 
 
 class _Copy:

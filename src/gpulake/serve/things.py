@@ -33,13 +33,3 @@ def url_of(look: Look, kind: str, name: str | None) -> str | None:
     if not name or len(name) > LONGEST_ADDRESS or len(quoted := quote(name, safe="")) > LONGEST_ADDRESS:
         return None
     return look.url(f"/{kind}/{quoted}")
-
-
-def not_recorded(look: Look, table: str) -> dict[str, str]:
-    """The columns of a table that the cluster's source cannot give, each with the reason."""
-    found = look.rows(
-        "select column_name, reason from gold_availability where cluster_id = ? and table_name = ? and not available",
-        look.cluster.cluster_id,
-        table,
-    )
-    return {row["column_name"]: row["reason"] for row in found}

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from gpulake.lake import open_publication
-from gpulake.serve.figures import text_of
-from gpulake.serve.look import clusters_of
+from gpulake.reading.scope import clusters_of
 from gpulake.serve.things import LONGEST_ADDRESS
+from gpulake.telling.figures import text_of
 from gpulake.telling.sentences import job_advice, job_sentence, queue_sentence, user_sentence, users_sentence
 
 TAGS = re.compile(r"<[^>]+>")
@@ -381,7 +381,7 @@ def test_a_name_too_long_for_an_address_has_no_link(lake, cluster):
     from gpulake.serve.things import url_of
 
     with open_publication(lake) as reader:
-        look = Look(reader, (cluster,), "/users", {"since": "6"})
+        look = Look(reader, clusters=(cluster,), path="/users", asked={"since": "6"})
         assert url_of(look, "users", "é" * LONGEST_ADDRESS) is None
         assert url_of(look, "users", "x" * 1_000_000) is None
         assert url_of(look, "users", None) is None

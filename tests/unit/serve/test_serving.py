@@ -18,11 +18,11 @@ import pytest
 from jinja2 import ChoiceLoader, DictLoader
 
 from gpulake.cli import main
+from gpulake.reading.scope import Cluster
 from gpulake.serve import app, markup
 from gpulake.serve.app import POLICY
-from gpulake.serve.figures import text_of
-from gpulake.serve.look import Cluster
 from gpulake.serve.page import all_pages, menu
+from gpulake.telling.figures import text_of
 
 ROOT = Path(__file__).parents[3]
 CLUSTER = Cluster("c", "s", "Asia/Tokyo", "shifted", None, None, None, None)

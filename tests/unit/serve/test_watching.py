@@ -17,9 +17,9 @@ from gpulake.config import load
 from gpulake.findings import Finding, Severity, State
 from gpulake.incidents import inbox
 from gpulake.lake import open_operations, open_publication, writing
-from gpulake.serve.figures import text_of
-from gpulake.serve.look import clusters_of
+from gpulake.reading.scope import clusters_of
 from gpulake.telling import sentences
+from gpulake.telling.figures import text_of
 
 CLUSTER = "pai2020"
 HOSTILE = "<img src=x onerror=alert(1)>\"' \N{RIGHT-TO-LEFT OVERRIDE}txet\n\N{PILE OF POO}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from gpulake.charts import CLUSTER_USE, HELD_USE, TYPICAL_USE, Chart, use_by_day
 from gpulake.errors import UsageError
-from gpulake.reading import ranges
+from gpulake.reading import ranges, unusual
 from gpulake.serve.listing import Column, Link, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -16,42 +16,12 @@ from gpulake.telling.sentences import days_sentence
 
 JUDGEMENTS = {"anomaly": "flagged", "not_judged": "not judged", "normal": "as usual"}
 
-# The band that belongs to what made the day unusual; the mean use of all GPUs where nothing did.
-_BAND = """
-        seen as seen_pct,
-        expected as expected_pct,
-        case anomaly_driver
-            when 'allocated_gpu_util' then expected_allocated_low
-            when 'typical_job_gpu_util' then expected_typical_low
-            else expected_low
-        end as expected_low_pct,
-        case anomaly_driver
-            when 'allocated_gpu_util' then expected_allocated_high
-            when 'typical_job_gpu_util' then expected_typical_high
-            else expected_high
-        end as expected_high_pct
-"""
-_FLAGGED = f"""
-    select dt, anomaly_reason, anomaly_score, coverage_ratio, {_BAND}
-    from gold_cluster_util_daily_scored
-    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
-"""
 _DAYS = """
     select
         dt, avg_gpu_util, expected_gpu_util, expected_low as expected_low_pct, expected_high as expected_high_pct,
         p95_gpu_util, avg_cpu_util, allocated_gpu_util, coverage_ratio, judgement, anomaly_reason
     from gold_cluster_util_daily_scored
     where cluster_id = ? and dt between ? and ? and (? is null or judgement = ?)
-"""
-_RUNS = """
-    select machine_id, dt, start_at, end_at, hours, anomaly_score, anomaly_reason
-    from gold_anomaly_runs
-    where cluster_id = ? and dt between ? and ?
-"""
-_JOBS = """
-    select job_id, user_id, dt, allocated_gpu_h, anomaly_score, anomaly_reason
-    from gold_job_anomalies
-    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
 """
 _DETECTORS = """
     select detector, level, is_shown, scored_rows, flagged_rows, not_judged_rows, false_alarms, note
@@ -83,7 +53,7 @@ def _picture(look: Look, days: tuple[object, ...]) -> Chart | None:
     seen = [each for each in (CLUSTER_USE, HELD_USE, TYPICAL_USE) if rows[each.value].null_count < rows.num_rows]
     if not seen:
         return None
-    return use_by_day(rows, title="Were GPUs used as expected?", seen=seen, calendar=look.cluster.calendar)
+    return use_by_day(rows, title="Were GPUs used as expected?", seen=seen, calendar=look.calendar)
 
 
 def day_link(look: Look, row: Mapping[str, Any]) -> str:
@@ -117,7 +87,7 @@ def _fill(look: Look) -> Filled:
         name="flagged",
         title="Flagged days",
         table="gold_cluster_util_daily_scored",
-        query=_FLAGGED,
+        query=unusual.DAYS,
         params=days,
         columns=(
             Column("dt", link=day_link),
@@ -164,7 +134,7 @@ def _fill(look: Look) -> Filled:
         name="machines",
         title="Machines that went another way than the others",
         table="gold_anomaly_runs",
-        query=f"{_RUNS} and machine_id is not null",
+        query=unusual.MACHINES,
         params=days,
         columns=(
             Column("machine_id", "machine", link=named_link("machines", "machine_id")),
@@ -185,7 +155,7 @@ def _fill(look: Look) -> Filled:
         name="hours",
         title="Hours in which the whole fleet made a step",
         table="gold_anomaly_runs",
-        query=f"{_RUNS} and machine_id is null",
+        query=unusual.HOURS,
         params=days,
         columns=(
             Column("start_at", "from"),
@@ -205,7 +175,7 @@ def _fill(look: Look) -> Filled:
         name="jobs",
         title="Jobs unlike their user's earlier ones",
         table="gold_job_anomalies",
-        query=_JOBS,
+        query=unusual.JOBS,
         params=days,
         columns=(
             Column("job_id", "job", link=named_link("jobs", "job_id")),

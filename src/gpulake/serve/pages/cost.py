@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from gpulake.reading import ranges
+from gpulake.reading.fleet import bill_of
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -86,7 +87,7 @@ def _fill(look: Look) -> Filled:
         ),
         order="pool",
     )
-    bill = look.row(ranges.bill_query(), *days, *days)
+    bill = bill_of(look)
     unpriced = look.rows(
         f"select pool, allocated_gpu_h from ({_BY_POOL}) where cost_usd is null order by pool", *days, *days
     )

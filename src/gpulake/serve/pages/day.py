@@ -8,8 +8,9 @@ from typing import Any
 
 from gpulake.charts import Chart, Seen, series
 from gpulake.reading import ranges
+from gpulake.reading.scope import Cluster
 from gpulake.serve.listing import Column, Listing
-from gpulake.serve.look import Cluster, Look
+from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.pages.anomalies import named_link
 from gpulake.serve.things import NotFoundError
@@ -72,7 +73,7 @@ def _picture(look: Look, one: tuple[object, ...]) -> Chart | None:
         return None
     return series(
         rows, title="At which hours were held GPUs used?", seen=_HELD_BY_HOUR, mark="judgement", why="anomaly_reason",
-        subtitle="diamonds: flagged hours", calendar=look.cluster.calendar,
+        subtitle="diamonds: flagged hours", calendar=look.calendar,
     )  # fmt: skip
 
 

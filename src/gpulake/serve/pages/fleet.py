@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from gpulake.charts import capacity_waterfall, parts_by_day, parts_by_hour
 from gpulake.reading import ranges
+from gpulake.reading.fleet import FLEET, waste_of
 from gpulake.serve.incidents import counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
@@ -24,11 +25,7 @@ MOST_DAYS_BY_HOUR = 7
 def _fill(look: Look) -> Filled:
     cluster, since, until = look.cluster.cluster_id, look.since, look.until
     days = (cluster, since, until)
-    waste = (
-        look.row("select * from gold_waste_window where cluster_id = ?", cluster)
-        if look.is_whole
-        else look.row(ranges.waste_query(), *days)
-    )
+    waste = waste_of(look)
     idle_users = Listing(
         look,
         name="users",
@@ -70,7 +67,7 @@ def _fill(look: Look) -> Filled:
         "waste": waste,
         **({} if waste is None else _pictures(look, waste)),
         "sentence": fleet_sentence(waste, idle_users.rows[:1]),
-        "fleet": look.row("select machines, gpus from gold_fleet where cluster_id = ?", cluster),
+        "fleet": look.row(FLEET, cluster),
         "needs": needs(look, most=MOST_NEEDS),
         "open_groups": counts(look)["open_groups"],
         "path_of": incident_path,
@@ -81,7 +78,7 @@ def _fill(look: Look) -> Filled:
 
 def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
     days = (look.cluster.cluster_id, look.since, look.until)
-    calendar = look.cluster.calendar
+    calendar = look.calendar
     # What nobody held cannot be told of a sample of the load.
     free = (
         "down_gpu_h, unallocated_gpu_h"

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gpulake import clock
+from gpulake.reading.scope import Cluster
 from gpulake.serve.incidents import (
     ASKED_WORDS,
     INCIDENTS,
@@ -21,7 +22,7 @@ from gpulake.serve.incidents import (
     urgency_of,
 )
 from gpulake.serve.listing import Column, Listing
-from gpulake.serve.look import Cluster, Look
+from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.things import nothing_called
 from gpulake.telling.mails.layout import amount

@@ -5,33 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gpulake.reading import jobs as reading
 from gpulake.serve.drawn import held_by_day, spread_of
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
-from gpulake.serve.things import not_recorded, nothing_called, url_of
+from gpulake.serve.things import nothing_called, url_of
 from gpulake.telling.sentences import job_advice, job_sentence, jobs_sentence
 
 _FILTERS = {"user": "user_id", "status": "job_status", "model": "gpu_model", "size": "size_class"}
 """What a visitor may ask for, and the column of it."""
 _GROUPINGS = {"user": "user", "model": "gpu_model", "size": "size_class"}
 """Those that the distributions of the whole window are grouped by as well."""
-_NEAR = """
-    select min(job_id) as job_id from gold_jobs where cluster_id = ? and starts_with(job_id, left(?, 6))
-"""
-_ATTEMPTS = """
-    select
-        task_id,
-        attempt_id,
-        machine_id,
-        instance_status,
-        status_source,
-        started_at,
-        ended_at,
-        run_s
-    from silver_instances
-    where cluster_id = ? and job_id = ?
-"""
 
 
 def of_job(look: Look, row: Mapping[str, Any]) -> str | None:
@@ -74,16 +59,12 @@ def jobs_of(
         Column("cost_usd", "cost"),
         Column("submitted_at", f"submitted, {look.cluster.time_zone}"),
     )
-    days = "" if look.is_whole else "and submitted_day between ? and ?"
     return Listing(
         look,
         name="jobs",
         title=title,
         table="gold_jobs",
-        query=f"""
-            select {", ".join(column.name for column in columns)}, gpu_model, size_class from gold_jobs
-            where cluster_id = ? and {where} {days}
-        """,
+        query=reading.listed_query(where=where, is_whole=look.is_whole),
         params=(look.cluster.cluster_id, *params, *(() if look.is_whole else (look.since, look.until))),
         columns=tuple(column for column in columns if column.name not in lacks),
         order="-allocated_gpu_h" if "idle_held_gpu_h" in lacks else "-idle_held_gpu_h",
@@ -127,7 +108,7 @@ def run_times(look: Look, *, grouped_by: str, value: str, status: str | None) ->
 def _fill_jobs(look: Look) -> Filled:
     cluster = look.cluster.cluster_id
     asked = {name: value for name in _FILTERS if (value := look.asked.get(name))}
-    lacks = not_recorded(look, "gold_jobs")
+    lacks = look.not_recorded("gold_jobs")
     where = ["true", *(f"{_FILTERS[name]} = ?" for name in asked)]
     params = [*asked.values()]
     if begins := look.asked.get("job"):
@@ -188,20 +169,18 @@ def _fill_jobs(look: Look) -> Filled:
 
 def _fill_job(look: Look) -> Filled:
     cluster, name = look.cluster.cluster_id, look.named["job_id"]
-    job = look.row("select * from gold_jobs where cluster_id = ? and job_id = ?", cluster, name)
+    job = look.row(reading.JOB, cluster, name)
     if job is None:
-        near = look.row(_NEAR, cluster, name) if name else None
-        raise nothing_called(name, kind="job", look=look, near=near["job_id"] if near else None)
-    lacks = {column: why for column, why in not_recorded(look, "gold_jobs").items() if job.get(column) is None}
-    flag = look.row(
-        "select judgement, anomaly_reason from gold_job_anomalies where cluster_id = ? and job_id = ?", cluster, name
-    )
+        near = look.row(reading.NEAR, cluster, name, name) if name else None
+        raise nothing_called(name, kind="job", look=look, near=near["name"] if near else None)
+    lacks = {column: why for column, why in look.not_recorded("gold_jobs").items() if job.get(column) is None}
+    flag = look.row(reading.VERDICT, cluster, name)
     days = Listing(
         look,
         name="days",
         title="Its days",
         table="gold_job_efficiency_daily",
-        query="select * exclude (cluster_id, job_id) from gold_job_efficiency_daily where cluster_id = ? and job_id = ?",
+        query=reading.DAYS,
         params=(cluster, name),
         columns=(
             Column("dt", "day", link=of_day),
@@ -222,10 +201,7 @@ def _fill_job(look: Look) -> Filled:
         name="costs",
         title="What it cost, by day and pool",
         table="gold_cost_daily",
-        query="""
-            select dt, pool, allocated_gpu_h, usd_per_gpu_h, cost_usd, price_label, price_reason from gold_cost_daily
-            where cluster_id = ? and job_id = ?
-        """,
+        query=reading.COSTS,
         params=(cluster, name),
         columns=(
             Column("dt", "day", link=of_day),
@@ -245,7 +221,7 @@ def _fill_job(look: Look) -> Filled:
         name="attempts",
         title="Its attempts and machines",
         table="silver_instances",
-        query=_ATTEMPTS,
+        query=reading.ATTEMPTS,
         params=(cluster, name),
         columns=(
             Column("task_id", "task"),

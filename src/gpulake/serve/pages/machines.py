@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from gpulake.charts import Chart, Seen, machines_by_hour, series
 from gpulake.reading import ranges
+from gpulake.reading.fleet import FLEET
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -47,7 +48,7 @@ def _machines(look: Look) -> Filled:
         "and pool is not null group by pool order by machines desc, pool",
         days[0],
     )
-    fleet = look.row("select machines, gpus from gold_fleet where cluster_id = ?", days[0])
+    fleet = look.row(FLEET, days[0])
     return {
         "machines": machines,
         "heat": _heat(look, machines),
@@ -80,7 +81,7 @@ def _heat(look: Look, machines: Listing) -> Chart:
         value="gpu_util_weighted_pct",
         unit="GPU use, %",
         machines=machines.count,
-        calendar=look.cluster.calendar,
+        calendar=look.calendar,
     )
 
 
@@ -162,7 +163,7 @@ def _use(look: Look, days: tuple[object, ...]) -> Chart:
         seen=Seen("gpu_util_per_gpu_pct", "GPU use, per GPU, %"),
         at="dt",
         step=timedelta(days=1),
-        calendar=look.cluster.calendar,
+        calendar=look.calendar,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gpulake.reading.waits import DAYS, waits_of
 from gpulake.serve.drawn import spread_of
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.pages.jobs import of_day
-from gpulake.serve.things import not_recorded, url_of
+from gpulake.serve.things import url_of
 from gpulake.telling.sentences import queue_sentence
 
 _FIGURES = (
@@ -38,12 +39,8 @@ def _of_size(look: Look, row: Mapping[str, Any]) -> str | None:
 
 
 def _fill(look: Look) -> Filled:
-    cluster = look.cluster.cluster_id
-    is_day = look.since == look.until
-    # A quantile of several days cannot be had from those of each: it is of one day, or of the whole window.
-    table, of_day_only = ("gold_queue_wait_daily", "and dt = ?") if is_day else ("gold_queue_wait", "")
-    params = (cluster, look.since) if is_day else (cluster,)
-    lacks = not_recorded(look, "gold_jobs")
+    waits = waits_of(look)
+    lacks = look.not_recorded("gold_jobs")
 
     def by(
         grouped_by: str, title: str, words: str, link: Callable[[Look, Mapping[str, Any]], str | None], order: str
@@ -52,16 +49,13 @@ def _fill(look: Look) -> Filled:
             look,
             name=grouped_by,
             title=title,
-            table=table,
-            query=f"""
-                select value, {", ".join(column.name for column in _FIGURES)} from {table}
-                where cluster_id = ? {of_day_only} and grouped_by = '{grouped_by}'
-            """,
-            params=params,
+            table=waits.table,
+            query=waits.by,
+            params=(*waits.params, grouped_by),
             columns=(Column("value", words, link=link), *_FIGURES),
             order=order,
             rows_a_page=10,
-            empty="No job was submitted on this day." if is_day else "No job has landed.",
+            empty="No job was submitted on this day." if waits.is_day else "No job has landed.",
             is_small=True,
         )
 
@@ -70,21 +64,21 @@ def _fill(look: Look) -> Filled:
         name="days",
         title="By day of submission",
         table="gold_queue_wait_daily",
-        query="select * from gold_queue_wait_daily where cluster_id = ? and grouped_by = 'all' and dt between ? and ?",
-        params=(cluster, look.since, look.until),
+        query=DAYS,
+        params=(look.cluster.cluster_id, look.since, look.until),
         columns=(Column("dt", "day", link=of_day), *_FIGURES, Column("jobs_waiting_at_window_end", "still waiting")),
         order="-dt",
         rows_a_page=31,
         empty="No job was submitted in this range.",
         is_small=True,
     )
-    wait = look.row(f"select * from {table} where cluster_id = ? {of_day_only} and grouped_by = 'all'", *params)
+    wait = look.row(waits.all, *waits.params)
     sizes = by("size_class", "By GPUs asked for", "GPUs", _of_size, "-km_p90_s")
     return {
         "sentence": queue_sentence(wait),
         "wait": wait,
-        "table": table,
-        "is_day": is_day,
+        "table": waits.table,
+        "is_day": waits.is_day,
         "sizes": sizes,
         "sizes_chart": spread_of(
             sizes,

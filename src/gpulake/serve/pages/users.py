@@ -5,37 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpulake.reading import ranges
+from gpulake.reading import people, ranges
 from gpulake.serve.drawn import held_by_day
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.pages.jobs import jobs_of, of_day, of_user
-from gpulake.serve.things import not_recorded, nothing_called
+from gpulake.serve.things import nothing_called
 from gpulake.telling.sentences import user_sentence, users_sentence
 
-_WAITS = """
-    select value as user_id, jobs_never_started, wait_p50_s, km_p50_s, km_p90_s from gold_queue_wait
-    where cluster_id = ? and grouped_by = 'user'
-"""
-_USERS = f"""
-    select users.*, waits.jobs_never_started, waits.km_p50_s, waits.km_p90_s
-    from ({ranges.users_query()}) as users
-    left join ({_WAITS}) as waits on users.user_id = waits.user_id
-"""
-_DAYS = """
-    select days.* exclude (cluster_id, user_id), costs.cost_usd
-    from (select * from gold_user_gpu_usage_daily where cluster_id = ? and user_id = ? and dt between ? and ?) as days
-    left join (select dt, cost_usd from gold_user_cost_daily where cluster_id = ? and user_id = ?) as costs using (dt)
-"""
-_WAIT = """
-    select * from gold_queue_wait where cluster_id = ? and grouped_by = 'user' and value = ?
-"""
-_HAS_DAYS = "select 1 as found from gold_user_gpu_usage_daily where cluster_id = ? and user_id = ? limit 1"
-_NEAR = """
-    select min(value) as user_id from gold_queue_wait
-    where cluster_id = ? and grouped_by = 'user' and starts_with(value, left(?, 4))
-"""
 _USE = (
     Column("allocated_gpu_h", "held"),
     Column("idle_held_gpu_h", "idle", bar="idle"),
@@ -59,7 +37,7 @@ def _fill_users(look: Look) -> Filled:
         name="users",
         title="Users",
         table="gold_user_gpu_usage_daily",
-        query=_USERS,
+        query=people.USERS,
         params=(*days, *days, cluster),
         columns=(
             Column("user_id", "user", link=of_user),
@@ -83,7 +61,7 @@ def _fill_users(look: Look) -> Filled:
             if row
         ],
         "users": users,
-        "lacks": not_recorded(look, "gold_user_gpu_usage_daily"),
+        "lacks": look.not_recorded("gold_user_gpu_usage_daily"),
     }
 
 
@@ -94,17 +72,17 @@ def _largest(rows: Sequence[Mapping[str, Any]], column: str) -> Mapping[str, Any
 def _fill_user(look: Look) -> Filled:
     cluster, name = look.cluster.cluster_id, look.named["user_id"]
     days = (cluster, look.since, look.until)
-    wait = look.row(_WAIT, cluster, name)
+    wait = look.row(people.WAIT, cluster, name)
     user = look.row(ranges.user_query(), *days, name, *days, name, *days)
-    if not name or not (user or wait or look.row(_HAS_DAYS, cluster, name)):
-        near = look.row(_NEAR, cluster, name) if name else None
-        raise nothing_called(name, kind="user", look=look, near=near["user_id"] if near else None)
+    if not name or not (user or wait or look.row(people.HAS_DAYS, cluster, name)):
+        near = look.row(people.NEAR, name, name, cluster) if name else None
+        raise nothing_called(name, kind="user", look=look, near=near["name"] if near else None)
     listing = Listing(
         look,
         name="days",
         title="Day by day",
         table="gold_user_gpu_usage_daily",
-        query=_DAYS,
+        query=people.DAYS,
         params=(cluster, name, look.since, look.until, cluster, name),
         columns=(
             Column("dt", "day", link=of_day),
@@ -118,7 +96,7 @@ def _fill_user(look: Look) -> Filled:
         empty="This user held no GPU and submitted no job in these days.",
         is_small=True,
     )
-    lacks = not_recorded(look, "gold_jobs")
+    lacks = look.not_recorded("gold_jobs")
     jobs = jobs_of(
         look,
         title="Jobs, those with the most idle first" if "idle_held_gpu_h" not in lacks else "Jobs, the largest first",
@@ -141,7 +119,7 @@ def _fill_user(look: Look) -> Filled:
 
 
 def _fill_groups(look: Look) -> Filled:
-    lacks = not_recorded(look, "gold_group_gpu_usage_daily")
+    lacks = look.not_recorded("gold_group_gpu_usage_daily")
     names = tuple(
         Column(name, words) for name, words in (("group_id", "group"), ("queue", "queue")) if name not in lacks
     )

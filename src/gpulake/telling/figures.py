@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gpulake.serve.look import Cluster
+from gpulake.reading.scope import Cluster
 from gpulake.telling.words import span
 
 UNKNOWN = "—"

@@ -1,0 +1,39 @@
+"""What is unusual in a range: days with what was expected of them, hours and machines, and jobs.
+
+Parameters of each: the cluster, the first and the last day.
+"""
+
+from __future__ import annotations
+
+# The band that belongs to what made the day unusual; the mean use of all GPUs where nothing did.
+_BAND = """
+        seen as seen_pct,
+        expected as expected_pct,
+        case anomaly_driver
+            when 'allocated_gpu_util' then expected_allocated_low
+            when 'typical_job_gpu_util' then expected_typical_low
+            else expected_low
+        end as expected_low_pct,
+        case anomaly_driver
+            when 'allocated_gpu_util' then expected_allocated_high
+            when 'typical_job_gpu_util' then expected_typical_high
+            else expected_high
+        end as expected_high_pct
+"""
+DAYS = f"""
+    select dt, anomaly_reason, anomaly_score, coverage_ratio, {_BAND}
+    from gold_cluster_util_daily_scored
+    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+"""
+RUNS = """
+    select machine_id, dt, start_at, end_at, hours, anomaly_score, anomaly_reason
+    from gold_anomaly_runs
+    where cluster_id = ? and dt between ? and ?
+"""
+MACHINES = f"{RUNS} and machine_id is not null"
+HOURS = f"{RUNS} and machine_id is null"
+JOBS = """
+    select job_id, user_id, dt, allocated_gpu_h, anomaly_score, anomaly_reason
+    from gold_job_anomalies
+    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+"""

@@ -7,7 +7,7 @@ import sys
 from bench.measure import GPULAKE, ROUNDS, Target, run, run_script, tell
 from bench.traces import SCALE, fresh, trace
 
-HEAVY = ("dbt", "sklearn", "polars", "pandas", "prefect", "matplotlib")
+HEAVY = ("dbt", "sklearn", "polars", "pandas", "prefect", "vl_convert")
 
 
 def again(data: str, lake: str) -> dict[str, float]:

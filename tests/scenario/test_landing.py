@@ -47,7 +47,7 @@ def test_nothing_new_is_nothing_done(lake, tmp_path, change):
         "subprocess.Popen = no_child\n"
         "from gpulake.cli import main\n"
         "code = main(sys.argv[1:])\n"
-        "print(sorted({'dbt', 'sklearn', 'prefect', 'matplotlib'} & {m.split('.')[0] for m in sys.modules}), file=sys.stderr)\n"
+        "print(sorted({'dbt', 'sklearn', 'prefect', 'vl_convert'} & {m.split('.')[0] for m in sys.modules}), file=sys.stderr)\n"
         "sys.exit(code)"
     )
     again = subprocess.run(

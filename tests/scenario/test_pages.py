@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -138,16 +139,19 @@ def test_report_page_and_query_show_one_count(tutorial, workplace):
                                     "cluster_id = 'pai2020'").to_pydict().values(), strict=True))  # fmt: skip
         open_now = reader.sql("select count(distinct group_id) as n from ops.main.gold_incidents where is_open "
                               "and cluster_id = 'pai2020'")["n"].to_pylist()[0]  # fmt: skip
-    words = [
+    told = [
         f"{days} days flagged",
         f"ours that stand out: {hours} of the whole cluster and {machine_hours} of single machines, in {sums['runs']} runs",
         f"obs that stand out: {jobs} of ",
         f"hat needs someone: {open_now} open incidents",
     ]
+    shown = {"Flagged days": days, "Jobs unlike their user's earlier ones": jobs, "What needs someone": open_now}
 
     assert {"cluster_day": days, "cluster_hour": hours, "machine_hour": machine_hours, "job": jobs} == said
     assert hours + machine_hours == sums["hours"]
-    assert [] == [each for each in words if each not in report or each not in page]
+    assert [] == [each for each in told if each not in report]
+    for title, count_of in shown.items():
+        assert f'{escape(title)} <span class="count">{count_of:,}</span>' in page
 
 
 def test_the_figures_against_the_truth_are_those_of_the_page(tutorial, workplace):

@@ -20,7 +20,6 @@ HEAVY = {
     "dbt",
     "prefect",
     "sklearn",
-    "matplotlib",
     "pandas",
     "polars",
     "pyarrow",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,28 +13,11 @@ from gpulake.reading import report
 from gpulake.reading.report import Counted, Need
 from gpulake.reading.rows import Rows
 from gpulake.telling import sections
-from gpulake.telling.sections import all_sections, further_reads, hours, jobs, needs_someone, page_sections
+from gpulake.telling.sections import all_sections, further_reads, hours, jobs, needs_someone
 from gpulake.telling.text import WIDTH
 
 EACH = pytest.mark.parametrize("section", all_sections(), ids=lambda section: section.name)
 SIX_O_CLOCK = datetime.fromisoformat("1970-01-05T22:00")  # on day 5, in Shanghai
-VOID = frozenset({"meta", "br", "path", "use"})
-
-
-class Closed(HTMLParser):
-    """Notes which tags stay open."""
-
-    def __init__(self):
-        super().__init__()
-        self.open = []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert tag == self.open.pop()
 
 
 def a_need(name="b3eb22261234", *, severity="ticket", title="m1: power is low", cluster_id="pai2020", size=1):
@@ -80,29 +62,19 @@ def test_every_file_of_the_folder_is_a_section_with_a_name_of_its_own():
     files = [file for file in Path(sections.__file__).parent.glob("*.py") if file.name != "__init__.py"]
 
     assert len(files) == len(all_sections()) == len({section.name for section in all_sections()})
-    assert [] == [section.name for section in all_sections() if not section.lines and not section.html]
-    assert len(page_sections()) == len({section.page_place or section.place for section in page_sections()})
+    assert len(all_sections()) == len({section.place for section in all_sections()})
 
 
 @EACH
 def test_its_lines_fit_a_terminal(section, cluster):
     """What is cut off by the terminal's border is not read."""
-    assert all(len(line) <= WIDTH and "\n" not in line for line in (section.lines(cluster) if section.lines else ()))
-
-
-@EACH
-def test_its_markup_is_whole(section, cluster):
-    """A tag left open would swallow the sections after it."""
-    tags = Closed()
-    tags.feed(section.html(cluster) if section.html else "")
-
-    assert [] == tags.open
+    assert all(len(line) <= WIDTH and "\n" not in line for line in section.lines(cluster))
 
 
 @EACH
 def test_it_asks_for_nothing_by_itself(section):
     """A query in a teller would be a figure that no table holds and `gpulake explain` cannot reach."""
-    tree = ast.parse(Path((section.lines or section.html).__code__.co_filename).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(section.lines.__code__.co_filename).read_text(encoding="utf-8"))
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
     assert [] == [text for text in texts if text.lower().startswith(("select ", "with ", "from lake"))]
@@ -168,20 +140,16 @@ def test_the_hours_of_a_machine_are_one_line_in_the_clusters_time(two_months):
         "the whole cluster, day 5 06:00 to 07:00, 1 hour",
         "    a step",
     ] == [line for line in hours.SECTION.lines(cluster) if not line.startswith("─")]
-    assert "1 of the whole cluster and 13 of single machines, in 4 runs" in hours.SECTION.html(cluster)
-    assert "what to know of cluster_hour what to know of machine_hour" in hours.SECTION.html(cluster)
 
 
 def test_the_count_of_jobs_is_that_of_the_detector_however_many_are_listed(cluster):
-    """Who counts in SQL finds the number that the report and the page say."""
+    """Who counts in SQL finds the number that the report says."""
     shown = replace(cluster, further={"jobs": (jobs.Odd("j", date(1970, 1, 13), "ann", 715.2, "too long"),) * 30})
 
-    lines, page = jobs.SECTION.lines(shown), jobs.SECTION.html(shown)
+    lines = jobs.SECTION.lines(shown)
 
     assert "jobs that stand out: 31 of 1,000 finished jobs" == lines[0]
     assert ("715 GPU-h   job j, day 12, user ann", "    and 28 that held less") == (lines[2], lines[-1])
-    assert "Jobs that stand out: 31 of 1,000 finished jobs" in page
-    assert "1 more, that held less, are in gold_job_anomalies." in page
 
 
 def test_what_needs_someone_stands_in_the_order_it_came_in_with_what_to_do(two_months):
@@ -195,13 +163,11 @@ def test_what_needs_someone_stands_in_the_order_it_came_in_with_what_to_do(two_m
 
     pai, ours = report.read(two_months, needs=needs).clusters
 
-    lines, page = needs_someone.SECTION.lines(pai), needs_someone.SECTION.html(pai)
+    lines = needs_someone.SECTION.lines(pai)
     assert "what needs someone: 2 open incidents" == lines[0]
     assert "page    aaaaaaaa  m1: power is low (and 8 more), since day 5, 06:00" == lines[2]
     assert '→ Drain it. gpulake sql "from t where a < b"' == lines[3].strip()
     assert lines[4].startswith("ticket  eeeeeeee  channel slack does not work")
-    assert "What needs someone: 2 open incidents" in page
-    assert "<code>gpulake sql &quot;from t where a &lt; b&quot;</code>" in page
     assert ["ccccccccdddd"] == [need.incident_id for need in ours.needs]
 
 
@@ -210,4 +176,3 @@ def test_nothing_is_said_where_nobody_is_needed(two_months):
     (found,) = report.read(two_months).clusters
 
     assert [] == needs_someone.SECTION.lines(found)
-    assert "" == needs_someone.SECTION.html(found)

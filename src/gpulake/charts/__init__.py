@@ -6,14 +6,17 @@ A picture is a specification of Vega-Lite over rows of gold; it maps columns and
 from gpulake.charts.calendar import Calendar
 from gpulake.charts.chart import Chart
 from gpulake.charts.heat import machines_by_hour, week
-from gpulake.charts.lines import CLUSTER_USE, HELD_USE, TYPICAL_USE, Seen, series, use_by_day
+from gpulake.charts.lines import CLUSTER_USE, HELD_USE, LEGEND, TYPICAL_USE, Seen, series, use_by_day
 from gpulake.charts.lists import histogram, ranking, spread
 from gpulake.charts.parts import capacity_waterfall, parts_by_day, parts_by_hour
+from gpulake.charts.saying import sentence
+from gpulake.charts.sheet import sheet
 from gpulake.charts.style import SCRIPTS, page_style, static_file
 
 __all__ = [
     "CLUSTER_USE",
     "HELD_USE",
+    "LEGEND",
     "SCRIPTS",
     "TYPICAL_USE",
     "Calendar",
@@ -26,7 +29,9 @@ __all__ = [
     "parts_by_day",
     "parts_by_hour",
     "ranking",
+    "sentence",
     "series",
+    "sheet",
     "spread",
     "static_file",
     "use_by_day",

@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from gpulake.charts.calendar import Calendar
-from gpulake.charts.colours import hexadecimal, variables
+from gpulake.charts.colours import colour, hexadecimal, variables
 from gpulake.charts.drawing import png_of, svg_of
 from gpulake.charts.rows import Column, Row, packed, safe_json
 from gpulake.charts.theme import LEFT_PX, RIGHT_PX
@@ -20,6 +20,10 @@ PLOT_WIDTH = "width:plot"
 
 LEGEND_COLUMNS = "columns:legend"
 NARROW_PX, LETTER_PX, PADDING_PX = 560, 7.6, 16
+NOTE_LETTER_PX, NOTE_LINE_PX = 5.9, 16
+
+ALONE_PX = {"on-screen": 1_080, "on-phone": 350}
+"""Widths of a picture that no script fits to its page; the style shows one of them."""
 
 MOST_TABLE_ROWS = 200
 """Rows that the table below a picture shows; the export of the figures has all."""
@@ -30,7 +34,8 @@ class Chart:
     """A picture and what it says without eyes.
 
     `title` is the question that it answers, `description` a sentence for readers of the screen. `spec` is Vega-Lite with colours
-    by name (`colours.colour`); `rows` are its data, by the names that it uses. `columns` are those of the table below it.
+    by name (`colours.colour`); `rows` are its data, by the names that it uses. `columns` are those of the table below it;
+    `notes` are sentences that stand below the picture where it stands for itself: a page has words of its own.
     """
 
     title: str
@@ -39,6 +44,7 @@ class Chart:
     rows: Mapping[str, Sequence[Row]]
     columns: Sequence[Column] = ()
     subtitle: str = ""
+    notes: Sequence[str] = ()
     left_px: int = LEFT_PX
     right_px: int = RIGHT_PX
     calendar: Calendar = field(default_factory=Calendar)
@@ -47,13 +53,17 @@ class Chart:
         """A figure of a page: the picture, and its figures as a folded table; a sentence where there is nothing to draw.
 
         A live one is drawn by `static/charts.js` in the reader's colours and width; without scripts the table stands there.
-        One that is not live holds the picture itself, in the colours of the page, and needs no other file but its style.
+        One that is not live holds the picture itself, once for a screen and once for a phone, in the colours of the page, and
+        needs no other file but its style.
         """
         picture = (
             f'<div class="picture" role="img" aria-label="{_attribute(f"{self.title}. {self.description}")}" hidden></div>\n'
             f'<script type="application/json">{safe_json(self._page_data())}</script>'
             if live
-            else f'<div class="picture">{self._svg(variables(), width=1_080, is_titled=False)}</div>'
+            else "\n".join(
+                f'<div class="picture {name}">{self._svg(variables(), width=width, is_titled=False)}</div>'
+                for name, width in ALONE_PX.items()
+            )
         )
         if not any(self.rows.values()):
             picture = '<p class="soft">Nothing was found to draw.</p>'
@@ -79,8 +89,14 @@ class Chart:
             title = wrap(shown(self.title, most=400), max(20, int((width - 20) / LETTER_PX)))
             subtitle = wrap(shown(self.subtitle, most=400), max(20, int((width - 20) / 6))) if self.subtitle else []
             spec["title"] = {"text": title, **({"subtitle": subtitle} if subtitle else {})}
+            if self.notes:
+                spec = _with_notes(spec, self._note_lines(width), ink=colours[colour("ink")], left_px=self.left_px)
             spec["padding"] = PADDING_PX
         return {**spec, "datasets": {name: list(rows) for name, rows in self.rows.items()}}
+
+    def _note_lines(self, width: int) -> list[str]:
+        most = max(20, int((width - 20) / NOTE_LETTER_PX))
+        return [line for note in self.notes for line in wrap(shown(note, most=600), most, subsequent_indent="    ")]
 
     def _svg(self, colours: Mapping[str, str], *, width: int, is_titled: bool) -> str:
         is_themed = colours != hexadecimal(dark=False) and colours != hexadecimal(dark=True)
@@ -140,6 +156,21 @@ class Chart:
         if column.kind == "ratio":
             return f"{value * 100:.1f} %"
         return f"{value:,.{digits}f}" if type(value) in {int, float} else str(value)
+
+
+def _with_notes(spec: Mapping[str, Any], lines: Sequence[str], *, ink: str, left_px: int) -> dict[str, Any]:
+    """The picture with lines of text below it."""
+    of_all = {name: spec[name] for name in ("config", "title") if name in spec}
+    notes = {
+        "width": spec["vconcat"][0]["width"] if "vconcat" in spec else spec["width"],
+        "height": NOTE_LINE_PX * len(lines),
+        "data": {"values": [{}]},
+        "mark": {
+            "type": "text", "text": list(lines), "x": -left_px, "y": 0, "align": "left", "baseline": "top",
+            "fontSize": 11, "lineHeight": NOTE_LINE_PX, "color": ink,
+        },
+    }  # fmt: skip
+    return {**of_all, "vconcat": [{name: part for name, part in spec.items() if name not in of_all}, notes]}
 
 
 def _settled(part: Any, chosen: Mapping[str, Any]) -> Any:

@@ -17,6 +17,9 @@ from gpulake.charts.theme import config
 
 PANEL_PX = 190
 
+LEGEND = "line: seen · dashes and band: expected · large dots: measured well · diamonds: flagged (full: by this figure) · grey ground: not judged"
+"""What the marks of days mean."""
+
 MOST_NAMES = 8
 """Flagged days that are named in the picture; more would be a wall of text."""
 
@@ -100,7 +103,7 @@ def use_by_day(
     }
     return Chart(
         title=title,
-        subtitle=subtitle or "line: seen · dashes and band: expected · large dots: measured well · diamonds: flagged (full: by this figure) · grey ground: not judged",
+        subtitle=subtitle or LEGEND,
         description=f"{len(rows)} days of {seen[0].unit}, {len(flagged)} of them flagged, with the band that was expected and the share that was measured.",
         spec=spec,
         rows={"days": rows, "named": named},

@@ -35,7 +35,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
 
 OR_DOWN = "held by nobody, or down"
 
-WATERFALL_LEFT_PX, WATERFALL_RIGHT_PX = 178, 152
+WATERFALL_LEFT_PX, WATERFALL_RIGHT_PX = 178, 176
 
 
 def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calendar: Calendar | None = None) -> Chart:

@@ -22,7 +22,14 @@ def report(
     waterfall: Annotated[
         Path | None, typer.Option("--waterfall", metavar="FILE", help="Also draw where the GPU-hours went.")
     ] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one page.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write the fleet and the anomalies of every cluster as one page, by the code of gpulake serve.",
+        ),
+    ] = None,
     as_json: edge.JsonOption = False,
 ) -> None:
     """Tell what the publication says: what landed, utilisation, where the GPU-hours went, flagged days; and draw it."""
@@ -39,25 +46,25 @@ def report(
         needs = incidents.listed(operations, config=config).needs()
         found = reports.read(publication, further=further_reads(), needs=needs)
     if png is not None:
-        from gpulake.telling.pictures.days import write_png
+        from gpulake.telling.drawings import write_days
 
         with edge.writing_to(png):
-            write_png(found, png)
+            write_days(found, png)
     if waterfall is not None:
-        from gpulake.telling.pictures.waterfall import write_waterfall
+        from gpulake.telling.drawings import write_waterfall
 
         with edge.writing_to(waterfall):
             write_waterfall(found, waterfall)
     if html is not None:
-        from gpulake.telling.page import write_html
+        from gpulake.serve.alone import front_addresses, write_pages
 
         with edge.writing_to(html):
-            write_html(found, html)
+            write_pages(config, addresses=front_addresses([each.cluster_id for each in found.clusters]), file=html)
     if as_json:
         edge.put_json({**asdict(found), "error": None})
     else:
         edge.put(terminal.render(found, lake=min(str(config.lake), os.path.relpath(config.lake), key=len)))
-        drawn = {"the days": png, "where the GPU-hours went": waterfall, "both on one page": html}
+        drawn = {"the days": png, "where the GPU-hours went": waterfall, "fleet and anomalies as one page": html}
         written = [f"  {file}  {what}" for what, file in drawn.items() if file is not None]
         if written:
             edge.put("\n".join(["", "written", *written]))

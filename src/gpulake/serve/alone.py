@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from jinja2 import Environment
 
@@ -49,6 +49,11 @@ class Meaning:
     column: Column | None
 
 
+def front_addresses(cluster_ids: Sequence[str]) -> list[str]:
+    """The pages that a reader begins with, of each cluster: where the GPU-hours went, and what was unusual."""
+    return [f"{path}?{urlencode({'cluster': name})}" for name in cluster_ids for path in ("/", "/anomalies")]
+
+
 def write_pages(config: Config, *, addresses: Sequence[str], file: Path) -> None:
     """Write the pages at these addresses of `gpulake serve` into one file, in their order.
 
@@ -74,14 +79,14 @@ def _view(number: int, address: str, reader: Reader, clusters: tuple[Cluster, ..
 def _written(views: Sequence[_View], reader: Reader, layout: Environment) -> str:
     places = {view.key: view.name for view in views}
     wanted: dict[str, Meaning] = {}
-    parts = []
+    parts: dict[str, str] = {}
     for view in views:
 
         def leads(address: str, view: _View = view) -> str | None:
             return _place(address, view, places, wanted)
 
-        markup = rendered(view.page, filled=view.page.fill(view.look), look=view.look, by=layout, name=view.name)
-        parts.append(within(markup, name=view.name, leads=leads))
+        markup = rendered(view.page, filled=view.page.fill(view.look), look=view.look, by=layout)
+        parts[view.name] = within(markup, name=view.name, leads=leads)
     style = page_style() + files("gpulake.serve").joinpath("static", "style.css").read_text(encoding="utf-8")
     return layout.get_template("file.html").render(
         style=style,

@@ -17,7 +17,7 @@ def render(report: Report, *, lake: str = "./lake") -> str:
 
 
 def _cluster_lines(cluster: ClusterReport) -> list[str]:
-    sections = [section.lines(cluster) for section in all_sections() if section.lines]
+    sections = [section.lines(cluster) for section in all_sections()]
     return "\n\n".join("\n".join(lines) for lines in sections if lines).splitlines()
 
 

@@ -1,6 +1,6 @@
 """The sections of a report, found by listing this folder: every module here that defines SECTION is one.
 
-A section lays out what `reading` has read, for the terminal, for the page or for both. It computes nothing: a figure that
+A section lays out what `reading` has read for the terminal; pages are those of `gpulake.serve`. It computes nothing: a figure that
 it lacks is a column of a gold table.
 """
 
@@ -19,17 +19,15 @@ from gpulake.reading.rows import Rows
 
 @dataclass(frozen=True)
 class Section:
-    """One part of what is told of a cluster; sections follow each other by `place`, on the page by `page_place` if it is set.
+    """One part of what is told of a cluster; sections follow each other by `place`.
 
-    `lines` are at most WIDTH wide, and none where there is nothing to tell; `html` is whole elements, or "". Rows of a
-    published table that it `reads` stand in `cluster.further` under its name.
+    `lines` are at most WIDTH wide, and none where there is nothing to tell. Rows of a published table that it `reads` stand
+    in `cluster.further` under its name.
     """
 
     name: str
     place: int
-    lines: Callable[[ClusterReport], Sequence[str]] | None = None
-    html: Callable[[ClusterReport], str] | None = None
-    page_place: int | None = None
+    lines: Callable[[ClusterReport], Sequence[str]]
     reads: Rows[Any] | None = None  # of whatever its rows are: each section's own
 
 
@@ -38,12 +36,6 @@ def all_sections() -> tuple[Section, ...]:
     """Every section, in the terminal's order."""
     found = (import_module(f"{__name__}.{module.name}").SECTION for module in iter_modules(__path__))
     return tuple(sorted(found, key=lambda section: (section.place, section.name)))
-
-
-def page_sections() -> tuple[Section, ...]:
-    """Those that the page shows, in its order."""
-    shown = (section for section in all_sections() if section.html)
-    return tuple(sorted(shown, key=lambda section: section.place if section.page_place is None else section.page_place))
 
 
 def further_reads() -> dict[str, Rows[Any]]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Judge
-from gpulake.telling.day_table import day_table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
 from gpulake.telling.words import counted, driver_words, pct, ratio_pct
 
 MOST_DAYS = 6
-"""Days listed one by one in a terminal; a page lists them all."""
+"""Days listed one by one."""
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
@@ -52,13 +50,4 @@ def _others(cluster: ClusterReport) -> list[str]:
     ]
 
 
-def _html(cluster: ClusterReport) -> str:
-    parts = []
-    if cluster.shown and cluster.shown.flagged:
-        parts.append("<h2>Flagged days</h2>\n" + day_table(cluster, cluster.shown.flagged, has_reason=True))
-        parts.append(f'<p class="soft">{escape(cluster.shown.counted.note)}</p>')
-    parts += [f'<p class="soft">{escape(told)}</p>' for told in _others(cluster)]
-    return "\n".join(parts)
-
-
-SECTION = Section(name="flagged", place=40, lines=_lines, html=_html)
+SECTION = Section(name="flagged", place=40, lines=_lines)

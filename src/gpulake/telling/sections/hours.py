@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from html import escape
 from textwrap import wrap
 from zoneinfo import ZoneInfo
 
 from gpulake.reading.report import ClusterReport
 from gpulake.reading.rows import Rows
-from gpulake.telling.markup import NUMBER, WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
 from gpulake.telling.words import counted
 
-MOST_RUNS, MOST_ON_PAGE = 6, 60
-"""Runs told one by one in a terminal, and on a page: the last ones."""
+MOST_RUNS = 6
+"""Runs told one by one: the last ones."""
 
 MOST_OF_NAME = 20
-"""Letters of a machine's name in a terminal; the page has it whole."""
+"""Letters of a machine's name."""
 
 
 @dataclass(frozen=True)
@@ -50,26 +48,6 @@ def _lines(cluster: ClusterReport) -> list[str]:
     if len(runs) > MOST_RUNS:
         lines.append(f"    and {len(runs) - MOST_RUNS:,} earlier runs")
     return lines
-
-
-def _html(cluster: ClusterReport) -> str:
-    runs: Sequence[Run] = cluster.further.get("hours", ())
-    if not runs:
-        return ""
-    shown = runs[-MOST_ON_PAGE:]
-    rows = [[_who(run), _when(cluster, run), f"{run.hours:,}", _strangest(cluster, run)] for run in shown]
-    header = [("who", ""), ("when", ""), ("hours", NUMBER), ("what stands out most", WORDS)]
-    notes = [
-        each.note
-        for level in ("cluster_hour", "machine_hour")
-        if (each := cluster.shown_of(level)) and each.flagged_rows
-    ]
-    earlier = f"{len(runs) - len(shown):,} earlier runs are in gold_anomaly_runs. " if len(runs) > len(shown) else ""
-    return (
-        f"<h2>Hours that stand out: {escape(_count(cluster))}</h2>\n"
-        + table(header, rows, kinds=["" if run.machine_id else "odd" for run in shown])
-        + f'\n<p class="soft">{escape(earlier + " ".join(notes))}</p>'
-    )
 
 
 def _count(cluster: ClusterReport) -> str:
@@ -108,6 +86,6 @@ def _when(cluster: ClusterReport, run: Run) -> str:
 
 
 SECTION = Section(
-    name="hours", place=42, lines=_lines, html=_html,
+    name="hours", place=42, lines=_lines,
     reads=Rows(Run, "gold_anomaly_runs", order_by=("start_at", "machine_id")),
 )  # fmt: skip

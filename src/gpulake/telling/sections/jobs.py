@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from html import escape
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
 from gpulake.reading.rows import Rows
-from gpulake.telling.markup import NUMBER, WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
 from gpulake.telling.words import counted, gpu_hours
 
-MOST_JOBS, MOST_ON_PAGE = 3, 30
-"""Jobs told one by one in a terminal, and on a page."""
+MOST_JOBS = 3
+"""Jobs told one by one."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +42,6 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return [*lines, *([f"    and {more:,} that held less"] if more > 0 else [])]
 
 
-def _html(cluster: ClusterReport) -> str:
-    jobs: Sequence[Odd] = cluster.further.get("jobs", ())
-    if not jobs:
-        return ""
-    rows = [[_held(job), job.job_id, cluster.day_label(job.dt), _user(job), job.anomaly_reason] for job in jobs]
-    header = [("held", NUMBER), ("job", ""), ("started", ""), ("user", ""), ("what stands out", WORDS)]
-    shown = cluster.shown_of("job")
-    more = _flagged(cluster) - len(jobs)
-    told = f"{more:,} more, that held less, are in gold_job_anomalies. " if more > 0 else ""
-    return (
-        f"<h2>Jobs that stand out: {escape(_count(cluster))}</h2>\n"
-        + table(header, rows)
-        + f'\n<p class="soft">{escape(told + (shown.note if shown else ""))}</p>'
-    )
-
-
 def _flagged(cluster: ClusterReport) -> int:
     shown = cluster.shown_of("job")
     return shown.flagged_rows if shown else 0
@@ -79,7 +61,7 @@ def _user(job: Odd) -> str:
 
 
 SECTION = Section(
-    name="jobs", place=44, lines=_lines, html=_html,
+    name="jobs", place=44, lines=_lines,
     reads=Rows(Odd, "gold_job_anomalies", order_by=("allocated_gpu_h desc nulls last", "job_id"),
-               where="judgement = 'anomaly'", limit=MOST_ON_PAGE),
+               where="judgement = 'anomaly'", limit=MOST_JOBS),
 )  # fmt: skip

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
-from gpulake.telling.markup import NUMBER, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH, text_table
 
@@ -42,34 +40,4 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return lines
 
 
-def _html(cluster: ClusterReport) -> str:
-    rows = [
-        [
-            landed.table_name,
-            f"{landed.files:,}",
-            f"{landed.rows_in:,}",
-            f"{landed.rows_kept:,}",
-            f"{landed.rows_refused:,}",
-            landed.layouts,
-            {landed.files: "yes", 0: "no"}.get(landed.publishers_files, f"{landed.publishers_files} of {landed.files}"),
-        ]
-        for landed in cluster.landed
-    ]
-    header = [("table", ""), *((name, NUMBER) for name in ("files", "rows", "kept", "refused")), ("layout", ""),
-              ("publisher's checksum", "")]  # fmt: skip
-    refused = "".join(
-        f"<li>{refused.rows:,} × {escape(refused.reason)} ({escape(refused.table_name)})</li>"
-        for refused in cluster.refused
-    )
-    implausible = "".join(
-        f"<li>{each.values:,} × {escape(each.reason)} ({escape(each.table_name)})</li>" for each in cluster.implausible
-    )
-    return (
-        "<h2>What landed</h2>\n"
-        + table(header, rows)
-        + (f"\n<p>Refused:</p><ul>{refused}</ul>" if refused else "")
-        + (f"\n<p>Not believed, so not known:</p><ul>{implausible}</ul>" if implausible else "")
-    )
-
-
-SECTION = Section(name="landed", place=10, lines=_lines, html=_html, page_place=70)
+SECTION = Section(name="landed", place=10, lines=_lines)

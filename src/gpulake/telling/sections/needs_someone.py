@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Need
@@ -12,8 +10,8 @@ from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
 from gpulake.telling.words import counted
 
-MOST_NEEDS, MOST_ON_PAGE = 3, 20
-"""Incidents told one by one in a terminal, and on a page; `gpulake alerts list` has them all."""
+MOST_NEEDS = 3
+"""Incidents told one by one; `gpulake alerts list` has them all."""
 
 ID_LENGTH = 8
 """As much of a name as people type."""
@@ -36,48 +34,6 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return [*lines, f"{rest}Look at one: gpulake alerts show ID. Take it: gpulake alerts ack ID."]
 
 
-def _html(cluster: ClusterReport) -> str:
-    if not cluster.needs:
-        return ""
-    first, rest = cluster.needs[:MOST_NEEDS], cluster.needs[MOST_NEEDS:MOST_ON_PAGE]
-    more = len(cluster.needs) - len(first)
-    left = len(cluster.needs) - len(first) - len(rest)
-    in_list = f"; {left:,} of them in <code>gpulake alerts list</code> only" if left else ""
-    return "\n".join(
-        [
-            f"<h2>What needs someone: {escape(counted(len(cluster.needs), 'open incident'))}</h2>",
-            _list(cluster, first),
-            *(
-                [f"<details>\n<summary>{more:,} more{in_list}</summary>", _list(cluster, rest), "</details>"]
-                if more
-                else []
-            ),
-            '<p class="soft">To take one in hand: <code>gpulake alerts ack ID</code>.</p>',
-        ]
-    )
-
-
-def _list(cluster: ClusterReport, needs: Sequence[Need]) -> str:
-    items = "\n".join(
-        f'<li class="{escape(need.severity)}">'
-        f'<p><b>{escape(_title(need))}</b> <span class="soft">{escape(_beside(cluster, need))}</span></p>'
-        f"<p>{escape(need.message)}</p>{_advice(need)}</li>"
-        for need in needs
-    )
-    return f'<ul class="needs">\n{items}\n</ul>'
-
-
-def _advice(need: Need) -> str:
-    words, _, command = need.advice.partition("gpulake ")
-    return (
-        f"<p>→ {escape(words)}{f'<code>gpulake {escape(command)}</code>' if command else ''}</p>" if need.advice else ""
-    )
-
-
-def _beside(cluster: ClusterReport, need: Need) -> str:
-    return f"{need.severity} · {need.state} · since {_since(cluster, need)} · {need.incident_id[:ID_LENGTH]}"
-
-
 def _title(need: Need) -> str:
     return need.title + (f" (and {need.size - 1:,} more)" if need.size > 1 else "")
 
@@ -86,4 +42,4 @@ def _since(cluster: ClusterReport, need: Need) -> str:
     return beginning(need.since, Clock(cluster.time_zone, cluster.time_basis, has_weekdays=False))
 
 
-SECTION = Section(name="needs someone", place=5, lines=_lines, html=_html)
+SECTION = Section(name="needs someone", place=5, lines=_lines)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from html import escape
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Judge
-from gpulake.telling.markup import WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
 from gpulake.telling.words import kept_flag, not_judged_words, shared_reason
 
 MOST_DAYS = 6
-"""Days listed one by one in a terminal; a page lists them all."""
+"""Days listed one by one."""
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
@@ -34,17 +32,4 @@ def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
     return lines
 
 
-def _html(cluster: ClusterReport) -> str:
-    return _judge_html(cluster, cluster.shown) if cluster.shown and cluster.shown.not_judged else ""
-
-
-def _judge_html(cluster: ClusterReport, judge: Judge) -> str:
-    title = "<h2>Not judged</h2>\n"
-    shared = shared_reason(judge.not_judged)
-    if shared is not None:
-        return f"{title}<p>{not_judged_words(judge)}: {escape(shared)}.</p>"
-    rows = [[cluster.day_name(day.dt) + kept_flag(day), day.anomaly_reason or ""] for day in judge.not_judged]
-    return f"{title}<p>{not_judged_words(judge)}.</p>" + table([("day", ""), ("why", WORDS)], rows)
-
-
-SECTION = Section(name="not judged", place=50, lines=_lines, html=_html)
+SECTION = Section(name="not judged", place=50, lines=_lines)

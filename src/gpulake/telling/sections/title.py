@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from gpulake.reading.report import ClusterReport
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH
@@ -25,14 +23,4 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return lines
 
 
-def _html(cluster: ClusterReport) -> str:
-    window = cluster.window
-    span = f"{cluster.day_name(window.first_day)} to {cluster.day_name(window.last_day)}, " if window else ""
-    return (
-        f"<h1>{escape(headline(cluster))}</h1>\n"
-        f'<p class="soft">Cluster {escape(cluster.cluster_id)}, {escape(span)}{escape(cluster.time_zone)} time.</p>\n'
-        f'<span class="note">{escape(cluster.provenance)}</span>'
-    )
-
-
-SECTION = Section(name="title", place=0, lines=_lines, html=_html)
+SECTION = Section(name="title", place=0, lines=_lines)

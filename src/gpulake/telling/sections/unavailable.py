@@ -6,10 +6,8 @@ from itertools import groupby
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
-from gpulake.telling.markup import WORDS, table
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE, WIDTH
-from gpulake.telling.words import counted
 
 MOST_REASONS = 3
 """Things a source never records that are listed with their columns."""
@@ -31,13 +29,4 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return ["cannot be computed", RULE, *lines] if lines else []
 
 
-def _html(cluster: ClusterReport) -> str:
-    if not cluster.unavailable:
-        return ""
-    rows = [[gap.table_name, ", ".join(gap.columns), gap.why] for gap in cluster.unavailable]
-    columns = sum(len(gap.columns) for gap in cluster.unavailable)
-    told = table([("table", ""), ("columns", WORDS), ("why", WORDS)], rows)
-    return f"<details>\n<summary>Cannot be computed: {counted(columns, 'column')}</summary>\n{told}\n</details>"
-
-
-SECTION = Section(name="unavailable", place=60, lines=_lines, html=_html)
+SECTION = Section(name="unavailable", place=60, lines=_lines)

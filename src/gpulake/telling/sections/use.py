@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from gpulake.reading.report import ClusterReport, Judge
-from gpulake.telling.markup import themed
-from gpulake.telling.pictures.days import day_sentence, days_svg
+from gpulake.reading.report import ClusterReport
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH
-from gpulake.telling.words import counted, headline, pct, ratio_pct
+from gpulake.telling.words import counted, pct, ratio_pct
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -80,55 +76,4 @@ def _spark_lines(cluster: ClusterReport) -> list[str]:
     return lines
 
 
-def _html(cluster: ClusterReport) -> str:
-    return "\n".join(part for part in (_tiles(cluster), _picture(cluster)) if part)
-
-
-def _tiles(cluster: ClusterReport) -> str:
-    window = cluster.window
-    if window is None or not cluster.has_gpu_use:
-        return ""
-    tiles = [
-        ("", pct(window.avg_gpu_util), "mean GPU use of what machines measured"),
-        ("", pct(window.avg_cpu_util), "mean CPU use of what machines measured"),
-        ("", ratio_pct(window.coverage_ratio, digits=0), "of all GPU time was measured by the machines' windows"),
-        *(
-            [("", f"{cluster.fleet.gpus:,}", f"GPUs in {counted(cluster.fleet.machines, 'machine')}")]
-            if cluster.fleet
-            else []
-        ),
-        *(_judge_tiles(cluster.shown) if cluster.shown else ()),
-    ]
-    items = "\n".join(
-        f'<li class="{kind}"><b>{escape(value)}</b><span>{escape(label)}</span></li>' for kind, value, label in tiles
-    )
-    return f'<ul class="tiles">\n{items}\n</ul>'
-
-
-def _judge_tiles(judge: Judge) -> list[tuple[str, str, str]]:
-    numbers = judge.counted
-    return [
-        (
-            "odd" if numbers.flagged_rows else "",
-            f"{numbers.flagged_rows}",
-            f"of {counted(numbers.scored_rows, 'day')} flagged",
-        ),
-        ("", f"{numbers.not_judged_rows}", "days not judged"),
-    ]
-
-
-def _picture(cluster: ClusterReport) -> str:
-    if not cluster.has_gpu_use:
-        return ""
-    svg = themed(days_svg(cluster), label=headline(cluster))
-    for day in cluster.days:
-        svg = svg.replace(
-            f'<g id="day-{day.dt.isoformat()}">', f'<g class="day"><title>{escape(day_sentence(cluster, day))}</title>'
-        )
-    return (
-        f"<figure>\n{svg}\n<figcaption>Point at a day for its figures. Shaded columns are weekends, hatched "
-        "days are not judged.</figcaption>\n</figure>"
-    )
-
-
-SECTION = Section(name="use", place=20, lines=_lines, html=_html)
+SECTION = Section(name="use", place=20, lines=_lines)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
-from gpulake.telling.markup import themed
-from gpulake.telling.pictures.waterfall import waterfall_svg
 from gpulake.telling.sections import Section
 from gpulake.telling.text import WIDTH, text_table
-from gpulake.telling.words import Step, beside_waste, gpu_hours, measured_by, ratio_pct, waste_headline, waste_steps
+from gpulake.telling.words import Step, beside_waste, gpu_hours, measured_by, ratio_pct, waste_steps
 
 BAR = 40
 """Columns of the first bar."""
@@ -36,19 +33,4 @@ def _bar(step: Step) -> str:
     return "█" * round((step.ratio or 0.0) * BAR)
 
 
-def _html(cluster: ClusterReport) -> str:
-    waste = cluster.waste
-    if waste is None:
-        return ""
-    beside = " ".join(
-        f"{sentence[0].upper()}{sentence[1:]}." for sentence in (*measured_by(waste), *beside_waste(waste))
-    )
-    svg = themed(waterfall_svg(cluster), label=waste_headline(cluster))
-    return (
-        "<h2>Where the GPU-hours went</h2>\n"
-        f"<figure>\n{svg}\n<figcaption>The classes do not overlap and add up to the first bar. "
-        f"{escape(beside)}</figcaption>\n</figure>"
-    )
-
-
-SECTION = Section(name="waste", place=15, lines=_lines, html=_html)
+SECTION = Section(name="waste", place=15, lines=_lines)

@@ -179,12 +179,13 @@ class Session:
         result = warehouse.build(
             full=full,
             landed=meta.landed_tables(self._writer),
-            is_small=not full and self._is_small(),
+            # What waits is all there is, or all that is read.
+            is_small=self._is_small() and (not full or self.publication() is None),
         )
         if not result.ok:
             raise DataTestError(
                 f"the build failed: {_names(result)}.",
-                where=str(self._config.lake / "dbt" / "dbt.log") if full else str(self._config.lake),
+                where=str(self._config.lake),
                 do="mend what it names; nothing was published, and the next refresh builds it again",
             )
         build_id, rows, implausible = self._writer.version(), self._rows(), self._implausible()
@@ -341,9 +342,7 @@ class Session:
         if self._child is None:
             from gpulake.dbt.warehouse import Warehouse
 
-            # The first build is a full one, which dbt makes.
-            awake = self.publication() is None
-            self._child = self._stack.enter_context(Warehouse(self._config.lake, writer=self._writer, awake=awake))
+            self._child = self._stack.enter_context(Warehouse(self._config.lake, writer=self._writer))
         return self._child
 
     def _rows(self) -> dict[str, int]:

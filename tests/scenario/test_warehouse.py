@@ -361,27 +361,48 @@ def test_unit_tests_of_the_models(tmp_path):
         assert len(units.nodes) >= 2
 
 
-def test_the_child_ends_with_its_parents_pipe(tmp_path):
+def test_the_child_ends_with_its_parents_pipe(tmp_path, monkeypatch):
     """A killed refresh must not leave a process that holds the lake's lock for ever."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     lake = TinyLake(tmp_path / "lake")
-    dbt = warehouse.Warehouse(lake.folder, awake=True)
+    dbt = warehouse.Warehouse(lake.folder)
     dbt._child.stdin.close()
     assert 0 == dbt._child.wait(timeout=60)
     dbt._replies.close()
 
 
 @pytest.mark.slow
-def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path):
+def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path, monkeypatch):
     """The machine may kill dbt for memory: say so, and lose nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     lake = TinyLake(tmp_path / "lake")
     lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder, awake=True) as dbt:
+    with warehouse.Warehouse(lake.folder) as dbt:
         time.sleep(1)
         os.kill(dbt._child.pid, signal.SIGKILL)
         with pytest.raises(LakeError, match="ended without an answer"):
             dbt.build(full=True)
     lake.build(full=True)
     lake.close()
+
+
+def test_a_full_build_checks_each_contract(tmp_path):
+    """Columns that people rely on may neither vanish nor come, nor change their type, unnoticed."""
+    lake = TinyLake(tmp_path / "lake")
+    lake.add(sliced(1, days=2))
+    with warehouse.Warehouse(lake.folder) as dbt:
+        made = dbt.build(full=True)
+        assert made.ok, made.why()
+        written = dbt._script({"do": "write down a full build", "landed": []})
+    project = warehouse.project()
+    enforced = sum(file.read_text().count("contract: {enforced: true}") for file in project.rglob("*.yml"))
+    checks = {step.name: step.statements[0] for step in written.steps if step.statements[0].startswith("/*contract*/")}
+    assert len(checks) == enforced > 20
+    check = checks["gold_incidents"].replace("('rule', typeof(cast(null as varchar)))", "('ruler', typeof(1))")
+    with lake.writing() as writer:
+        writer._execute(checks["gold_incidents"])
+        with pytest.raises(Exception, match="rule is VARCHAR, and its contract says nothing; ruler is missing, and"):
+            writer._execute(check)
 
 
 def test_the_fingerprint_follows_the_models(monkeypatch, tmp_path):

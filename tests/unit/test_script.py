@@ -13,7 +13,8 @@ import pytest
 
 from gpulake.dbt import script
 from gpulake.dbt.asked import Asked
-from gpulake.dbt.script import Step
+from gpulake.dbt.results import CompiledModel
+from gpulake.dbt.script import Script, Step
 
 
 @pytest.fixture
@@ -69,16 +70,18 @@ def test_many_values_are_left_where_they_are(connection: duckdb.DuckDBPyConnecti
 def test_a_question_is_asked_once_in_a_build(connection: duckdb.DuckDBPyConnection) -> None:
     """The first statement changes the answer, and the second still has the one of before."""
     insert = f"INSERT INTO made SELECT {_asked('SELECT count(*) FROM days')}"
-    done = script.build(connection, (_model(insert, "DELETE FROM days"), _model(insert)), rows_held=0)
+    done = script.build(connection, Script((_model(insert, "DELETE FROM days"), _model(insert))), rows_held=0)
     assert done.ok
     assert _made(connection) == [3, 3]
 
 
 def test_a_failure_ends_a_build_and_keeps_nothing(connection: duckdb.DuckDBPyConnection) -> None:
-    steps = (
-        _model("INSERT INTO made FROM days"),
-        _model("INSERT INTO made SELECT CAST('word' AS INTEGER)"),
-        _model("INSERT INTO made VALUES (9)"),
+    steps = Script(
+        (
+            _model("INSERT INTO made FROM days"),
+            _model("INSERT INTO made SELECT CAST('word' AS INTEGER)"),
+            _model("INSERT INTO made VALUES (9)"),
+        )
     )
     done = script.build(connection, steps, rows_held=100)
     assert [node.status for node in done.nodes] == ["success", "error"]
@@ -87,6 +90,24 @@ def test_a_failure_ends_a_build_and_keeps_nothing(connection: duckdb.DuckDBPyCon
     # Where each model's rows are many, what went before stays, as a build that is cut off leaves it.
     assert not script.build(connection, steps, rows_held=0).ok
     assert _made(connection) == [1, 2, 3]
+
+
+def test_a_full_build_makes_anew_what_stands(tmp_path: Path) -> None:
+    """Whatever it was: a table that has become a view, too. What has no model any more stays."""
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{tmp_path / 'lake.duckdb'}' AS lake")
+        for statement in ("TABLE one AS SELECT 1 AS n", "TABLE two AS SELECT 1 AS n", "TABLE old AS SELECT 1 AS n"):
+            connection.execute(f"CREATE {statement.replace('TABLE ', 'TABLE lake.')}")
+        steps = (
+            Step("one", "model", ("CREATE TABLE lake.main.one AS SELECT 5 AS n",), makes='"lake"."main"."one"'),
+            Step("two", "model", ("CREATE VIEW lake.main.two AS FROM lake.main.one",), makes='"lake"."main"."two"'),
+            Step("new", "model", ("CREATE VIEW lake.main.new AS FROM lake.main.two",), makes='"lake"."main"."new"'),
+        )
+        for _ in range(2):
+            done = script.build(connection, Script(steps), rows_held=0)
+            assert done.ok, done.why()
+            found = connection.execute("SELECT * FROM lake.new, lake.old").fetchall()
+            assert found == [(5, 1)]
 
 
 def test_ctrl_c_is_no_failure_of_a_model(connection: duckdb.DuckDBPyConnection) -> None:
@@ -101,7 +122,7 @@ def test_ctrl_c_is_no_failure_of_a_model(connection: duckdb.DuckDBPyConnection) 
     Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     try:
         with pytest.raises((RuntimeError, KeyboardInterrupt)):
-            script.build(connection, (_model("INSERT INTO made FROM days"), _model(endless)), rows_held=100)
+            script.build(connection, Script((_model("INSERT INTO made FROM days"), _model(endless))), rows_held=100)
     finally:
         signal.signal(signal.SIGINT, before)
     assert _made(connection) == []
@@ -114,7 +135,7 @@ def test_each_test_is_run_whatever_became_of_the_others(connection: duckdb.DuckD
         _test("SELECT * FROM days WHERE day > 2", warns=True),
         _test("SELECT * FROM days WHERE day > 3"),
     )
-    done = script.test(connection, steps)
+    done = script.test(connection, Script(steps))
     assert [node.status for node in done.nodes] == ["fail", "error", "warn", "pass"]
     assert not done.ok
     assert done.nodes[0].message == "day = 2; day = 3"
@@ -122,7 +143,8 @@ def test_each_test_is_run_whatever_became_of_the_others(connection: duckdb.DuckD
 
 
 def test_a_script_is_kept_for_its_request_and_project(tmp_path: Path) -> None:
-    steps = (_model("INSERT INTO made FROM days"), _test("SELECT 1", warns=True))
+    explained = CompiledModel("made", "models/made.sql", ("days",), ("",), "FROM days")
+    steps = Script((_model("INSERT INTO made FROM days"), _test("SELECT 1", warns=True)), (explained,))
     file = script.file_of(tmp_path, digest="one", request={"landed": ["a"]})
     assert script.kept(file) is None
     script.keep(steps, file)
@@ -139,7 +161,7 @@ def test_a_script_is_kept_for_its_request_and_project(tmp_path: Path) -> None:
 def test_only_the_scripts_used_last_are_kept(tmp_path: Path) -> None:
     files = [tmp_path / f"{n:03}.json" for n in range(script._KEPT + 1)]
     for file in files:
-        script.keep((_model("SELECT 1"),), file)
+        script.keep(Script((_model("SELECT 1"),)), file)
         script.kept(files[0])
     kept = sorted(tmp_path.glob("*.json"))
     assert len(kept) == script._KEPT

@@ -67,39 +67,30 @@ class Runner:
         if self._manifest is not None:
             dbtRunner(manifest=self._manifest).invoke(["list", "--resource-type", "seed", *_QUIET])
 
-    def invoke(
-        self, arguments: Sequence[str], *, pinned_at: int | None = None, shared: bool = False
-    ) -> dict[str, object]:
-        """Run one dbt command, pinned where a version is given, and leave no connection open.
-
-        `shared`: on one connection, with few commits; a command that fails leaves what it committed before the failure.
-        """
-        if shared:
-            connection.share()
-        else:
-            connection.own_connections()
-        reply, outcome = self._run(arguments, pinned_at=pinned_at)
-        if shared:
-            _skip_after_a_failure(reply["nodes"])
-        if outcome is not None and "--full-refresh" in arguments:
-            reply["compiled"] = _compiled(outcome, self._manifest)
+    def invoke(self, arguments: Sequence[str], *, pinned_at: int | None = None) -> dict[str, object]:
+        """Run one dbt command, pinned where a version is given, and leave no connection open."""
+        connection.own_connections()
+        reply, _ = self._run(arguments, pinned_at=pinned_at)
         return reply
 
     def write_down(self, arguments: Sequence[str]) -> dict[str, object]:
         """Have dbt tell what one command would run, and run nothing: the steps of a script."""
         noted = connection.note()
-        reply, _ = self._run(arguments)
+        reply, outcome = self._run(arguments)
+        is_full = "--full-refresh" in arguments
         nodes = self._manifest.nodes if self._manifest else {}
         reply["steps"] = [
             {
                 "name": nodes[key].name,
                 "kind": str(nodes[key].resource_type),
                 "statements": statements,
+                "makes": nodes[key].relation_name if is_full else "",
                 "failing": (nodes[key].compiled_code or "") if key.startswith("test.") else "",
                 "warns": key.startswith("test.") and nodes[key].config.severity.upper() == "WARN",
             }
             for key, statements in noted.items()
         ]
+        reply["compiled"] = _compiled(outcome, self._manifest) if is_full and outcome is not None else []
         return reply
 
     def _run(
@@ -125,19 +116,16 @@ class Runner:
                 # A part without a relation that cannot be compiled is no result of dbt's.
                 error = f"dbt failed: see {os.environ['DBT_LOG_PATH']}/dbt.log"
         finally:
-            try:
-                connection.close(keep=ok)
-            except Exception as failure:  # noqa: BLE001  a full disk, a lost file: whatever DuckDB says of its last commit
-                ok, error = False, f"the last commit failed: {failure}"
+            connection.close()
         return {"ok": ok, "nodes": nodes, "seconds": time.monotonic() - started, "error": error}, outcome
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
         os.environ["GPULAKE_LANDED"] = ",".join(request.get("landed", ()))
         match request["do"]:
-            case "build":
+            case "write down a full build":
                 chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]
-                return self.invoke([*chosen, "--fail-fast", *_QUIET], shared=True)
+                return self.write_down([*chosen, "--fail-fast", *_QUIET])
             case "write down a build":
                 # Views and seeds change only with the project, and a changed project is built in full.
                 skipped = ["config.materialized:view", "tag:full_builds_only"]
@@ -278,15 +266,6 @@ def _known_as(key: str, manifest: Any) -> tuple[str, str]:
         return source.name if source.schema == "main" else f"{source.schema}.{source.name}", ""
     node = manifest.nodes[key]
     return node.name if node.resource_type == "model" else f"{node.schema}.{node.name}", node.original_file_path
-
-
-def _skip_after_a_failure(nodes: list[dict[str, Any]]) -> None:
-    """What dbt still began after the failure that ends a build stood on tables that were rolled back: it says nothing."""
-    failed = False
-    for node in nodes:
-        if failed:
-            node["status"] = "skipped"
-        failed = failed or node["status"] == "error"
 
 
 def _requests() -> queue.Queue[str]:

@@ -1,7 +1,7 @@
-"""What dbt would run, written down once and run without it: a build of what is touched, or the data tests.
+"""What dbt would run, written down once and run without it: a build of everything or of what is touched, or the data tests.
 
 The statements of such a command follow from the project and from which tables have landed, and from nothing that a
-delivery brings. So dbt writes them once; each delivery after that runs them on DuckDB alone.
+delivery brings. So dbt writes them once; each build after that runs them on DuckDB alone.
 """
 
 from __future__ import annotations
@@ -10,33 +10,44 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gpulake.dbt.asked import Asked
-from gpulake.dbt.results import BuildResult, NodeResult
+from gpulake.dbt.results import BuildResult, CompiledModel, NodeResult
 from gpulake.dbt.transactions import FewCommits
 from gpulake.lake import Connection, QueryError, first_line
 
 _FAILING_ROWS_SHOWN = 5
-_KEPT = 32
+_KEPT = 64
 
 
 @dataclass(frozen=True)
 class Step:
-    """One model or data test. `failing` is a test's own query: the rows that fail it; `warns`: they only warn."""
+    """One model, seed or data test.
+
+    `makes` is what a full build makes anew, as SQL names it: what stands there is dropped first. `failing` is a test's own query:
+    the rows that fail it; `warns`: they only warn.
+    """
 
     name: str
     kind: str
     statements: tuple[str, ...]
+    makes: str = ""
     failing: str = ""
     warns: bool = False
 
 
-Script = tuple[Step, ...]
+@dataclass(frozen=True)
+class Script:
+    """The steps of one command in their order, and of a full build what explains its models."""
+
+    steps: tuple[Step, ...]
+    compiled: tuple[CompiledModel, ...] = ()
+
 
 # ---------------------------------------------------------------------------------------------- keeping
 
@@ -47,9 +58,14 @@ def file_of(folder: Path, *, digest: str, request: object) -> Path:
     return folder / f"{digest}-{asked[:16]}.json"
 
 
-def read(steps: Iterable[Mapping[str, Any]]) -> Script:
+def read(written: Mapping[str, Any]) -> Script:
     """The script out of the objects that JSON knows."""
-    return tuple(Step(**{**step, "statements": tuple(step["statements"])}) for step in steps)
+    steps = (Step(**{**step, "statements": tuple(step["statements"])}) for step in written["steps"])
+    lists = ("depends_on", "depends_on_files")
+    compiled = (
+        CompiledModel(**{**model, **{each: tuple(model[each]) for each in lists}}) for model in written["compiled"]
+    )
+    return Script(tuple(steps), tuple(compiled))
 
 
 def kept(file: Path) -> Script | None:
@@ -67,7 +83,7 @@ def keep(script: Script, file: Path) -> None:
     """Keep it, and only the few that were used last. Where that cannot be, dbt writes it again."""
     with suppress(OSError):
         unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(json.dumps([asdict(step) for step in script]))
+        unfinished.write_text(json.dumps(asdict(script)))
         unfinished.replace(file)
         newest_first = sorted(file.parent.glob("*.json"), key=lambda other: other.stat().st_mtime, reverse=True)
         for old in newest_first[_KEPT:]:
@@ -80,30 +96,42 @@ def keep(script: Script, file: Path) -> None:
 def build(connection: Connection, script: Script, *, rows_held: int) -> BuildResult:
     """Run a build, with few commits. The first failure ends it, and what was committed before stays."""
     started = time.monotonic()
+    standing = _standing(connection) if any(step.makes for step in script.steps) else {}
     commits = FewCommits(connection, rows_held=rows_held)
     asked = Asked(connection)
     nodes: list[NodeResult] = []
     error = ""
     try:
-        for step in script:
+        for step in script.steps:
             began = time.monotonic()
-            message = _do(commits, asked, step)
+            message = _do(commits, asked, step, stands=standing.get(step.makes))
             status = "error" if message else "success"
             nodes.append(NodeResult(step.name, step.kind, status, message, time.monotonic() - began))
             if message:
                 break
     finally:
         try:
-            commits.finish(keep=len(nodes) == len(script) and nodes[-1].ok)
+            commits.finish(keep=len(nodes) == len(script.steps) and nodes[-1].ok)
         except QueryError as failure:  # a full disk, a lost file
             error = f"the last commit failed: {failure}"
     ok = not error and all(node.ok for node in nodes)
-    return BuildResult(ok, tuple(nodes), time.monotonic() - started, error)
+    return BuildResult(ok, tuple(nodes), time.monotonic() - started, error, script.compiled)
 
 
-def _do(commits: FewCommits, asked: Asked, step: Step) -> str:
+def _standing(connection: Connection) -> dict[str, str]:
+    """The kind of each relation of the lake, by its name in SQL."""
+    found = connection.execute(
+        "SELECT database_name, schema_name, table_name, 'TABLE' FROM duckdb_tables() WHERE database_name = 'lake' "
+        "UNION ALL SELECT database_name, schema_name, view_name, 'VIEW' FROM duckdb_views() WHERE database_name = 'lake'"
+    )
+    return {f'"{lake}"."{schema}"."{name}"': kind for lake, schema, name, kind in found.fetchall()}
+
+
+def _do(commits: FewCommits, asked: Asked, step: Step, *, stands: str | None) -> str:
     """Run one model. Returns what went wrong, or nothing."""
     try:
+        if stands:
+            commits.execute(f"DROP {stands} {step.makes}")
         for statement in step.statements:
             commits.execute(*asked.within(statement))
         commits.node_ended()
@@ -116,7 +144,7 @@ def test(connection: Connection, script: Script) -> BuildResult:
     """Run data tests, each whatever became of the others. A failed one's message shows the first rows that fail it."""
     started = time.monotonic()
     asked = Asked(connection)
-    nodes = tuple(_tested(connection, asked, step) for step in script)
+    nodes = tuple(_tested(connection, asked, step) for step in script.steps)
     return BuildResult(all(node.ok for node in nodes), nodes, time.monotonic() - started)
 
 

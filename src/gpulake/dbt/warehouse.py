@@ -18,7 +18,7 @@ from typing import IO, Any, Self
 
 from gpulake.dbt import script
 from gpulake.dbt.project import digest, files_of
-from gpulake.dbt.results import BuildResult, CompiledModel, NodeResult
+from gpulake.dbt.results import BuildResult, NodeResult
 from gpulake.dbt.transactions import ROWS_HELD
 from gpulake.errors import LakeError
 from gpulake.lake import EXTENSIONS, Connection, Layout, Writer, extension_file, lent
@@ -29,21 +29,21 @@ _MEMORY = "800MB"
 
 
 class Warehouse:
-    """Builds and tests one lake. dbt makes full builds, and writes down the others and the tests: see `script`.
+    """Builds and tests one lake by what dbt has written down: see `script`.
 
-    dbt runs in a child that is started when it is first needed; `awake`: at once, so that its imports run beside the
-    caller's work. The child inherits the lock, so the lake stays locked until it has ended, and it ends when this object
+    dbt runs in a child that is started when it is first needed; at once where it has written nothing yet, so that its imports
+    run beside the caller's work. The child inherits the lock, so the lake stays locked until it has ended, and it ends when this object
     closes or its process dies. The catalog is open for the time of one command, here or in the child: `writer`, which holds the
     lock, lets go of it before each.
     """
 
-    def __init__(self, lake_dir: Path, *, writer: Writer | None = None, awake: bool = False) -> None:
+    def __init__(self, lake_dir: Path, *, writer: Writer | None = None) -> None:
         self._layout = Layout(lake_dir.resolve())
         self._writer = writer
         self._environment = environment(self._layout)
         self._digest = digest(project())
         self._child: subprocess.Popen[str] | None = None
-        if awake or not any(self._kept_in.glob(f"{self._digest}-*.json")):
+        if not any(self._kept_in.glob(f"{self._digest}-*.json")):
             self._child = self._woken()
 
     @property
@@ -58,9 +58,8 @@ class Warehouse:
         none is given the models find out by themselves.
         `is_small`: there are so few pending rows that one thread does them in the same time.
         """
-        if full:
-            return _result(self._ask({"do": "build", "landed": list(landed)}))
-        written = self._script({"do": "write down a build", "landed": list(landed)})
+        asked = "write down a full build" if full else "write down a build"
+        written = self._script({"do": asked, "landed": list(landed)})
         if isinstance(written, BuildResult):
             return written
         with self._lent(version=None, is_small=is_small) as connection:
@@ -119,7 +118,7 @@ class Warehouse:
             reply = self._ask(request)
             if not reply["ok"]:
                 return _result(reply)
-            found = script.read(reply["steps"])
+            found = script.read(reply)
             script.keep(found, file)
         return found
 
@@ -172,8 +171,7 @@ class Warehouse:
 
 def _result(reply: Mapping[str, Any]) -> BuildResult:
     nodes = tuple(NodeResult(**node) for node in reply["nodes"])
-    compiled = tuple(CompiledModel(**model) for model in reply.get("compiled", ()))
-    return BuildResult(reply["ok"], nodes, reply["seconds"], reply["error"], compiled)
+    return BuildResult(reply["ok"], nodes, reply["seconds"], reply["error"])
 
 
 def run_by_hand(lake_dir: Path, args: Sequence[str], *, lock_fd: int) -> int:

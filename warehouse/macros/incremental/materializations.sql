@@ -85,3 +85,35 @@
         {{ exceptions.raise_compiler_error(this ~ ' has not been built: build everything first (--full-refresh)') }}
     {%- endif -%}
 {%- endmacro %}
+
+{#
+    A model with a contract fails where its select gives other columns. dbt would compare them while it compiles, when the tables
+    that the select reads may not stand yet: so this is a statement of its own, run before the model is made. The comment in front tells
+    it from what dbt only asks.
+#}
+{% macro get_assert_columns_equivalent(sql) -%}
+    {%- call statement('contract') -%}
+        /*contract*/ with
+
+        made as (
+            select column_name, column_type from (describe ({{ sql }}))
+        ),
+
+        contract (column_name, column_type) as (
+            values
+            {%- for column in model.columns.values() %}
+            ('{{ column.name }}', typeof(cast(null as {{ column.data_type }}))){{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+
+        select error(string_agg(
+            column_name || ' is ' || coalesce(made.column_type, 'missing')
+            || ', and its contract says ' || coalesce(contract.column_type, 'nothing'),
+            '; ' order by column_name
+        ))
+        from made
+        full outer join contract using (column_name)
+        where made.column_type is distinct from contract.column_type
+        having count(*) > 0
+    {%- endcall -%}
+{%- endmacro %}

@@ -419,3 +419,24 @@ def test_means_over_a_jobs_life_are_not_taken_for_a_frozen_exporter():
     assert sampled.flag[later].all()
     assert "host-2: all metrics stand still" in sampled.reasons(np.flatnonzero(later)[:1].tolist())[0]
     assert not any("stand still" in said for said in means.reasons(np.flatnonzero(later).tolist()))
+
+
+def test_means_over_a_jobs_life_are_held_against_the_rules_only():
+    """One attempt of a job does less than its mates for as long as it runs: that is the job. Nothing at all is the machine."""
+    columns = _lake_rows()
+    apart = (columns["machine"] == 1) & (columns["hour_idx"] >= 520) & (columns["hour_idx"] < 530)
+    stuck = (columns["machine"] == 6) & (columns["hour_idx"] >= 528) & (columns["hour_idx"] < 540)
+    columns["gpu_util"] = np.select([apart, stuck], [columns["gpu_util"] - 30, 0.0], columns["gpu_util"])
+    sampled, means = (
+        machine_peers.DETECTOR.judge({**columns, "is_sampled": np.full(len(apart), value)}, weekly(first=0, until=4 * 168))
+        for value in (True, False)
+    )
+
+    assert sampled.flag[apart].any()
+    assert sampled.flag[stuck].any()
+    assert means.flag[stuck].sum() > 6
+    assert means.is_judged[apart].all()
+    assert not means.flag[~stuck].any()
+    reasons = means.reasons([*np.flatnonzero(stuck)[-1:], *np.flatnonzero(apart)[-1:]])
+    assert "stuck at zero while GPUs are allocated" in reasons[0]
+    assert reasons[1] == "host-1: no sign of a fault, as far as means over whole jobs tell"

@@ -4,6 +4,7 @@ Being busy is no anomaly; being hot for this power is, and so is being slower th
 is averaged with its sign over hours, so that noise cancels and a lasting small one shows.
 
 An hour without a row is a gap, never an anomaly; a thin hour weighs less, and opens nothing below 60 of 240 samples.
+Means over a job's life are held against the rules only.
 """
 
 from __future__ import annotations
@@ -235,9 +236,11 @@ def _look_at(part: Fleet, residuals: _Residuals, scales: Sequence[blocks.Floats]
     usable, starts = residuals.usable, blocks.runs(machine, hour)
     weight = blocks.thin_weight(part.samples[at])[:, np.newaxis]
     apart = [residual[at] for residual in residuals.apart]
+    # Means over a job's life differ as its attempts do, and stand as long as it runs: of the machine they do not speak.
+    telling = [np.where(part.sampled[at][:, np.newaxis], residual, np.float32(np.nan)) for residual in apart]
     smooth = [
         blocks.ewma(blocks.clipped(residual / scale[state]) * weight, starts, half_life=HALF_LIFE_ROWS)
-        for residual, scale in zip(apart, scales, strict=True)
+        for residual, scale in zip(telling, scales, strict=True)
     ]
     sensed = any(usable[METRICS.index(name)] for name in SENSORS)
     statistic = blocks.rms(smooth[0][:, usable])
@@ -344,6 +347,8 @@ class _Said:
         if found.why_not[row] != JUDGED:
             return f"{machine}: not judged: {WHY_NOT[int(found.why_not[row])]}"
         hours = f", for {found.standing_h[row]} h" if found.standing_h[row] else ""
+        if driver < 0 and not self.fleet.sampled[row]:
+            return f"{machine}: no sign of a fault, as far as means over whole jobs tell"
         if driver < 0:
             return f"{machine}: nothing differs from what is expected"
         if driver == _VISIBLE:

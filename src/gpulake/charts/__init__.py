@@ -5,9 +5,10 @@ A picture is a specification of Vega-Lite over rows of gold; it maps columns and
 
 from gpulake.charts.calendar import Calendar
 from gpulake.charts.chart import Chart
-from gpulake.charts.heat import machines_by_hour, week
+from gpulake.charts.heat import even_steps, machines_by_hour, week
 from gpulake.charts.lines import CLUSTER_USE, HELD_USE, LEGEND, TYPICAL_USE, Seen, series, use_by_day
 from gpulake.charts.lists import histogram, ranking, spread
+from gpulake.charts.marks import FLAGGED, NOTED, URGENT, Mark
 from gpulake.charts.parts import capacity_waterfall, parts_by_day, parts_by_hour
 from gpulake.charts.saying import sentence
 from gpulake.charts.sheet import sheet
@@ -15,14 +16,19 @@ from gpulake.charts.style import SCRIPTS, page_style, static_file
 
 __all__ = [
     "CLUSTER_USE",
+    "FLAGGED",
     "HELD_USE",
     "LEGEND",
+    "NOTED",
     "SCRIPTS",
     "TYPICAL_USE",
+    "URGENT",
     "Calendar",
     "Chart",
+    "Mark",
     "Seen",
     "capacity_waterfall",
+    "even_steps",
     "histogram",
     "machines_by_hour",
     "page_style",

@@ -12,7 +12,7 @@ from gpulake.charts.calendar import Calendar
 from gpulake.charts.colours import colour, hexadecimal, variables
 from gpulake.charts.drawing import png_of, svg_of
 from gpulake.charts.rows import Column, Row, packed, safe_json
-from gpulake.charts.theme import LEFT_PX, RIGHT_PX
+from gpulake.charts.theme import DRAWN_FONT, FONT, LEFT_PX, RIGHT_PX
 from gpulake.charts.words import shown
 
 PLOT_WIDTH = "width:plot"
@@ -22,7 +22,7 @@ LEGEND_COLUMNS = "columns:legend"
 NARROW_PX, LETTER_PX, PADDING_PX = 560, 7.6, 16
 NOTE_LETTER_PX, NOTE_LINE_PX = 5.9, 16
 
-ALONE_PX = {"on-screen": 1_080, "on-phone": 350}
+ALONE_PX = {"on-screen": 1_200, "on-phone": 350}
 """Widths of a picture that no script fits to its page; the style shows one of them."""
 
 MOST_TABLE_ROWS = 200
@@ -84,7 +84,9 @@ class Chart:
 
     def specification(self, colours: Mapping[str, str], *, width: int, is_titled: bool) -> dict[str, Any]:
         """The whole specification, data inside, for a picture of that width."""
-        spec: dict[str, Any] = _settled(self.spec, {**colours, **self._sizes(width - 2 * PADDING_PX * is_titled)})
+        spec: dict[str, Any] = _settled(
+            self.spec, {**colours, FONT: DRAWN_FONT, **self._sizes(width - 2 * PADDING_PX * is_titled)}
+        )
         if is_titled:
             title = wrap(shown(self.title, most=400), max(20, int((width - 20) / LETTER_PX)))
             subtitle = wrap(shown(self.subtitle, most=400), max(20, int((width - 20) / 6))) if self.subtitle else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import floor, log10
 from typing import Any
 
 import pyarrow as pa
@@ -116,6 +117,19 @@ def week(
         right_px=RIGHT_PX,
         calendar=calendar,
     )
+
+
+def even_steps(values: pa.ChunkedArray) -> tuple[float, ...]:
+    """Four round borders that part the span of the values evenly: for a picture that shows a shape, not a level."""
+    known = values.drop_null()
+    if not known:
+        return PERCENT_STEPS
+    low, high = pc.min(known).as_py(), pc.max(known).as_py()
+    wide = max((high - low) / 5, 1e-9)
+    ten = 10.0 ** floor(log10(wide))
+    step = next(ten * times for times in (1, 2, 5, 10) if ten * times >= wide * 0.999)
+    first = (floor(low / step) + 1) * step
+    return tuple(round(first + i * step, 9) for i in range(4))
 
 
 def _step_words(steps: Sequence[float]) -> list[str]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from gpulake.charts.calendar import Calendar
 from gpulake.charts.chart import LEGEND_COLUMNS, PLOT_WIDTH, Chart
 from gpulake.charts.colours import colour
+from gpulake.charts.marks import Mark, mark_layers, marked_rows, told_by_step
 from gpulake.charts.rows import Column, fill_gaps, rows_of
 from gpulake.charts.theme import config
 from gpulake.errors import UsageError
@@ -116,20 +117,28 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
     )
 
 
-def parts_by_day(table: pa.Table, *, title: str, subtitle: str = "", calendar: Calendar | None = None) -> Chart:
+def parts_by_day(
+    table: pa.Table, *, title: str, subtitle: str = "", marks: Sequence[Mark] = (), calendar: Calendar | None = None
+) -> Chart:
     """A bar per day, parted into what became of its GPU-hours. Wants `dt` and the columns of PARTS, one row per day."""
-    return _stack(table, "dt", "yearmonthdate", timedelta(days=1), title, subtitle, calendar or Calendar())
+    return _stack(table, "dt", timedelta(days=1), title, subtitle, marks, calendar or Calendar())
 
 
-def parts_by_hour(table: pa.Table, *, title: str, subtitle: str = "", calendar: Calendar | None = None) -> Chart:
+def parts_by_hour(
+    table: pa.Table, *, title: str, subtitle: str = "", marks: Sequence[Mark] = (), calendar: Calendar | None = None
+) -> Chart:
     """A bar per hour. Wants `hour_start_at` and the columns of PARTS, one row per hour."""
-    return _stack(
-        table, "hour_start_at", "yearmonthdatehours", timedelta(hours=1), title, subtitle, calendar or Calendar()
-    )
+    return _stack(table, "hour_start_at", timedelta(hours=1), title, subtitle, marks, calendar or Calendar())
 
 
 def _stack(
-    table: pa.Table, at: str, unit: str, step: timedelta, title: str, subtitle: str, calendar: Calendar
+    table: pa.Table,
+    at: str,
+    step: timedelta,
+    title: str,
+    subtitle: str,
+    marks: Sequence[Mark],
+    calendar: Calendar,
 ) -> Chart:
     if len(set(table.column(at).to_pylist())) != table.num_rows:
         raise UsageError(
@@ -142,47 +151,72 @@ def _stack(
         for name in recorded
     }
     is_daily = at == "dt"
-    times = [row[at] for row in rows]
+    marked = marked_rows(marks, [row[at] for row in rows], calendar=calendar)
+    called = {mark.kind: mark.words for mark in marks if any(row["kind"] == mark.kind for row in marked)}
+    told = told_by_step(marked)
+    rows = [{**row, "told": told.get(row[at])} for row in rows] if marked else rows
     spec = {
         "config": config(),
         "width": PLOT_WIDTH,
         "height": 210,
+        **_bars(rows, at, recorded, words, calendar, is_told=bool(marked)),
+    }
+    return Chart(
+        title=title,
+        subtitle=" · ".join(each for each in (subtitle, *called.values()) if each),
+        description=f"GPU-hours per {'day' if is_daily else 'hour'}, parted into {_listed(list(words.values()))}"
+        + (f"; {len(told):,} of them with a mark: what is unusual, and where incidents began." if told else "."),
+        spec=spec,
+        rows={"parts": rows, **({"marks": marked} if marked else {})},
+        columns=(
+            Column(at, "day" if is_daily else "hour", "day" if is_daily else "instant"),
+            *(Column(name, words[name]) for name in recorded),
+            *([Column("told", "unusual, or an incident began", "name")] if marked else []),
+        ),
+        calendar=calendar,
+    )
+
+
+def _bars(
+    rows: Sequence[Mapping[str, Any]],
+    at: str,
+    recorded: Sequence[str],
+    words: Mapping[str, str],
+    calendar: Calendar,
+    *,
+    is_told: bool,
+) -> dict[str, Any]:
+    is_daily = at == "dt"
+    times = [row[at] for row in rows]
+    x = {"field": at, "type": "temporal", "timeUnit": "utcyearmonthdate" if is_daily else "utcyearmonthdatehours", "scale": {"type": "utc"},
+         "axis": calendar.day_axis(times) if is_daily else calendar.instant_axis(times)}  # fmt: skip
+    when = {"calculate": calendar.spelled_day(at) if is_daily else calendar.spelled_instant(at), "as": "when"}
+    bars = {
         "data": {"name": "parts"},
         "transform": [
-            {"calculate": calendar.spelled_day(at) if is_daily else calendar.spelled_instant(at), "as": "when"},
+            when,
             {"fold": recorded, "as": ["part", "gpu_h"]},
             {"calculate": f"indexof({recorded!r}, datum.part)", "as": "from_ground"},
             {"calculate": f"{words!r}[datum.part]", "as": "called"},
         ],
         "mark": {"type": "bar", "stroke": colour("paper"), "strokeWidth": 0.6 if len(rows) < 100 else 0, "binSpacing": 0},
         "encoding": {
-            "x": {"field": at, "type": "temporal", "timeUnit": f"utc{unit}", "scale": {"type": "utc"},
-                  "axis": calendar.day_axis(times) if is_daily else calendar.instant_axis(times)},
+            "x": x,
             "y": {"field": "gpu_h", "type": "quantitative", "stack": "zero", "title": f"GPU-hours per {'day' if is_daily else 'hour'}",
-                  "axis": {"tickCount": 4, "format": ",.0~f"}},
+                  "axis": {"tickCount": 4, "format": ",.0~f", **({"titleY": -22} if is_told else {})}},
             "color": {"field": "part", "type": "nominal",
                       "scale": {"domain": recorded, "range": [colour(PARTS[name][0]) for name in recorded]},
-                      "legend": {"labelExpr": f"{words!r}[datum.label]", "columns": LEGEND_COLUMNS}},
+                      "legend": {"labelExpr": f"{words!r}[datum.label]", "columns": LEGEND_COLUMNS, **({"offset": 34} if is_told else {})}},
             "order": {"field": "from_ground", "type": "quantitative"},
             "tooltip": [
                 {"field": "when", "type": "nominal", "title": "day" if is_daily else "hour"},
                 {"field": "called", "type": "nominal", "title": "part"},
                 {"field": "gpu_h", "type": "quantitative", "format": ",.1f", "title": "GPU-hours"},
+                *([{"field": "told", "type": "nominal", "title": "besides"}] if is_told else []),
             ],
         },
     }  # fmt: skip
-    return Chart(
-        title=title,
-        subtitle=subtitle,
-        description=f"GPU-hours per {'day' if is_daily else 'hour'}, parted into {_listed(list(words.values()))}.",
-        spec=spec,
-        rows={"parts": rows},
-        columns=(
-            Column(at, "day" if is_daily else "hour", "day" if is_daily else "instant"),
-            *(Column(name, words[name]) for name in recorded),
-        ),
-        calendar=calendar,
-    )
+    return {"layer": [bars, *mark_layers(at, {**x, "bandPosition": 0.5}, when)]} if is_told else bars
 
 
 def _called(name: str, words: str, row: Mapping[str, Any]) -> str:

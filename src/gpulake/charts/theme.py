@@ -7,6 +7,8 @@ from typing import Any
 from gpulake.charts.colours import colour
 
 FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
+DRAWN_FONT = 'Arial, "Liberation Sans", Helvetica, sans-serif'
+"""Of pictures that are drawn in process: its letters are as wide wherever it is found, so words stay where they were put."""
 
 LEFT_PX, RIGHT_PX = 52, 14
 """Room for the numbers left of a picture, and right of it: the same everywhere, so that pictures one below the other share an axis."""
@@ -55,6 +57,7 @@ def config() -> dict[str, Any]:
             "labelFontSize": 11.5,
             "labelColor": colour("ink"),
             "labelLimit": 260,
+            "titleLimit": 400,
             "orient": "top",
             "title": None,
             "symbolType": "square",

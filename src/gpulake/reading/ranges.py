@@ -93,6 +93,13 @@ MACHINES = Summed(
 """By machine, with `pool` and `gpu_count` among the keys."""
 COSTS = Summed("gold_cost_daily", (), partly=("allocated_gpu_h", "unallocated_gpu_h", "cost_usd"))
 
+HOURS_OF_WEEK = Summed(
+    "(select *, isodow(dt) as weekday from gold_cluster_util_hourly)",
+    (),
+    {"avg_gpu_util": ("gpu_pct_s", "covered_gpu_s"), "coverage_ratio": ("covered_gpu_s", "capacity_gpu_s")},
+    partly=("gpu_pct_s", "covered_gpu_s", "capacity_gpu_s"),
+)
+"""By `weekday` (1 = Monday) and `hour_no`, both by the cluster's clock."""
 
 _HELD_ONLY = Summed("gold_user_gpu_usage_daily", ("allocated_gpu_h",))
 _RANK = """
@@ -208,6 +215,40 @@ def waste_query() -> str:
             active_gpu_h / nullif(measured_gpu_h, 0) as efficiency_ratio,
             measured_gpu_h / nullif(allocated_gpu_h, 0) as allocation_coverage_ratio
         from begun
+    """
+
+
+WEEK_DAYS, WEEK_DAYS_TABLE = 7, "gold_capacity_daily"
+WEEK_RATIOS = ("allocated_ratio", "efficiency_ratio", "failed_ratio_of_submitted")
+WEEK_AMOUNTS = ("allocated_gpu_h", "idle_held_gpu_h", "unknown_gpu_h", "jobs_submitted", "cost_usd")
+
+
+def week_on_week_query() -> str:
+    """One row: each figure of seven days, that of the seven before as `<name>_before`, and `<name>_change`.
+
+    The change of a ratio is a difference, that of an amount a share of what it was; money is that of what jobs held. No row where a day of the two weeks has no
+    row. Parameters: the cluster, the first and the last day of the week, four times; then those of the week before as often.
+    """
+    changes = [f"this.{name} - before.{name} as {name}_change" for name in WEEK_RATIOS]
+    changes += [f"(this.{name} - before.{name}) / nullif(before.{name}, 0) as {name}_change" for name in WEEK_AMOUNTS]
+    figures = [f"this.{name}, before.{name} as {name}_before" for name in (*WEEK_RATIOS, *WEEK_AMOUNTS)]
+    return f"""
+        select {", ".join((*figures, *changes))}
+        from ({_week_query()}) as this
+        cross join ({_week_query()}) as before
+        where this.days = {WEEK_DAYS} and before.days = {WEEK_DAYS}
+    """
+
+
+def _week_query() -> str:
+    return f"""
+        select held.*, users.jobs_submitted, users.failed_ratio_of_submitted, costs.cost_usd, counted.days
+        from ({CAPACITY.query()}) as held
+        left join ({USERS.query()}) as users on true
+        left join ({COSTS.query(where="not is_idle")}) as costs on true
+        cross join (
+            select count(distinct dt) as days from {WEEK_DAYS_TABLE} where cluster_id = ? and dt between ? and ?
+        ) as counted
     """
 
 

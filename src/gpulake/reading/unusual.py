@@ -37,3 +37,14 @@ JOBS = """
     from gold_job_anomalies
     where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
 """
+FLAGGED_BY_DAY = """
+    select dt, anomaly_reason from gold_cluster_util_daily_scored
+    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+    order by dt
+"""
+FLAGGED_BY_HOUR = """
+    select hour_start_at, anomaly_reason from gold_cluster_hours_scored
+    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+    order by hour_start_at
+"""
+"""Steps at which the whole cluster was unusual, as a picture of days or of hours marks them."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gpulake import clock
@@ -16,6 +16,9 @@ from gpulake.incidents import inbox
 from gpulake.reading.scope import Cluster
 from gpulake.serve.look import Look
 from gpulake.telling.mails.layout import Clock, beginning, moment, urgency
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ASKED_WORDS = {Kind.ACKNOWLEDGE: "acknowledge", Kind.SILENCE: "silence", Kind.RESOLVE: "resolve"}
 
@@ -92,6 +95,31 @@ _OPEN = f"""
     order by acknowledged_by is not null, urgency, gpu_h desc nulls last, since, incident_id
     limit ?
 """
+# An incident of several findings begins with the first of them. Days and hours are those of the cluster's clock.
+_BEGUN = """
+    with groups as (
+        select
+            min(since) as since,
+            arg_min(coalesce(title, rule), (coalesce(array_position(['page', 'ticket', 'info'], severity), 9), since)) as title,
+            bool_or(severity in ('page', 'ticket')) as is_urgent
+        from ops.main.gold_incidents
+        where cluster_id = ?
+        group by group_id
+    ),
+
+    steps as (
+        select
+            *,
+            cast(since at time zone 'UTC' at time zone ? as date) as dt,
+            date_trunc('hour', since) as hour_start_at
+        from groups
+    )
+
+    select dt, hour_start_at, title, is_urgent from steps
+    where dt between ? and ?
+    order by is_urgent desc, since, title
+    limit ?
+"""
 _COUNTED = """
     with opened as (
         select
@@ -147,6 +175,12 @@ def needs(look: Look, *, most: int) -> list[Need]:
     waiting = asked_of(look)
     found = look.rows(_OPEN, look.cluster.cluster_id, most)
     return [Need(row, clock_of(look, row["cluster_id"]), _asked(row, waiting)) for row in found]
+
+
+def begun(look: Look, *, most: int) -> pa.Table:
+    """The incidents of the cluster that began in the range, by `dt` and `hour_start_at`: what a person should look at first."""
+    cluster = look.cluster
+    return look.table(_BEGUN, cluster.cluster_id, cluster.time_zone, look.since, look.until, most)
 
 
 def _asked(row: Mapping[str, Any], waiting: Mapping[str, tuple[Request, ...]]) -> tuple[Request, ...]:

@@ -16,6 +16,7 @@ import pytest
 
 from gpulake import charts
 from gpulake.charts import Calendar, Chart, Seen
+from gpulake.charts.calendar import day_ms
 from gpulake.charts.chart import MOST_TABLE_ROWS
 from gpulake.charts.colours import LIGHT
 from gpulake.charts.rows import MOST_ROWS, packed, safe_json
@@ -336,3 +337,44 @@ def test_the_page_needs_no_inline_script_or_style() -> None:
     assert ["vega.js", "charts.js"] == list(charts.SCRIPTS)
     assert len(charts.static_file("vega.js")) < 1_000_000
     assert b"ast: true" in charts.static_file("charts.js")
+
+
+FLAGGED_DAYS = pa.table({"dt": [DAYS[1], DAYS[3], date(2020, 8, 1)], "why": [HOSTILE[0], None, "beside the picture"]})
+BEGUN_HOURS = pa.table({"hour_start_at": [HOURS[1]] * 5, "title": ["a", "b", "c", "d", HOSTILE[6]]})
+
+
+def test_marks_stand_on_their_day_and_say_what_they_are() -> None:
+    """A picture of what was lost answers "and did anybody notice" without another page."""
+    mark = charts.Mark(charts.FLAGGED, "diamond: unusual", FLAGGED_DAYS, "dt", "why")
+    none = charts.Mark(charts.URGENT, "never said", FLAGGED_DAYS.slice(0, 0), "dt", "why")
+
+    made = charts.parts_by_day(DAY_PARTS, title="t", marks=(mark, none))
+
+    assert [day_ms(DAYS[1]), day_ms(DAYS[3])] == [row["at"] for row in made.rows["marks"]]
+    told = {row["dt"]: row["told"] for row in made.rows["parts"]}
+    assert {day_ms(DAYS[1]): HOSTILE[0], day_ms(DAYS[3]): "(no name)"} == {at: why for at, why in told.items() if why}
+    assert made.subtitle == "diamond: unusual"
+    assert "&lt;script&gt;" in made.html(element_id="x"), "a finger finds it in the table"
+    assert made.svg() != charts.parts_by_day(DAY_PARTS, title="t").svg()
+
+
+def test_many_incidents_of_an_hour_are_counted() -> None:
+    """A storm of incidents must not become a text of a megabyte, nor hide behind three names."""
+    mark = charts.Mark(charts.NOTED, "n", BEGUN_HOURS, "hour_start_at", "title")
+
+    (row,) = charts.parts_by_hour(HOUR_PARTS, title="t", marks=(mark,)).rows["marks"]
+
+    assert "a; b; c; and 2 more" == row["told"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "steps"),
+    [(16.2, 23.9, (18, 20, 22, 24)), (0, 100, (20, 40, 60, 80)), (3, 3, None), (0.0, 0.05, (0.01, 0.02, 0.03, 0.04))],
+)
+def test_steps_part_what_was_seen(low: float, high: float, steps: tuple[float, ...] | None) -> None:
+    """A week between 16 and 24 percent has a shape that steps of 25 would hide."""
+    found = charts.even_steps(pa.chunked_array([pa.array([low, high, None])]))
+
+    assert len(found) == 4
+    assert list(found) == sorted(set(found))
+    assert steps is None or found == pytest.approx(steps)

@@ -55,3 +55,61 @@ def test_an_amount_that_one_day_does_not_know_is_not_known_of_the_range(sql):
     assert sql(given.query(), "c", "1970-01-02", "1970-01-03") == [{"a": None, "b": 12.0, "r": None}]
     assert sql(given.query(), "c", "1970-01-02", "1970-01-02") == [{"a": 1.0, "b": 5.0, "r": 0.2}]
     assert sql(given.query(), "c", "1970-01-05", "1970-01-06") == []
+
+
+WEEK, BEFORE = ("c", "1970-01-09", "1970-01-15"), ("c", "1970-01-02", "1970-01-08")
+
+
+@pytest.fixture
+def two_weeks(monkeypatch):
+    """Seven days of 10 GPU-hours capacity of which 4 are held and 1 is in use, after seven of which 2 are held and 1 is."""
+    first = "date '1970-01-02' + i::int"
+    held = f"""(
+        select 'c' as cluster_id, {first} as dt, case when i < 7 then 2.0 else 4.0 end as allocated_gpu_h, 10.0 as capacity_gpu_h,
+            1.0 as active_gpu_h, 0.0 as unknown_gpu_h, case when i < 7 then 1.0 else 3.0 end as idle_held_gpu_h
+        from range(14) as t (i)
+    )"""
+    amounts = ("allocated_gpu_h", "capacity_gpu_h", "active_gpu_h", "unknown_gpu_h", "idle_held_gpu_h")
+    monkeypatch.setattr(ranges, "CAPACITY", ranges.Summed(held, amounts, ranges.CAPACITY.ratios))
+    users = f"(select 'c' as cluster_id, {first} as dt, 10 as jobs_submitted, i as jobs_failed from range(14) as t (i))"
+    monkeypatch.setattr(ranges, "USERS", ranges.Summed(users, ("jobs_submitted", "jobs_failed"),
+                        {"failed_ratio_of_submitted": ("jobs_failed", "jobs_submitted")}))  # fmt: skip
+    costs = (
+        f"(select 'c' as cluster_id, {first} as dt, null::double as cost_usd, false as is_idle from range(14) as t (i))"
+    )
+    monkeypatch.setattr(ranges, "COSTS", ranges.Summed(costs, (), partly=("cost_usd",)))
+    monkeypatch.setattr(ranges, "WEEK_DAYS_TABLE", held)
+
+
+def test_a_week_beside_the_one_before(sql, two_weeks):
+    """By hand: 28 held of 70 after 14 of 70; 7 of 28 in use after 7 of 14; what nobody priced has no change either."""
+    (row,) = sql(ranges.week_on_week_query(), *WEEK * 4, *BEFORE * 4)
+
+    assert (row["allocated_gpu_h"], row["allocated_gpu_h_before"], row["allocated_gpu_h_change"]) == (28.0, 14.0, 1.0)
+    assert row["allocated_ratio_change"] == pytest.approx(0.2)
+    assert (row["efficiency_ratio"], row["efficiency_ratio_before"]) == (0.25, 0.5)
+    assert row["efficiency_ratio_change"] == -0.25
+    assert row["failed_ratio_of_submitted_change"] == pytest.approx(70 / 70 - 21 / 70)
+    assert row["jobs_submitted_change"] == 0.0
+    assert row["unknown_gpu_h_change"] is None, "nothing was, so no share of it"
+    assert (row["cost_usd"], row["cost_usd_change"]) == (None, None)
+
+
+def test_a_week_that_is_not_whole_is_compared_with_nothing(sql, two_weeks):
+    """Six days beside seven would look like a loss."""
+    later = ("c", "1970-01-10", "1970-01-16")
+    assert sql(ranges.week_on_week_query(), *later * 4, *WEEK * 4) == []
+
+
+def test_the_use_of_an_hour_of_the_week_is_that_of_its_sums(sql):
+    """The mean of all Mondays' nines, each weighed by what was measured of it."""
+    cells = sql(ranges.HOURS_OF_WEEK.query(by=("weekday", "hour_no")), *WHOLE)
+    hours = sql(
+        "select dt, hour_no, gpu_pct_s, covered_gpu_s from gold_cluster_util_hourly where cluster_id = 'pai2020'"
+    )
+    for cell in cells:
+        of = [row for row in hours if (row["dt"].isoweekday(), row["hour_no"]) == (cell["weekday"], cell["hour_no"])]
+        covered = sum(row["covered_gpu_s"] for row in of)
+        expected = sum(row["gpu_pct_s"] or 0.0 for row in of) / covered if covered else None
+        assert cell["avg_gpu_util"] == (None if expected is None else pytest.approx(expected))
+    assert len(cells) == 24 * 7

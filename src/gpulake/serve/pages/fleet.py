@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from gpulake.charts import capacity_waterfall, parts_by_day, parts_by_hour
-from gpulake.reading import ranges
+from gpulake.charts import (
+    FLAGGED,
+    NOTED,
+    URGENT,
+    Chart,
+    Mark,
+    capacity_waterfall,
+    even_steps,
+    parts_by_day,
+    parts_by_hour,
+    week,
+)
+from gpulake.reading import ranges, unusual
 from gpulake.reading.fleet import FLEET, waste_of
-from gpulake.serve.incidents import counts, incident_path, needs
+from gpulake.serve.incidents import begun, counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -20,6 +33,22 @@ from gpulake.telling.sentences import fleet_sentence
 _PARTS = "active_gpu_h, idle_held_gpu_h, unknown_gpu_h"
 MOST_NEEDS = 3
 MOST_DAYS_BY_HOUR = 7
+MOST_MARKS = 200
+"""Incidents marked in the picture; `/alerts` has all."""
+
+FEWEST_DAYS_OF_WEEK = 14
+"""Below, a cell of hour and weekday is a single hour, which the hours' own picture shows better."""
+
+_WEEK_FIGURES = (
+    ("allocated_ratio", "held, of capacity", "gold_capacity_daily"),
+    ("allocated_gpu_h", "held", "gold_capacity_daily"),
+    ("idle_held_gpu_h", "held and idle", "gold_capacity_daily"),
+    ("unknown_gpu_h", "held, use not measured", "gold_capacity_daily"),
+    ("efficiency_ratio", "in use, of what was measured", "gold_capacity_daily"),
+    ("cost_usd", "cost of what jobs held", "gold_cost_daily"),
+    ("jobs_submitted", "jobs submitted", "gold_user_gpu_usage_daily"),
+    ("failed_ratio_of_submitted", "of these failed", "gold_user_gpu_usage_daily"),
+)
 
 
 def _fill(look: Look) -> Filled:
@@ -71,6 +100,8 @@ def _fill(look: Look) -> Filled:
         "needs": needs(look, most=MOST_NEEDS),
         "open_groups": counts(look)["open_groups"],
         "path_of": incident_path,
+        "weeks": _weeks(look, starts_at_capacity=bool(waste and waste["starts_at_capacity"])),
+        "hours_of_week": _hours_of_week(look),
         "users": idle_users,
         "pools": pools,
     }
@@ -90,6 +121,7 @@ def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
     sums = (ranges.CAPACITY_HOURS if by_hour else ranges.CAPACITY).query(by=(step,))
     parts = look.table(f"select {step}, {_PARTS}, {free} from ({sums}) order by {step}", *days)
     title = "What became of the GPUs, hour by hour" if by_hour else "What became of the GPUs, day by day"
+    flagged = look.table(unusual.FLAGGED_BY_HOUR if by_hour else unusual.FLAGGED_BY_DAY, *days)
     told = {name: value for name, value in waste.items() if name != "cluster_id"}
     return {
         "waterfall": capacity_waterfall(
@@ -98,8 +130,70 @@ def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
             subtitle=look.range_words,
             calendar=calendar,
         ),
-        "stack": (parts_by_hour if by_hour else parts_by_day)(parts, title=title, calendar=calendar),
+        "stack": (parts_by_hour if by_hour else parts_by_day)(
+            parts, title=title, marks=_marks(look, flagged, step), calendar=calendar
+        ),
+        "flagged_days": [] if by_hour else flagged.column("dt").to_pylist(),
     }
+
+
+def _marks(look: Look, flagged: pa.Table, step: str) -> tuple[Mark, ...]:
+    """What stands above the stack: what was unusual, and where incidents began."""
+    incidents = begun(look, most=MOST_MARKS)
+    urgent = incidents.column("is_urgent")
+    return (
+        Mark(FLAGGED, "diamond: unusual", flagged, step, "anomaly_reason"),
+        Mark(URGENT, "dark triangle: an incident began", incidents.filter(urgent), step, "title"),
+        Mark(
+            NOTED,
+            "light triangle: something to look at when you can",
+            incidents.filter(pc.invert(urgent)),
+            step,
+            "title",
+        ),
+    )
+
+
+def _weeks(look: Look, *, starts_at_capacity: bool) -> Mapping[str, Any] | None:
+    """The last seven days of the range beside the seven before; None where they are not two whole weeks of the range."""
+    last = min(look.until, look.cluster.last_day or look.until)
+    first, before = last - timedelta(days=ranges.WEEK_DAYS - 1), last - timedelta(days=ranges.WEEK_DAYS)
+    begins = before - timedelta(days=ranges.WEEK_DAYS - 1)
+    if begins < look.since:
+        return None
+    cluster = look.cluster.cluster_id
+    row = look.row(ranges.week_on_week_query(), *(cluster, first, last) * 4, *(cluster, begins, before) * 4)
+    if row is None:
+        return None
+    figures = [each for each in _WEEK_FIGURES if starts_at_capacity or each[0] != "allocated_ratio"]
+    return {
+        "row": row,
+        "figures": figures,
+        "ratios": ranges.WEEK_RATIOS,
+        "this": f"{look.cluster.day(first)} to {look.cluster.day(last)}",
+        "before": f"{look.cluster.day(begins)} to {look.cluster.day(before)}",
+    }
+
+
+def _hours_of_week(look: Look) -> Chart | None:
+    """Mean use by weekday and hour; None where nothing was measured, no weekday is known, or the range is short."""
+    if not look.cluster.has_weekdays or (look.until - look.since).days + 1 < FEWEST_DAYS_OF_WEEK:
+        return None
+    days = (look.cluster.cluster_id, look.since, look.until)
+    cells = look.table(
+        f"select * from ({ranges.HOURS_OF_WEEK.query(by=('weekday', 'hour_no'))}) order by weekday, hour_no", *days
+    )
+    if not cells.column("avg_gpu_util").drop_null():
+        return None
+    return week(
+        cells,
+        title="When in the week are GPUs used?",
+        value="avg_gpu_util",
+        unit="mean GPU use, % of measured GPU time",
+        steps=even_steps(cells.column("avg_gpu_util")),
+        subtitle=look.range_words,
+        calendar=look.calendar,
+    )
 
 
 PAGE = Page(

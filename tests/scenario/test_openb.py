@@ -17,9 +17,10 @@ from gpulake.config import Config
 from gpulake.lake import open_newest, open_publication
 from gpulake.reading import report
 from gpulake.sources import openb2023
-from gpulake.telling import terminal
 from gpulake.telling.drawings import write_days
-from gpulake.telling.text import WIDTH
+from gpulake.telling.ink import written
+from gpulake.telling.lines import COLUMNS
+from gpulake.telling.reports.fleet import sections_after, sections_before
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "openb2023"
@@ -161,6 +162,12 @@ def test_the_worksheets_three_figures_are_published(openb):
     assert (2, 18.5, 18.5) == (waits["jobs_started"], waits["wait_mean_s"], waits["wait_p50_s"])  # 34 s and 3 s
 
 
+def told(found):
+    """What the report of the fleet tells of each cluster's whole window."""
+    lines = [line for each in found.clusters for line in (*sections_before(each), *sections_after(each))]
+    return written(lines, inks={}, encoding="utf-8")
+
+
 def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
     """No utilisation is no fault and no zero: figures are null, days are not judged, and the report says why."""
     assert (0, 0, 150, 6_212 * 86_400) == one(
@@ -169,7 +176,7 @@ def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
         "min(capacity_gpu_s) FROM gold_cluster_util_daily_scored",
     )
     found = report.read(openb)
-    text = terminal.render(found)
+    text = told(found)
     write_days(found, tmp_path / "days.png")
 
     assert "1,523 machines with 6,212 GPUs" in text
@@ -177,7 +184,7 @@ def test_a_cluster_without_measurements_is_told_and_not_judged(openb, tmp_path):
     assert "The trace measures no utilisation." in text
     assert "The trace does not say on which node a pod ran." in text
     assert (tmp_path / "days.png").read_bytes().startswith(b"\x89PNG")
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert max(map(len, text.splitlines())) <= COLUMNS
 
 
 # -------------------------------------------------------------------------------------------- oddities
@@ -283,7 +290,7 @@ def test_one_lake_holds_both_clusters(pai_fixtures, tmp_path):
     with open_publication(alone.lake) as first, open_publication(both.lake) as second:
         assert first.sql(query).equals(second.sql(query))
         clusters = second.sql("SELECT cluster_id, time_zone, pools FROM meta.clusters ORDER BY ALL").to_pylist()
-        text = terminal.render(report.read(second))
+        text = told(report.read(second))
     assert [("openb2023", "UTC", "all"), ("pai2020", "Asia/Shanghai", "gpu_model")] == [
         tuple(row.values()) for row in clusters
     ]

@@ -141,7 +141,7 @@ def test_report_page_and_query_show_one_count(tutorial, workplace):
                               "and cluster_id = 'pai2020'")["n"].to_pylist()[0]  # fmt: skip
     told = [
         f"{days} days flagged",
-        f"ours that stand out: {hours} of the whole cluster and {machine_hours} of single machines, in {sums['runs']} runs",
+        f"ours that stand out: {hours} of the whole cluster, {machine_hours} of machines, in {sums['runs']} runs",
         f"obs that stand out: {jobs} of ",
         f"hat needs someone: {open_now} open incidents",
     ]

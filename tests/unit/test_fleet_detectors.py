@@ -428,7 +428,9 @@ def test_means_over_a_jobs_life_are_held_against_the_rules_only():
     stuck = (columns["machine"] == 6) & (columns["hour_idx"] >= 528) & (columns["hour_idx"] < 540)
     columns["gpu_util"] = np.select([apart, stuck], [columns["gpu_util"] - 30, 0.0], columns["gpu_util"])
     sampled, means = (
-        machine_peers.DETECTOR.judge({**columns, "is_sampled": np.full(len(apart), value)}, weekly(first=0, until=4 * 168))
+        machine_peers.DETECTOR.judge(
+            {**columns, "is_sampled": np.full(len(apart), value)}, weekly(first=0, until=4 * 168)
+        )
         for value in (True, False)
     )
 

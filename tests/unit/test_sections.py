@@ -130,7 +130,7 @@ def test_the_hours_of_a_machine_are_one_line_in_the_clusters_time(two_months):
         counted_("cluster_hour", 1), counted_("machine_hour", 13), counted_("machine_hour", 99, is_shown=False)))  # fmt: skip
 
     assert [
-        "hours that stand out: 1 of the whole cluster and 13 of single machines, in 4 runs",
+        "hours that stand out: 1 of the whole cluster, 13 of machines, in 4 runs",
         "machine m1, day 5 06:00 to 14:00, 8 hours",
         "    at 06:00 gpu_util 0 %, expected 40 ± 3 %, for 1 h",
         "machine m2, day 5 23:00 to 24:00, 1 hour",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gpulake.reading import ranges
+from gpulake.reading.jobs import largest_jobs
 from gpulake.reading.scope import Scope
 
 FLEET = "select machines, gpus from gold_fleet where cluster_id = ?"
@@ -22,3 +25,58 @@ def bill_of(scope: Scope) -> dict[str, Any] | None:
     """What the capacity of a scope cost, and how much of that nobody held."""
     days = (scope.cluster.cluster_id, scope.since, scope.until)
     return scope.row(ranges.bill_query(), *days, *days)
+
+
+MACHINES = ranges.MACHINES.query(by=("machine_id", "pool", "gpu_count"))
+"""Parameters: the cluster, the first and the last day."""
+
+
+@dataclass(frozen=True)
+class Wasted:
+    """Where the GPU-hours of a scope went, what they cost, and with whom they sat idle: users, jobs, machines; and pools.
+
+    Each list begins with the most idle GPU-hours. Of pools the capacity and the bill are told.
+    """
+
+    waste: Mapping[str, Any] | None
+    bill: Mapping[str, Any] | None
+    users: Sequence[Mapping[str, Any]]
+    users_all: int
+    jobs: Sequence[Mapping[str, Any]]
+    machines: Sequence[Mapping[str, Any]]
+    pools: Sequence[Mapping[str, Any]]
+    lacks: Mapping[str, str]
+
+
+def read_waste(scope: Scope, *, most: int = 8) -> Wasted:
+    """What became of the GPU-hours of a scope."""
+    days = (scope.cluster.cluster_id, scope.since, scope.until)
+    users = scope.rows(
+        f"select * from ({ranges.users_query()}) where user_id is not null and idle_held_gpu_h > 0 "
+        "order by idle_held_gpu_h desc, user_id",
+        *days,
+        *days,
+    )
+    return Wasted(
+        waste=waste_of(scope),
+        bill=bill_of(scope),
+        users=users[:most],
+        users_all=len(users),
+        jobs=largest_jobs(scope, most=most),
+        machines=scope.rows(
+            f"select * from ({MACHINES}) where idle_held_gpu_h > 0 order by idle_held_gpu_h desc, machine_id limit {most:d}",
+            *days,
+        ),
+        pools=scope.rows(
+            f"""
+            select pools.*, bills.cost_usd, bills.idle_usd, bills.idle_cost_ratio
+            from ({ranges.CAPACITY.query(by=("pool",))}) as pools
+            left join ({ranges.bills_query()}) as bills using (pool)
+            order by capacity_gpu_h desc nulls last, pool
+            """,
+            *days,
+            *days,
+            *days,
+        ),
+        lacks=scope.not_recorded("gold_jobs"),
+    )

@@ -5,11 +5,20 @@ A job belongs to the day on which it was submitted. All but the list are asked f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpulake.reading.scope import Scope
+
 LISTED = (
     "job_id", "user_id", "job_status", "gpu_request_count", "allocated_gpu_h", "idle_held_gpu_h", "efficiency_ratio",
     "wait_s", "run_s", "cost_usd", "submitted_at", "gpu_model", "size_class",
 )  # fmt: skip
 """Columns of a list of jobs."""
+
+MOST_ATTEMPTS = 200
+"""Attempts of a job that are read one by one."""
 
 JOB = "select * from gold_jobs where cluster_id = ? and job_id = ?"
 VERDICT = "select judgement, anomaly_reason from gold_job_anomalies where cluster_id = ? and job_id = ?"
@@ -46,3 +55,51 @@ def listed_query(*, where: str = "true", is_whole: bool) -> str:
     """
     days = "" if is_whole else "and submitted_day between ? and ?"
     return f"select {', '.join(LISTED)} from gold_jobs where cluster_id = ? and ({where}) {days}"
+
+
+@dataclass(frozen=True)
+class OneJob:
+    """One job: its row of `gold_jobs`, the verdict on it, its days, attempts and bills; `lacks` says why a column is empty."""
+
+    job: Mapping[str, Any]
+    verdict: Mapping[str, Any] | None
+    days: Sequence[Mapping[str, Any]]
+    attempts: Sequence[Mapping[str, Any]]
+    attempts_all: int
+    costs: Sequence[Mapping[str, Any]]
+    lacks: Mapping[str, str]
+
+
+def read_job(scope: Scope, name: str) -> OneJob | None:
+    """One job of the scope's cluster, whatever the days of the scope; None where there is none of that name."""
+    key = (scope.cluster.cluster_id, name)
+    job = scope.row(JOB, *key)
+    if job is None:
+        return None
+    lacks = {column: why for column, why in scope.not_recorded("gold_jobs").items() if job.get(column) is None}
+    (counted,) = scope.rows(f"select count(*) as n from ({ATTEMPTS})", *key)
+    return OneJob(
+        job=job,
+        verdict=scope.row(VERDICT, *key),
+        days=scope.rows(f"{DAYS} order by dt", *key),
+        attempts=scope.rows(
+            f"{ATTEMPTS} order by started_at nulls last, task_id, attempt_id limit {MOST_ATTEMPTS}", *key
+        ),
+        attempts_all=counted["n"],
+        costs=scope.rows(f"{COSTS} order by dt, pool", *key),
+        lacks=lacks,
+    )
+
+
+def near_jobs(scope: Scope, name: str) -> list[str]:
+    """Up to three jobs of the scope's cluster whose names begin like this one."""
+    return [row["name"] for row in scope.rows(NEAR, scope.cluster.cluster_id, name, name)] if name else []
+
+
+def largest_jobs(scope: Scope, *, most: int, user: str | None = None) -> list[dict[str, Any]]:
+    """The jobs of a scope with the most idle GPU-hours, then the largest."""
+    where, params = ("true", ()) if user is None else ("user_id = ?", (user,))
+    days = () if scope.is_whole else (scope.since, scope.until)
+    query = listed_query(where=where, is_whole=scope.is_whole)
+    order = "idle_held_gpu_h desc nulls last, allocated_gpu_h desc nulls last, job_id"
+    return scope.rows(f"{query} order by {order} limit {most:d}", scope.cluster.cluster_id, *params, *days)

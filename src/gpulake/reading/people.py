@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from gpulake.reading import ranges
+from gpulake.reading.jobs import largest_jobs
+from gpulake.reading.scope import Scope
 
 _WAITS = """
     select value as user_id, jobs_never_started, wait_p50_s, km_p50_s, km_p90_s from gold_queue_wait
@@ -22,6 +28,10 @@ DAYS = """
 WAIT = """
     select * from gold_queue_wait where cluster_id = ? and grouped_by = 'user' and value = ?
 """
+COUNT = """
+    select count(distinct user_id) as users from gold_user_gpu_usage_daily
+    where cluster_id = ? and dt between ? and ? and allocated_gpu_h is not null
+"""
 HAS_DAYS = "select 1 as found from gold_user_gpu_usage_daily where cluster_id = ? and user_id = ? limit 1"
 NEAR = """
     select name from (
@@ -36,3 +46,46 @@ NEAR = """
     limit 3
 """
 """Users of a similar name. Parameters: the name twice, and the cluster."""
+
+
+@dataclass(frozen=True)
+class OneUser:
+    """One user in a range: sums, waits, days and the jobs with the most idle GPU-hours; `users` were there at all."""
+
+    name: str
+    user: Mapping[str, Any] | None
+    wait: Mapping[str, Any] | None
+    users: int
+    days: Sequence[Mapping[str, Any]]
+    jobs: Sequence[Mapping[str, Any]]
+    lacks: Mapping[str, str]
+
+
+def read_user(scope: Scope, name: str, *, most_jobs: int = 5) -> OneUser | None:
+    """One user of the scope's cluster; None where nobody of that name ever held a GPU or submitted a job."""
+    cluster = scope.cluster.cluster_id
+    days = (cluster, scope.since, scope.until)
+    wait = scope.row(WAIT, cluster, name)
+    user = scope.row(ranges.user_query(), *days, name, *days, name, *days)
+    if not name or not (user or wait or scope.row(HAS_DAYS, cluster, name)):
+        return None
+    return OneUser(
+        name=name,
+        user=user,
+        wait=wait,
+        users=scope.rows(COUNT, *days)[0]["users"],
+        days=scope.rows(f"{DAYS} order by dt", cluster, name, scope.since, scope.until, cluster, name),
+        jobs=largest_jobs(scope, most=most_jobs, user=name),
+        lacks=scope.not_recorded("gold_jobs"),
+    )
+
+
+def is_user(scope: Scope, name: str) -> bool:
+    """Whether anybody of that name ever held a GPU or submitted a job in the scope's cluster."""
+    cluster = scope.cluster.cluster_id
+    return bool(scope.row(WAIT, cluster, name) or scope.row(HAS_DAYS, cluster, name))
+
+
+def near_users(scope: Scope, name: str) -> list[str]:
+    """Up to three users of the scope's cluster whose names are like this one."""
+    return [row["name"] for row in scope.rows(NEAR, name, name, scope.cluster.cluster_id)] if name else []

@@ -5,6 +5,14 @@ Parameters of each: the cluster, the first and the last day.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpulake.reading import ranges
+from gpulake.reading.people import is_user
+from gpulake.reading.scope import Scope
+
 # The band that belongs to what made the day unusual; the mean use of all GPUs where nothing did.
 _BAND = """
         seen as seen_pct,
@@ -48,3 +56,39 @@ FLAGGED_BY_HOUR = """
     order by hour_start_at
 """
 """Steps at which the whole cluster was unusual, as a picture of days or of hours marks them."""
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """What is unusual in a scope, the strangest first; `judged` counts its days."""
+
+    judged: Mapping[str, Any] | None
+    days: Sequence[Mapping[str, Any]]
+    hours: Sequence[Mapping[str, Any]]
+    machines: Sequence[Mapping[str, Any]]
+    jobs: Sequence[Mapping[str, Any]]
+    judges: Sequence[Mapping[str, Any]]
+
+
+JUDGES = "select detector, level, note from gold_detectors where cluster_id = ? and is_shown order by level, detector"
+"""Whose verdicts people are shown. Parameter: the cluster."""
+
+
+def read_unusual(scope: Scope, *, user: str | None = None) -> Unusual | None:
+    """What is unusual in a scope; of one `user` the jobs only. None where nobody of that name ever held or submitted anything."""
+    if user is not None and not is_user(scope, user):
+        return None
+    days = (scope.cluster.cluster_id, scope.since, scope.until)
+
+    def strangest(query: str, then: str) -> list[dict[str, Any]]:
+        return scope.rows(f"select * from ({query}) order by anomaly_score desc nulls last, {then}", *days)
+
+    jobs = strangest(JOBS, "job_id")
+    return Unusual(
+        judged=scope.row(ranges.judged_query(), *days),
+        days=() if user else strangest(DAYS, "dt"),
+        hours=() if user else strangest(HOURS, "start_at"),
+        machines=() if user else strangest(MACHINES, "start_at, machine_id"),
+        jobs=[row for row in jobs if row["user_id"] == user] if user else jobs,
+        judges=scope.rows(JUDGES, scope.cluster.cluster_id),
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gpulake.errors import UsageError
 from gpulake.reading.scope import Cluster
 from gpulake.serve.look import Look
-from gpulake.telling.figures import label_of, text_of, unit_of
+from gpulake.telling.figures import heading_of, text_of, unit_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,9 +41,7 @@ class Column:
     @property
     def heading(self) -> str:
         """Its name for people, with the unit where all cells share one."""
-        unit = unit_of(self.name)
-        words = self.label or label_of(self.name)
-        return f"{words}, {unit.words}" if unit and unit.words else words
+        return heading_of(self.name, self.label)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Names come from deliveries: whatever they hold, a line is never wider than it sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from unicodedata import category, east_asian_width
@@ -16,6 +17,9 @@ _MOST_READ = 20_000
 """Letters of a text that are looked at: more than a screen holds."""
 _SELECTORS = dict.fromkeys(range(0xFE00, 0xFE10))
 """They ask for another picture of a letter, whose width no two terminals agree on."""
+_GLUE = "\u00a0"
+_UNIT = re.compile(r"(?<=\d) (?=%|GPU-h|USD)")
+"""The blank of a figure, which stays on one line with its unit."""
 _JAMO = range(0x1160, 0x1200)
 """Parts of a Korean syllable that stand on the part before."""
 
@@ -81,7 +85,7 @@ def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list
     """Lines of at most so many columns, each beginning with `first`, then `rest`; a word that is too long is broken."""
     lines: list[str] = []
     line, begins = first, True
-    for word in shown(text).split(" "):
+    for word in _UNIT.sub(_GLUE, shown(text)).split(" "):
         left = word
         if left and not begins and width(line) + 1 + width(left) > columns:
             lines.append(line)
@@ -92,4 +96,5 @@ def wrapped(text: str, columns: int, *, first: str = "", rest: str = "") -> list
             line, left = rest, left[len(head) :]
         if left:
             line, begins = line + ("" if begins else " ") + left, False
-    return [*lines, line] if line.strip() or not lines else lines
+    lines += [line] if line.strip() or not lines else []
+    return [each.replace(_GLUE, " ") for each in lines]

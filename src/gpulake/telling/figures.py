@@ -90,6 +90,13 @@ def label_of(column: str) -> str:
     return "day" if column == "dt" else column.replace("_", " ")
 
 
+def heading_of(column: str, words: str = "") -> str:
+    """A column's name for people, with the unit where all its cells share one."""
+    unit = unit_of(column)
+    words = words or label_of(column)
+    return f"{words}, {unit.words}" if unit and unit.words else words
+
+
 def text_of(column: str, value: object, cluster: Cluster) -> str:
     """One value as a cell or a tile shows it."""
     match value:

@@ -1,30 +1,49 @@
-"""A report laid out for a terminal."""
+"""Reports laid out for a terminal, COLUMNS wide: whose it is, a sentence, and what follows it."""
 
 from __future__ import annotations
 
-from gpulake.reading.report import ClusterReport, Report
-from gpulake.telling.sections import all_sections
+from collections.abc import Sequence
+from typing import Any
+
+from gpulake.telling.cells import cut
+from gpulake.telling.lines import COLUMNS, Line, Span, line, text_lines
+from gpulake.telling.reports import Kind, Teller
 
 
-def render(report: Report, *, lake: str = "./lake") -> str:
-    """The report as text, at most WIDTH columns wide."""
-    parts = [
-        f"gpulake report   build {report.build_id}, published {report.published_at:%Y-%m-%d %H:%M} UTC",
-        *("\n".join(_cluster_lines(cluster)) for cluster in report.clusters),
-        "\n".join(_further_lines(lake)),
-    ]
-    return "\n\n".join(parts) + "\n"
+def told(
+    kind: Kind, found: Any, teller: Teller, *, name: str = "", before: Sequence[Line] = (), after: Sequence[Line] = ()
+) -> list[Line]:
+    """One report of one cluster; `found` is what the kind has read, `before` and `after` stand around what it lays out."""
+    title = _title(kind, teller, name=name)
+    sentence = text_lines(kind.sentence(found, teller), means="strong")
+    return _without_gaps([*title, (), *sentence, (), *before, *kind.lines(found, teller), *after])
 
 
-def _cluster_lines(cluster: ClusterReport) -> list[str]:
-    sections = [section.lines(cluster) for section in all_sections()]
-    return "\n\n".join("\n".join(lines) for lines in sections if lines).splitlines()
+def _without_gaps(lines: Sequence[Line]) -> list[Line]:
+    """The lines with one empty line where several follow each other, and none at the end."""
+    kept = [each for place, each in enumerate(lines) if each or (place and lines[place - 1])]
+    return kept if kept[-1] else kept[:-1]
 
 
-def _further_lines(lake: str) -> list[str]:
-    return [
-        "look further",
-        f'  gpulake sql --lake {lake} "select * from gold_cluster_util_daily_scored"',
-        f"  gpulake report --lake {lake} --png days.png --html days.html",
-        f"  gpulake export --lake {lake} --duckdb telemetry.db",
-    ]
+def _title(kind: Kind, teller: Teller, *, name: str) -> list[Line]:
+    """Whose report it is on the left, which days of which cluster, by which build on the right."""
+    cluster, reader = teller.scope.cluster, teller.scope.reader
+    whose = f"{kind.title} {name}" if name else kind.title
+    days = f", {teller.scope.range_words}" if kind.is_ranged else ""
+    which = f"{cluster.cluster_id}{days}, {cluster.time_zone}"
+    build = f"build {reader.build_id} of {reader.published_at:%Y-%m-%d %H:%M} UTC"
+    lines = [line(Span(cut(whose, COLUMNS), "strong")), *text_lines(f"{which}; {build}", means="soft")]
+    outside = _outside(teller) if kind.is_ranged else ""
+    return [*lines, *text_lines(outside, means="anomaly")] if outside else lines
+
+
+def _outside(teller: Teller) -> str:
+    """A word on a range that leaves the data."""
+    scope, cluster = teller.scope, teller.scope.cluster
+    if cluster.first_day is None or cluster.last_day is None:
+        return ""
+    if scope.since >= cluster.first_day and scope.until <= cluster.last_day:
+        return ""
+    inside = scope.since <= cluster.last_day and scope.until >= cluster.first_day
+    part = "Part of this range" if inside else "This range"
+    return f"{part} is outside the data: days are known from {cluster.day(cluster.first_day)} to {cluster.day(cluster.last_day)}."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Judge
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.text import RULE
 from gpulake.telling.words import counted, driver_words, pct, ratio_pct
 
 MOST_DAYS = 6
@@ -32,7 +33,7 @@ def _judge_lines(cluster: ClusterReport, judge: Judge) -> list[str]:
             f"CPU {pct(day.avg_cpu_util)}",
             f"measured {ratio_pct(day.coverage_ratio, digits=0)}",
         ]
-        lines.append("   ".join(figures))
+        lines += wrap("  ".join(figures), WIDTH, subsequent_indent="    ", break_on_hyphens=False)
         reason = day.anomaly_reason or driver_words(day)
         lines += wrap(reason, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     if len(shown) < len(judge.flagged):

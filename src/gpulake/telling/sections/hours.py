@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from gpulake.reading.report import ClusterReport
 from gpulake.reading.rows import Rows
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.text import RULE
 from gpulake.telling.words import counted
 
 MOST_RUNS = 6
@@ -56,8 +57,8 @@ def _count(cluster: ClusterReport) -> str:
         each.flagged_rows if (each := cluster.shown_of(level)) else 0 for level in ("cluster_hour", "machine_hour")
     )
     found = [f"{hours:,} of the whole cluster"] if hours else []
-    found += [f"{machine_hours:,} of single machines"] if machine_hours else []
-    return f"{' and '.join(found)}, in {counted(len(cluster.further.get('hours', ())), 'run')}"
+    found += [f"{machine_hours:,} of machines"] if machine_hours else []
+    return f"{', '.join(found)}, in {counted(len(cluster.further.get('hours', ())), 'run')}"
 
 
 def _who(run: Run) -> str:

@@ -9,8 +9,9 @@ from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
 from gpulake.reading.rows import Rows
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.text import RULE
 from gpulake.telling.words import counted, gpu_hours
 
 MOST_JOBS = 3

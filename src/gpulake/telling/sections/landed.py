@@ -5,11 +5,14 @@ from __future__ import annotations
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import WIDTH, text_table
+from gpulake.telling.text import text_table
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
+    if not cluster.landed:
+        return []
     lines = text_table(
         ["what landed", "files", "rows", "kept", "refused", "layout"],
         [
@@ -24,6 +27,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
             for landed in cluster.landed
         ],
         right={1, 2, 3, 4},
+        columns=WIDTH,
     )
     shown = cluster.refused[:5]
     lines += [f"  refused: {refused.rows:,} × {refused.reason} ({refused.table_name})" for refused in shown]
@@ -40,4 +44,4 @@ def _lines(cluster: ClusterReport) -> list[str]:
     return lines
 
 
-SECTION = Section(name="landed", place=10, lines=_lines)
+SECTION = Section(name="landed", place=55, lines=_lines)

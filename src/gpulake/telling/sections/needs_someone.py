@@ -5,9 +5,10 @@ from __future__ import annotations
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Need
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.mails.layout import Clock, beginning
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.text import RULE
 from gpulake.telling.words import counted
 
 MOST_NEEDS = 3
@@ -31,7 +32,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
                           placeholder=" …", break_on_hyphens=False)  # fmt: skip
     more = len(cluster.needs) - MOST_NEEDS
     rest = f"{more:,} more: gpulake alerts list. " if more > 0 else ""
-    return [*lines, f"{rest}Look at one: gpulake alerts show ID. Take it: gpulake alerts ack ID."]
+    return [*lines, *wrap(f"{rest}Look at one: gpulake alerts show ID. Take it: gpulake alerts ack ID.", WIDTH)]
 
 
 def _title(need: Need) -> str:

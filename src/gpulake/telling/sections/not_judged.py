@@ -5,8 +5,9 @@ from __future__ import annotations
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport, Judge
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.text import RULE
 from gpulake.telling.words import kept_flag, not_judged_words, shared_reason
 
 MOST_DAYS = 6

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from gpulake.reading.report import ClusterReport
 from gpulake.telling.sections import Section
-from gpulake.telling.text import WIDTH
 from gpulake.telling.words import counted, headline
 
 
 def _lines(cluster: ClusterReport) -> list[str]:
-    title = headline(cluster)
-    lines = [title, "═" * min(len(title), WIDTH)]
+    lines = [headline(cluster)]
     window = cluster.window
     if window is not None:
         lines.append(
-            f"cluster {cluster.cluster_id}, {cluster.day_name(window.first_day)} to "
-            f"{cluster.day_name(window.last_day)}, {cluster.time_zone} time"
+            f"{cluster.day_name(window.first_day)} to {cluster.day_name(window.last_day)}, {cluster.time_zone} time"
         )
     if cluster.fleet is not None:
         lines.append(f"{counted(cluster.fleet.machines, 'machine')} with {counted(cluster.fleet.gpus, 'GPU')}")
-    lines.append(cluster.provenance)
-    return lines
+    return [*lines, cluster.provenance]
 
 
 SECTION = Section(name="title", place=0, lines=_lines)

@@ -6,8 +6,9 @@ from itertools import groupby
 from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import RULE, WIDTH
+from gpulake.telling.text import RULE
 
 MOST_REASONS = 3
 """Things a source never records that are listed with their columns."""
@@ -20,7 +21,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
     if len(reasons) > MOST_REASONS:
         shown = [gap for gap in shown if gap.missing_table]
         lines += [line for why in reasons for line in wrap(f"{why}.", WIDTH, subsequent_indent="    ")]
-        lines.append("Which columns each of these empties: select * from gold_availability where not available")
+        lines.append('Which columns: gpulake sql "from gold_availability where not available"')
     for why, gaps in groupby(shown, key=lambda gap: gap.why):
         lines += wrap(f"{why.removesuffix('.')}, so these are empty", WIDTH, break_on_hyphens=False)
         for gap in gaps:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gpulake.reading.report import ClusterReport
+from gpulake.telling.cells import wrapped
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
-from gpulake.telling.text import WIDTH
+from gpulake.telling.text import RULE
 from gpulake.telling.words import counted, pct, ratio_pct
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -25,31 +27,29 @@ def _lines(cluster: ClusterReport) -> list[str]:
             if dt is not None
         ]
         low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
-        lines += [
-            f"GPU use    mean {pct(window.avg_gpu_util)}   {', '.join(extremes)}".rstrip(),
-            f"           95th percentile of machine-hours between {low} and {high} from day to day",
-        ]
+        lines += _told("GPU use", f"mean {pct(window.avg_gpu_util)}; {', '.join(extremes)}")
+        lines += _told("", f"95th percentile of machine-hours between {low} and {high} from day to day")
     coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time, by the machines' windows"
     if window.lowest_coverage_day is not None and cluster.has_gpu_use:
         least = ratio_pct(window.lowest_coverage_ratio)
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
     if window.avg_cpu_util is not None:
-        lines.append(f"CPU use    mean {pct(window.avg_cpu_util)}")
-    lines += [f"coverage   {coverage}", *_spark_lines(cluster)]
+        lines += _told("CPU use", f"mean {pct(window.avg_cpu_util)}")
+    lines += [*_told("coverage", coverage), *_spark_lines(cluster)]
     if window.avg_gpu_util_unweighted is not None:
-        lines.append(
-            f"unweighted {window.avg_gpu_util_unweighted:.1f}: the plain mean of the raw column, which adds up the GPUs "
-            "of a machine"
-        )
+        plain = "the plain mean of the raw column, which adds up the GPUs of a machine"
+        lines += _told("unweighted", f"{window.avg_gpu_util_unweighted:.1f}: {plain}")
     if window.over_capacity_windows:
-        lines.append(
-            f"above 100  {counted(window.over_capacity_windows, 'measurement')} above what the machine's GPUs can do, "
-            "kept and counted"
-        )
+        above = counted(window.over_capacity_windows, "measurement")
+        lines += _told("above 100", f"{above} above what the machine's GPUs can do, kept and counted")
     if cluster.jobs:
         statuses = ", ".join(f"{each.jobs:,} {each.job_status}" for each in cluster.jobs)
-        lines.append(f"jobs       {cluster.jobs[0].all_jobs:,}: {statuses}")
-    return lines
+        lines += _told("jobs", f"{cluster.jobs[0].all_jobs:,}: {statuses}")
+    return ["how GPUs were used", RULE, *lines]
+
+
+def _told(label: str, words: str) -> list[str]:
+    return wrapped(words, WIDTH, first=label.ljust(11), rest=" " * 11)
 
 
 def _spark_lines(cluster: ClusterReport) -> list[str]:
@@ -70,7 +70,7 @@ def _spark_lines(cluster: ClusterReport) -> list[str]:
         if marks.strip():
             told = (("▲", "▲ flagged"), ("·", "· not judged"))
             words = [word for mark, word in told if mark in marks]
-            lines.append(f"           {marks}  {'  '.join(words)}"[:WIDTH])
+            lines += [f"           {marks}", f"           {'  '.join(words)}"]
     if len(shown) < len(days):
         lines.append(f"           the last {len(shown)} of {len(days)} days")
     return lines

@@ -7,7 +7,7 @@ the sums are those of the window's own tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 EFFICIENCY = {
     "efficiency_ratio": ("active_gpu_h", "allocated_gpu_h - unknown_gpu_h"),
@@ -28,13 +28,14 @@ class Summed:
     """A daily gold table: `amounts` are summed, `ratios` are numerator / denominator, in sums.
 
     An amount that is not known on a day is not known of the range, but for `partly`, which is the sum of what is known and
-    says so by another column.
+    says so by another column. `has_days`: whether `days` says how many days have a row.
     """
 
     table: str
     amounts: Sequence[str]
     ratios: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     partly: Sequence[str] = ()
+    has_days: bool = False
 
     def query(self, *, by: Sequence[str] = (), where: str = "true") -> str:
         """One row per value of `by`. Its parameters are the cluster, the first and the last day, then those of `where`."""
@@ -45,6 +46,7 @@ class Summed:
         }
         sums = [f"case when count({name}) = count(*) then {exact[name]} end as {name}" for name in self.amounts]
         sums += [f"{exact[name]} as {name}" for name in self.partly]
+        sums += ["count(distinct dt) as days"] if self.has_days else []
         ratios = [f"({above}) / nullif({below}, 0) as {name}" for name, (above, below) in self.ratios.items()]
         keys = "".join(f"{name}, " for name in by)
         grouped = f" group by {', '.join(by)}" if by else " having count(*) > 0"
@@ -218,38 +220,58 @@ def waste_query() -> str:
     """
 
 
-WEEK_DAYS, WEEK_DAYS_TABLE = 7, "gold_capacity_daily"
+WEEK_DAYS = 7
 WEEK_RATIOS = ("allocated_ratio", "efficiency_ratio", "failed_ratio_of_submitted")
 WEEK_AMOUNTS = ("allocated_gpu_h", "idle_held_gpu_h", "unknown_gpu_h", "jobs_submitted", "cost_usd")
 
 
-def week_on_week_query() -> str:
+@dataclass(frozen=True)
+class WeekTables:
+    """What two weeks are compared by: what was held, which jobs came, and what was paid for what jobs held."""
+
+    held: Summed = Summed(
+        "gold_capacity_daily",
+        ("capacity_gpu_h", "allocated_gpu_h", "active_gpu_h", "idle_held_gpu_h", "unknown_gpu_h"),
+        {name: CAPACITY.ratios[name] for name in ("allocated_ratio", "efficiency_ratio")},
+        has_days=True,
+    )
+    jobs: Summed = Summed(
+        "gold_user_gpu_usage_daily",
+        ("jobs_submitted", "jobs_failed"),
+        {"failed_ratio_of_submitted": _FAILED["failed_ratio_of_submitted"]},
+    )
+    costs: Summed = Summed("gold_cost_daily", (), partly=("cost_usd",))
+
+
+def week_on_week_query(tables: WeekTables = WeekTables()) -> str:
     """One row: each figure of seven days, that of the seven before as `<name>_before`, and `<name>_change`.
 
-    The change of a ratio is a difference, that of an amount a share of what it was; money is that of what jobs held. No row where a day of the two weeks has no
-    row. Parameters: the cluster, the first and the last day of the week, four times; then those of the week before as often.
+    The change of a ratio is a difference, that of an amount a share of what it was; money is that of what jobs held. No row
+    where a day of the two weeks has no row. Parameters, three times: the last day of the week before, the cluster, the first
+    day of that week and the last of the other.
     """
     changes = [f"this.{name} - before.{name} as {name}_change" for name in WEEK_RATIOS]
     changes += [f"(this.{name} - before.{name}) / nullif(before.{name}, 0) as {name}_change" for name in WEEK_AMOUNTS]
     figures = [f"this.{name}, before.{name} as {name}_before" for name in (*WEEK_RATIOS, *WEEK_AMOUNTS)]
+    parts = (_by_week(tables.held), _by_week(tables.jobs), _by_week(tables.costs, where="not is_idle"))
+    held, jobs, costs = parts
     return f"""
+        with weeks as (
+            select *
+            from ({held})
+            left join ({jobs}) using (is_this)
+            left join ({costs}) using (is_this)
+            where days = {WEEK_DAYS}
+        )
         select {", ".join((*figures, *changes))}
-        from ({_week_query()}) as this
-        cross join ({_week_query()}) as before
-        where this.days = {WEEK_DAYS} and before.days = {WEEK_DAYS}
+        from weeks as this
+        inner join weeks as before on this.is_this and not before.is_this
     """
 
 
-def _week_query() -> str:
-    return f"""
-        select held.*, users.jobs_submitted, users.failed_ratio_of_submitted, costs.cost_usd, counted.days
-        from ({CAPACITY.query()}) as held
-        left join ({USERS.query()}) as users on true
-        left join ({COSTS.query(where="not is_idle")}) as costs on true
-        cross join (
-            select count(distinct dt) as days from {WEEK_DAYS_TABLE} where cluster_id = ? and dt between ? and ?
-        ) as counted
-    """
+def _by_week(summed: Summed, *, where: str = "true") -> str:
+    parted = f"(select *, dt > ? as is_this from {summed.table})"
+    return replace(summed, table=parted).query(by=("is_this",), where=where)
 
 
 def judged_query() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gpulake.reading import ranges
@@ -57,33 +59,25 @@ def test_an_amount_that_one_day_does_not_know_is_not_known_of_the_range(sql):
     assert sql(given.query(), "c", "1970-01-05", "1970-01-06") == []
 
 
-WEEK, BEFORE = ("c", "1970-01-09", "1970-01-15"), ("c", "1970-01-02", "1970-01-08")
+TWO_WEEKS = ("1970-01-08", "c", "1970-01-02", "1970-01-15")
 
 
 @pytest.fixture
-def two_weeks(monkeypatch):
+def two_weeks():
     """Seven days of 10 GPU-hours capacity of which 4 are held and 1 is in use, after seven of which 2 are held and 1 is."""
-    first = "date '1970-01-02' + i::int"
-    held = f"""(
-        select 'c' as cluster_id, {first} as dt, case when i < 7 then 2.0 else 4.0 end as allocated_gpu_h, 10.0 as capacity_gpu_h,
-            1.0 as active_gpu_h, 0.0 as unknown_gpu_h, case when i < 7 then 1.0 else 3.0 end as idle_held_gpu_h
+    held = """(
+        select 'c' as cluster_id, date '1970-01-02' + i::int as dt, case when i < 7 then 2.0 else 4.0 end as allocated_gpu_h,
+            10.0 as capacity_gpu_h, 1.0 as active_gpu_h, 0.0 as unknown_gpu_h, case when i < 7 then 1.0 else 3.0 end as idle_held_gpu_h,
+            10 as jobs_submitted, i as jobs_failed, null::double as cost_usd, false as is_idle
         from range(14) as t (i)
     )"""
-    amounts = ("allocated_gpu_h", "capacity_gpu_h", "active_gpu_h", "unknown_gpu_h", "idle_held_gpu_h")
-    monkeypatch.setattr(ranges, "CAPACITY", ranges.Summed(held, amounts, ranges.CAPACITY.ratios))
-    users = f"(select 'c' as cluster_id, {first} as dt, 10 as jobs_submitted, i as jobs_failed from range(14) as t (i))"
-    monkeypatch.setattr(ranges, "USERS", ranges.Summed(users, ("jobs_submitted", "jobs_failed"),
-                        {"failed_ratio_of_submitted": ("jobs_failed", "jobs_submitted")}))  # fmt: skip
-    costs = (
-        f"(select 'c' as cluster_id, {first} as dt, null::double as cost_usd, false as is_idle from range(14) as t (i))"
-    )
-    monkeypatch.setattr(ranges, "COSTS", ranges.Summed(costs, (), partly=("cost_usd",)))
-    monkeypatch.setattr(ranges, "WEEK_DAYS_TABLE", held)
+    given = ranges.WeekTables()
+    return ranges.WeekTables(**{name: replace(getattr(given, name), table=held) for name in ("held", "jobs", "costs")})
 
 
 def test_a_week_beside_the_one_before(sql, two_weeks):
     """By hand: 28 held of 70 after 14 of 70; 7 of 28 in use after 7 of 14; what nobody priced has no change either."""
-    (row,) = sql(ranges.week_on_week_query(), *WEEK * 4, *BEFORE * 4)
+    (row,) = sql(ranges.week_on_week_query(two_weeks), *TWO_WEEKS * 3)
 
     assert (row["allocated_gpu_h"], row["allocated_gpu_h_before"], row["allocated_gpu_h_change"]) == (28.0, 14.0, 1.0)
     assert row["allocated_ratio_change"] == pytest.approx(0.2)
@@ -97,8 +91,8 @@ def test_a_week_beside_the_one_before(sql, two_weeks):
 
 def test_a_week_that_is_not_whole_is_compared_with_nothing(sql, two_weeks):
     """Six days beside seven would look like a loss."""
-    later = ("c", "1970-01-10", "1970-01-16")
-    assert sql(ranges.week_on_week_query(), *later * 4, *WEEK * 4) == []
+    later = ("1970-01-09", "c", "1970-01-03", "1970-01-16")
+    assert sql(ranges.week_on_week_query(two_weeks), *later * 3) == []
 
 
 def test_the_use_of_an_hour_of_the_week_is_that_of_its_sums(sql):

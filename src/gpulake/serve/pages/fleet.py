@@ -162,7 +162,7 @@ def _weeks(look: Look, *, starts_at_capacity: bool) -> Mapping[str, Any] | None:
     if begins < look.since:
         return None
     cluster = look.cluster.cluster_id
-    row = look.row(ranges.week_on_week_query(), *(cluster, first, last) * 4, *(cluster, begins, before) * 4)
+    row = look.row(ranges.week_on_week_query(), *(before, cluster, begins, last) * 3)
     if row is None:
         return None
     figures = [each for each in _WEEK_FIGURES if starts_at_capacity or each[0] != "allocated_ratio"]

@@ -5,6 +5,7 @@ that is made at each publication, read-only and pinned, so they never wait and n
 for right answers, not for speed: each stands beside the fault it prevents.
 """
 
+from gpulake.lake.answers import Answers
 from gpulake.lake.connection import (
     EXTENSIONS,
     SETTINGS,
@@ -30,6 +31,7 @@ from gpulake.lake.writer import Writer, writing
 __all__ = [
     "EXTENSIONS",
     "SETTINGS",
+    "Answers",
     "Connection",
     "Layout",
     "Publication",

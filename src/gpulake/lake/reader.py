@@ -16,19 +16,23 @@ import pyarrow as pa
 
 from gpulake.errors import GpulakeError, LakeError, UsageError
 from gpulake.lake import files
+from gpulake.lake.answers import Answers
 from gpulake.lake.connection import answer, attach, connect, lake_error, quoted
 from gpulake.lake.layout import Layout, Publication
 
 
 class View:
-    """A read-only look at `lake`."""
+    """A read-only look at `lake`. `answers`: those given before, where they are kept."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, answers: Answers | None = None) -> None:
         self._connection = connection
+        self._answers = answers
 
     def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
         """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
-        return answer(self._connection, query, params)
+        if self._answers is None:
+            return answer(self._connection, query, params)
+        return self._answers.of(query, params, lambda: answer(self._connection, query, params))
 
     @contextmanager
     def read_once(self, table: str, query: str, params: Sequence[object] = ()) -> Iterator[None]:
@@ -47,8 +51,10 @@ class View:
 class Reader(View):
     """One pinned view: `lake` is the published data, `ops` the operations as of the newest commit."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
-        super().__init__(connection)
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, publication: Publication, answers: Answers | None = None
+    ) -> None:
+        super().__init__(connection, answers)
         self.publication = publication
         self.build_id = publication.build_id
         self.data_version = publication.data_version
@@ -59,7 +65,7 @@ class Reader(View):
         """The same look for another thread, while this one is open."""
         with closing(self._connection.cursor()) as cursor:
             cursor.execute("USE lake")
-            yield Reader(cursor, self.publication)
+            yield Reader(cursor, self.publication, self._answers)
 
     def ask(self, query: str) -> pa.Table:
         """The rows of one statement that a person typed. Raises UsageError unless it does nothing but read the lake."""
@@ -69,11 +75,16 @@ class Reader(View):
 
 @contextmanager
 def open_publication(
-    folder: Path, *, build_id: int | None = None, earlier: int | None = None, threads: int | None = None
+    folder: Path,
+    *,
+    build_id: int | None = None,
+    earlier: int | None = None,
+    threads: int | None = None,
+    answers: Answers | None = None,
 ) -> Iterator[Reader]:
     """Open the publication, or an older kept one; another as `earlier`, if asked. Raises UsageError if there is none.
 
-    `threads`: so many work on a query; else one per core.
+    `threads`: so many work on a query; else one per core. `answers`: where they are kept, to be given again.
     """
     connection, publication = _published(folder, build_id=build_id, earlier=earlier)
     with closing(connection):
@@ -84,7 +95,7 @@ def open_publication(
         # Without it a table name may be a variable of the Python program.
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET lock_configuration = true")
-        yield Reader(connection, publication)
+        yield Reader(connection, publication, answers)
 
 
 @contextmanager

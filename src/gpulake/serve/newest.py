@@ -1,4 +1,4 @@
-"""The Publication, held open for requests: a page does not pay for opening it, and never waits for a writer."""
+"""The Publication, held open for requests: a page pays neither for opening it nor for what was asked before, and never waits for a writer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from gpulake.errors import UsageError
-from gpulake.lake import Layout, Reader, open_publication
+from gpulake.lake import Answers, Layout, Reader, open_publication
 from gpulake.reading.scope import Cluster, clusters_of
 
 
@@ -17,7 +17,8 @@ class _Copy:
 
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
-        self.reader = self._stack.enter_context(open_publication(folder))
+        # Many look at once: a second thread for one of them is one less for another, and costs both a third more.
+        self.reader = self._stack.enter_context(open_publication(folder, threads=1, answers=Answers()))
         self.clusters = clusters_of(self.reader)
         self.looking = 0
         self.is_old = False

@@ -102,6 +102,7 @@ def _fill(look: Look) -> Filled:
         "path_of": incident_path,
         "weeks": _weeks(look, starts_at_capacity=bool(waste and waste["starts_at_capacity"])),
         "hours_of_week": _hours_of_week(look),
+        "lacks": look.not_recorded("gold_capacity_daily"),
         "users": idle_users,
         "pools": pools,
     }

@@ -27,6 +27,7 @@ BENCHES = (
     "accounting",
     "thousand_rows",
     "gold_reads",
+    "pages_with_readers",
     "detection",
 )
 

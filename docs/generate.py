@@ -6,8 +6,9 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -71,27 +72,52 @@ def exit_codes() -> str:
 
 
 def tables() -> str:
-    """Bronze from the sources' contracts, models from their yml, operations from their declarations."""
-    parts = [f"# Tables\n{NOTE}", "## Models\n", *model_sections(), "## Bronze\n", *bronze_sections()]
+    """Models from their yml, gold first and by subject; bronze from the sources' contracts, operations from their declarations."""
+    layers = {layer: list(described(layer)) for layer in ("gold", "silver", "touched")}
+    parts = [f"# Tables\n{NOTE}", "## Gold\n", index(layers["gold"]), *map(section, layers["gold"])]
+    parts += ["## Silver\n", index(layers["silver"]), *map(section, layers["silver"])]
+    parts += ["## Bronze\n", *bronze_sections()]
+    parts += ["## What a build reads again (schema `meta`)\n", *map(section, layers["touched"])]
     parts += ["## Operations (schema `meta`)\n", *meta_sections()]
+    parts += ["## Private parts\nWritten into the models that read them; no table has their names.\n", private_parts()]
     return "\n".join(parts)
 
 
-def model_sections() -> Iterator[str]:
-    described = [
-        model
-        for file in sorted((WAREHOUSE / "models").rglob("*.yml"))
-        for model in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("models", [])
-        if not model["name"].startswith("stg_")
+def described(layer: str, *, private: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Subject and description of each model of a layer, or of its private parts; by subject, as the folders are."""
+    for file in sorted((WAREHOUSE / "models" / layer).rglob("*.yml")):
+        models = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("models", [])
+        for model in sorted(models, key=lambda model: str(model["name"])):
+            if model["name"].startswith("int_") == private and not model["name"].startswith("stg_"):
+                yield file.parent.name, model
+
+
+def index(models: Iterable[tuple[str, dict[str, Any]]]) -> str:
+    """One line per model: its subject, its name, and the first line of what it says, which is its grain."""
+    rows = [
+        f"| {subject.replace('_', ' ')} | [{model['name']}](#{model['name']}) | {cell(first_line(model['description']))} |"
+        for subject, model in models
     ]
-    for model in sorted(described, key=lambda model: model["name"]):
-        rows = ["| column | type | meaning |", "|---|---|---|"]
-        rows += [
-            f"| `{column['name']}` | {column.get('data_type', '')} | {cell(column.get('description', ''))} |"
-            for column in model.get("columns", [])
-        ]
-        table = "\n".join(rows) + "\n" if model.get("columns") else ""
-        yield f"### {model['name']}\n{str(model.get('description', '')).strip()}\n\n{table}"
+    return "\n".join(["| subject | table | what |", "|---|---|---|", *rows, ""])
+
+
+def section(of_subject: tuple[str, dict[str, Any]]) -> str:
+    """One model and its columns."""
+    _, model = of_subject
+    rows = ["| column | type | meaning |", "|---|---|---|"]
+    rows += [
+        f"| `{column['name']}` | {column.get('data_type', '')} | {cell(column.get('description', ''))} |"
+        for column in model.get("columns", [])
+    ]
+    table = "\n".join(rows) + "\n" if model.get("columns") else ""
+    return f"### {model['name']}\n{str(model.get('description', '')).strip()}\n\n{table}"
+
+
+def private_parts() -> str:
+    """One line each, by layer."""
+    found = [model for layer in ("gold", "silver", "staging", "touched") for _, model in described(layer, private=True)]
+    rows = [f"| {model['name']} | {cell(model.get('description', ''))} |" for model in found]
+    return "\n".join(["| part | what |", "|---|---|", *rows, ""])
 
 
 def bronze_sections() -> Iterator[str]:

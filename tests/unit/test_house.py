@@ -101,3 +101,10 @@ def test_docs_name_no_command_that_does_not_exist() -> None:
         for word in re.findall(r"\bgpulake ([a-z]+(?:-[a-z]+)*)\b", code)
     }
     assert set() == {(page, word) for page, word in named if word not in known}
+
+
+def test_the_models_overview_names_each_gold_table() -> None:
+    """Who opens the models' pages begins there: a table it leaves out is not found."""
+    folder = ROOT / "warehouse" / "models"
+    text = (folder / "overview.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(gold_\w+)`", text)) == {file.stem for file in folder.rglob("gold_*.sql")}

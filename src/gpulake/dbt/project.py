@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-_KINDS = (".sql", ".yml", ".csv")
+_KINDS = (".sql", ".yml", ".csv", ".md")
 
 
 def files_of(folder: Path) -> list[tuple[str, Path]]:

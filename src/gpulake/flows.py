@@ -104,6 +104,7 @@ def gpu_telemetry_full_refresh(  # noqa: PLR0917  Prefect passes parameters by n
         data=Path(data), source=source, cluster=cluster, rehash=rehash, again=again, corrects=corrects, full=full
     )
     result = pipeline.walk(lambda step, asked: TASKS[step.name](config, asked, wait_s=wait_s), asked)
+    result = pipeline.renew_dashboards(config, result)
     if result.error:
         return Failed(message=str(result.error), data=result)
     return Completed(message=result.why, data=result)

@@ -19,6 +19,8 @@ from gpulake.contract import Source
 from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.lake import Publication
 from gpulake.landing import LandReport, Survey
+from gpulake.reading import dashboards
+from gpulake.reading.dashboards import Renewed
 from gpulake.session import Alerted, Built, Progress, Session, Tested
 from gpulake.sources import all_sources
 
@@ -43,6 +45,7 @@ class StepResult:
     alerts: Alerted | None = None
     error: GpulakeError | None = None
     dry_run: bool = False
+    dashboards: Renewed | None = None
 
     @property
     def build_id(self) -> int | None:
@@ -51,6 +54,11 @@ class StepResult:
             return self.build.build_id
         return self.publication.build_id if self.publication else None
 
+    @property
+    def warnings(self) -> tuple[GpulakeError, ...]:
+        """What went wrong beside the steps, and undoes none of them."""
+        return (self.dashboards.error,) if self.dashboards and self.dashboards.error else ()
+
     def as_json(self) -> dict[str, object]:
         """One object, whatever happened."""
         facts: dict[str, object] = {"build_id": self.build_id, "published": self.published, "why": self.why}
@@ -58,6 +66,8 @@ class StepResult:
             facts["dry_run"] = True
         if self.land:
             facts |= self.land.as_json()
+        if self.dashboards:
+            facts["dashboards"] = self.dashboards.as_json()
         facts |= {
             "build": asdict(self.build) if self.build else None,
             "detect": self.detect.as_json() if self.detect else None,
@@ -215,6 +225,19 @@ def _as_one(done: Sequence[StepResult]) -> StepResult:
     )
 
 
+def renew_dashboards(config: Config, result: StepResult) -> StepResult:
+    """The result, and the file that dashboards read brought up to the publication, where somebody has set some up.
+
+    It comes last, without the lock: nobody waits for it, and what goes wrong with it is told beside what was done.
+    """
+    if not dashboards.is_ordered(config.lake):
+        return result
+    from gpulake.dbt import warehouse
+    from gpulake.reading.models import read_models
+
+    return replace(result, dashboards=dashboards.renew(config.lake, models=read_models(warehouse.project())))
+
+
 def do(
     step: Step, config: Config, asked: Asked, *, wait_s: float = 0.0, progress: Progress | None = None
 ) -> StepResult:
@@ -248,7 +271,8 @@ def refresh(
     if dry_run:
         return _plan(config, asked)
     with session.opened(config, "refresh", wait_s=wait_s, progress=progress, make=True, whole=True) as opened:
-        return walk(lambda step, asked: step.run(opened, asked), asked)
+        result = walk(lambda step, asked: step.run(opened, asked), asked)
+    return renew_dashboards(config, result)
 
 
 def land(
@@ -271,7 +295,10 @@ def land(
 def replay(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:
     """Read refused rows once more, as the sources' contracts say today; if any is one now, build all anew and publish."""
     with session.opened(config, "replay", wait_s=wait_s, progress=progress) as opened:
-        return walk(lambda step, asked: step.run(opened, asked), Asked(), steps=(REPLAY, BUILD, DETECT, PUBLISH, ALERT))
+        result = walk(
+            lambda step, asked: step.run(opened, asked), Asked(), steps=(REPLAY, BUILD, DETECT, PUBLISH, ALERT)
+        )
+    return renew_dashboards(config, result)
 
 
 def quarantine(config: Config, *, lines: int) -> upkeep.Quarantine:
@@ -295,7 +322,8 @@ def publish(
     config: Config, *, dry_run: bool = False, wait_s: float = 0.0, progress: Progress | None = None
 ) -> StepResult:
     """Only test the newest build, and publish it if every test passes. Raises DataTestError when one fails."""
-    return do(PUBLISH, config, Asked(dry_run=dry_run), wait_s=wait_s, progress=progress)
+    result = do(PUBLISH, config, Asked(dry_run=dry_run), wait_s=wait_s, progress=progress)
+    return result if dry_run else renew_dashboards(config, result)
 
 
 def alert(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:

@@ -242,10 +242,11 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
 @pytest.mark.parametrize("page", sorted(DOCS.glob("how-to/*.md")), ids=lambda page: page.stem)
 def test_what_cannot_be_typed_here_is_known(page):
     """A new command in a page must be run by a test, or be on the list of those that cannot."""
-    # tests/scenario/test_flow.py and tests/unit/serve, with servers of their own; test_one_new_thing.py, in a copy of the tree
+    # tests/scenario/test_flow.py and tests/unit/serve and tests/superset, with servers of their own; test_one_new_thing.py, in a copy of the tree
     run_elsewhere = {
         "schedule-with-prefect",
         "open-the-pages",
+        "superset",
         "add-a-source",
         "add-a-model",
         "add-a-detector",

@@ -161,6 +161,8 @@ def answer(result: Result, *, as_json: bool) -> None:
         put_json(result.as_json())
     else:
         put(text_of(result))
+        for warning in getattr(result, "warnings", ()):
+            tell_error(warning)
     if result.error is not None:
         if not as_json:
             sys.stdout.flush()

@@ -56,6 +56,8 @@ def _(result: StepResult) -> str:
         lines += [f"  warned: {name}" for name in result.tests.warned]
     if result.alerts:
         lines += _alert_lines(result.alerts)
+    if result.dashboards and not result.dashboards.error:
+        lines.append(f"dashboards: their file holds build {result.dashboards.build_id}")
     return "\n".join([*lines, _outcome(result)])
 
 

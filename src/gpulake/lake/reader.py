@@ -141,17 +141,26 @@ def open_operations(folder: Path) -> Iterator[View]:
         yield View(connection)
 
 
-def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Publication, dict[str, int]]:
-    """Copy the publication's tables whose names begin with a layer into a new DuckDB file; their rows by name.
+def write_duckdb(
+    folder: Path,
+    file: Path,
+    *,
+    layers: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    comments: Mapping[str, Mapping[str, str]] | None = None,
+    stamp: str | None = None,
+) -> tuple[Publication, dict[str, int]]:
+    """Copy the publication's tables that are named, or whose names begin with a layer, into a new DuckDB file; their rows by name.
 
-    Views become tables. Raises LakeError when the file cannot be written.
+    Views become tables. `comments`: by table, what its columns mean, and under "" what the table does. `stamp`: a table
+    of one row besides, which says what build this is. Raises LakeError when the file cannot be written.
     """
     connection, publication = _published(folder)
     with closing(connection):
         named = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
-            "AND list_contains(?, split_part(table_name, '_', 1)) ORDER BY table_name",
-            [list(layers)],
+            "AND (list_contains(?, split_part(table_name, '_', 1)) OR list_contains(?, table_name)) ORDER BY table_name",
+            [list(layers), list(tables)],
         ).fetchall()
         counts: dict[str, int] = {}
         try:
@@ -159,10 +168,22 @@ def write_duckdb(folder: Path, file: Path, *, layers: Sequence[str]) -> tuple[Pu
             for (name,) in named:
                 counted = connection.execute(f'CREATE TABLE out."{name}" AS FROM lake.main."{name}"').fetchone()
                 counts[name] = counted[0] if counted else 0
+                _comment(connection, name, (comments or {}).get(name, {}))
+            if stamp is not None:
+                connection.execute(
+                    f'CREATE TABLE out."{stamp}" AS SELECT ?::bigint AS build_id, ?::timestamp AS published_at',
+                    [publication.build_id, publication.published_at],
+                )
             connection.execute("DETACH out")
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise lake_error(error, file) from error
     return publication, counts
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: str, words: Mapping[str, str]) -> None:
+    for column, comment in words.items():
+        what = f'COLUMN out."{table}"."{column}"' if column else f'TABLE out."{table}"'
+        connection.execute("COMMENT ON {} IS '{}'".format(what, comment.replace("'", "''")))
 
 
 def _published(

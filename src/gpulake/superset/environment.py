@@ -1,0 +1,127 @@
+"""Superset's own environment: made once per user and list of versions, whole or absent."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from gpulake.errors import UsageError
+from gpulake.superset.places import Say, tail
+
+REQUIREMENTS = Path(__file__).parent / "requirements.txt"
+_OLDEST, _NEWEST = (3, 11), (3, 12)  # what the list's newest common versions have wheels for
+
+
+def ready(environ: Mapping[str, str], *, say: Say) -> Path:
+    """The folder of an environment with every library of the list; made where it is not there, or only in part.
+
+    Raises UsageError where this Python cannot run Superset, or the libraries cannot be had.
+    """
+    if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
+        raise UsageError(
+            f"Superset's libraries run on Python 3.11 and 3.12, and this is {sys.version_info[0]}.{sys.version_info[1]}.",
+            do="install gpulake with one of these for Superset; the lake itself can be written by another",
+        )
+    folder = _folder(environ)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.with_suffix(".lock"), say):
+            if not _made(folder).is_file():
+                _make(folder, environ, say)
+    except OSError as error:
+        raise UsageError(
+            f"Superset's environment cannot be made: {error.strerror or error}.",
+            where=str(folder),
+            do="free a gigabyte, or set XDG_CACHE_HOME to another folder",
+        ) from error
+    return folder
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute()
+    python = "{}.{}".format(*sys.version_info[:2])
+    listed = hashlib.sha256(REQUIREMENTS.read_bytes() + python.encode()).hexdigest()[:12]
+    return cache / "gpulake" / f"superset-{python}-{listed}"
+
+
+def _made(folder: Path) -> Path:
+    """The last thing that is written: without it the folder is half made."""
+    return folder / "made-by-gpulake"
+
+
+def _make(folder: Path, environ: Mapping[str, str], say: Say) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    count = sum(bool(line.strip()) and not line.startswith("#") for line in REQUIREMENTS.read_text().splitlines())
+    say(f"installing Superset: {count} libraries, 0.7 GB, into {folder} (once; a minute or two)")
+    log = folder.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as told:
+        for command in _commands(folder):
+            done = subprocess.run(
+                command,
+                stdout=told,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=_variables(environ),
+                check=False,
+            )
+            if done.returncode:
+                raise UsageError(
+                    f"Superset's libraries could not be installed: {tail(log)}",
+                    where=str(log),
+                    do="look there; it needs a package index that can be reached. Run it again: it begins anew",
+                )
+    _made(folder).write_text("whole\n", encoding="utf-8")
+
+
+def _commands(folder: Path) -> list[list[str]]:
+    python = str(folder / "bin" / "python")
+    base = str(getattr(sys, "_base_executable", "") or sys.executable)
+    on_path = shutil.which("uv")
+    uv_words = [on_path] if on_path else [sys.executable, "-m", "uv"] if find_spec("uv") else []
+    if uv_words:
+        return [
+            [*uv_words, "venv", "--quiet", "--python", base, str(folder)],
+            [
+                *uv_words,
+                "pip",
+                "install",
+                "--compile-bytecode",
+                "--python",
+                python,
+                "--requirements",
+                str(REQUIREMENTS),
+            ],
+        ]
+    return [
+        [base, "-m", "venv", str(folder)],
+        [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(REQUIREMENTS)],
+    ]
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Compiled once here, or every start compiles everything again; and whoever git and curl trust here is trusted."""
+    known = {name: value for name, value in environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}}
+    known.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never", **known}
+
+
+@contextmanager
+def _alone(lock: Path, say: Say) -> Iterator[None]:
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is installing Superset; waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

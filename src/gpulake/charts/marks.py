@@ -20,8 +20,8 @@ MOST_TOLD, MOST_LETTERS = 3, 160
 FLAGGED, URGENT, NOTED = "flagged", "urgent", "noted"
 
 _SHAPES: Mapping[str, Mapping[str, Any]] = {
-    FLAGGED: {"shape": "diamond", "fill": colour("anomaly"), "stroke": colour("paper"), "y": -16},
-    URGENT: {"shape": "triangle-down", "fill": colour("ink"), "stroke": colour("paper"), "y": -6},
+    FLAGGED: {"shape": "diamond", "fill": colour("anomaly"), "stroke": colour("paper"), "y": -16, "size": 110},
+    URGENT: {"shape": "triangle-down", "fill": colour("ink"), "stroke": colour("paper"), "y": -6, "size": 150},
     NOTED: {"shape": "triangle-down", "fill": colour("paper"), "stroke": colour("soft"), "y": -6},
 }
 """By kind: what is unusual has the colour of that, an incident the colour of words; they differ in shape and height too."""
@@ -75,7 +75,7 @@ def _points(kind: str, x: Mapping[str, Any], named: Mapping[str, Any]) -> dict[s
     return {
         "data": {"name": "marks"},
         "transform": [{"filter": f"datum.kind == '{kind}'"}, named],
-        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 70, "strokeWidth": 1.2, **_SHAPES[kind]},
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 60, "strokeWidth": 1.2, **_SHAPES[kind]},
         "encoding": {
             "x": x,
             "tooltip": [

@@ -51,11 +51,20 @@ FLAGGED_BY_DAY = """
     order by dt
 """
 FLAGGED_BY_HOUR = """
-    select hour_start_at, anomaly_reason from gold_cluster_hours_scored
-    where cluster_id = ? and dt between ? and ? and judgement = 'anomaly'
+    select hour_start_at, anomaly_reason from (
+        select hour_start_at, anomaly_reason, cluster_id, dt from gold_cluster_hours_scored
+        where judgement = 'anomaly'
+        union all
+        select min(hours.hour_start_at), 'the whole day: ' || days.anomaly_reason, days.cluster_id, days.dt
+        from gold_cluster_util_daily_scored as days
+        inner join gold_cluster_util_hourly as hours using (cluster_id, dt)
+        where days.judgement = 'anomaly'
+        group by days.cluster_id, days.dt, days.anomaly_reason
+    )
+    where cluster_id = ? and dt between ? and ?
     order by hour_start_at
 """
-"""Steps at which the whole cluster was unusual, as a picture of days or of hours marks them."""
+"""Steps at which the whole cluster was unusual, as a picture of days or of hours marks them; a day at its first hour."""
 
 
 @dataclass(frozen=True)

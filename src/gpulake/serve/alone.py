@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 from jinja2 import Environment
 
@@ -47,11 +47,6 @@ class Meaning:
     table: str
     name: str
     column: Column | None
-
-
-def front_addresses(cluster_ids: Sequence[str]) -> list[str]:
-    """The pages that a reader begins with, of each cluster: where the GPU-hours went, and what was unusual."""
-    return [f"{path}?{urlencode({'cluster': name})}" for name in cluster_ids for path in ("/", "/anomalies")]
 
 
 def write_pages(config: Config, *, addresses: Sequence[str], file: Path) -> None:

@@ -8,13 +8,15 @@ from urllib.parse import quote
 
 import pytest
 
+from gpulake.cli import main
 from gpulake.config import load
 from gpulake.errors import UsageError
-from gpulake.serve.alone import front_addresses, write_pages
+from gpulake.serve.alone import write_pages
 from gpulake.serve.linking import within
+from gpulake.serve.page import menu
 from gpulake.serve.things import NotFoundError
 
-ADDRESSES = front_addresses(["pai2020"])
+ADDRESSES = ["/?cluster=pai2020", "/anomalies?cluster=pai2020"]
 VOID = frozenset({"meta", "br", "wbr", "link", "input", "hr", "img"})
 
 
@@ -111,6 +113,21 @@ def test_it_follows_a_dark_screen_and_a_narrow_one(written):
     assert written.count('class="picture on-screen"') == written.count('class="picture on-phone"') == len(drawings) / 2
 
 
+def test_every_page_of_the_menu_can_stand_in_a_file(lake, sql, tmp_path):
+    """A report of waste or of one job writes its pages too; none may fetch, lead nowhere, or ask for a server."""
+    (job,) = sql("select job_id from gold_jobs where allocated_gpu_h > 0 order by job_id limit 1")
+    addresses = [*(page.path for page in menu()), f"/jobs/{job['job_id']}?cluster=pai2020"]
+    write_pages(load({}, lake=lake), addresses=addresses, file=tmp_path / "all.html")
+
+    text = (tmp_path / "all.html").read_text(encoding="utf-8")
+    read = Read(text)
+    assert len(addresses) == len(re.findall(r'<article id="p\d+">', text))
+    assert {"#"} == {address[0] for address in read.addresses}
+    assert set() == {address[1:] for address in read.addresses} - set(read.ids)
+    assert len(read.ids) == len(set(read.ids))
+    assert len(text) < 3_000_000
+
+
 def test_names_that_are_markup_stay_words(lake, sql, tmp_path):
     """A user may be called <script>; whoever opens the file must not run him."""
     (name,) = {row["user_id"] for row in sql("select user_id from gold_jobs where user_id like '<script>%'")}
@@ -135,7 +152,7 @@ def test_an_address_without_a_page_is_refused(lake, tmp_path):
 
 def test_a_lake_without_clusters_is_told_as_a_page(lake, tmp_path):
     """The first look at an empty lake says what to do."""
-    write_pages(load({}, lake=lake), addresses=front_addresses([]), file=tmp_path / "a.html")
+    write_pages(load({}, lake=lake), addresses=[], file=tmp_path / "a.html")
 
     assert "Nothing has landed yet" in (tmp_path / "a.html").read_text(encoding="utf-8")
 
@@ -158,3 +175,21 @@ def test_what_needs_a_server_is_left_out_and_the_rest_stands_as_it_was():
         '<svg viewBox="0 0 1 1"><clipPath id="p1-c"/><g clip-path="url(#p1-c)"><path d="M0"/></g></svg><a href="#p1-a">up</a>'
     ) == within(markup, name="p1", leads=leads)
     assert ["/x?y=1&z=2", "#a"] == asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tables", [("spec",), ("spec", "metric"), ("metric",)])
+def test_a_lake_of_one_row_is_written_and_drawn(tmp_path, pai, tables):
+    """The first file of a new cluster must not end in a traceback, whichever table comes first."""
+    trace, lake = tmp_path / "trace", tmp_path / "lake"
+    for table in tables:
+        name = "pai_machine_spec" if table == "spec" else "pai_machine_metric"
+        pai.write(trace / f"{name}.csv", [getattr(pai, table)(1)])
+    assert main(["refresh", "--data", str(trace), "--lake", str(lake)]) == 0
+    files = {flag: tmp_path / flag for flag in ("--png", "--waterfall", "--html")}
+
+    assert main(["report", "--lake", str(lake), *(str(part) for pair in files.items() for part in pair)]) == 0
+
+    text = files["--html"].read_text(encoding="utf-8")
+    assert Read(text).titles
+    assert all(files[flag].read_bytes().startswith(b"\x89PNG") for flag in ("--png", "--waterfall"))

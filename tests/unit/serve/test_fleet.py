@@ -30,10 +30,10 @@ def test_week_on_week_shows_the_sums_of_its_days(site, sql):
     held, held_before = sum(day["held"] for day in this), sum(day["held"] for day in before)
     shown = cells(section(site.get("/").text, "weeks"))
 
-    at = shown.index("held, GPU-h")
+    at = shown.index("held, GPU\N{NON-BREAKING HYPHEN}h")
     assert [f"{held:,.0f}", f"{held_before:,.0f}"] == shown[at + 1 : at + 3]
     assert f"{100 * (held / held_before - 1):+.1f} %".replace("-", "\N{MINUS SIGN}") == shown[at + 3]
-    at = shown.index("held and idle, GPU-h")
+    at = shown.index("held and idle, GPU\N{NON-BREAKING HYPHEN}h")
     assert f"{sum(day['idle'] for day in this):,.0f}" == shown[at + 1]
 
 

@@ -122,7 +122,8 @@ def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
     sums = (ranges.CAPACITY_HOURS if by_hour else ranges.CAPACITY).query(by=(step,))
     parts = look.table(f"select {step}, {_PARTS}, {free} from ({sums}) order by {step}", *days)
     title = "What became of the GPUs, hour by hour" if by_hour else "What became of the GPUs, day by day"
-    flagged = look.table(unusual.FLAGGED_BY_HOUR if by_hour else unusual.FLAGGED_BY_DAY, *days)
+    flagged_days = look.table(unusual.FLAGGED_BY_DAY, *days)
+    flagged = look.table(unusual.FLAGGED_BY_HOUR, *days) if by_hour else flagged_days
     told = {name: value for name, value in waste.items() if name != "cluster_id"}
     return {
         "waterfall": capacity_waterfall(
@@ -134,7 +135,7 @@ def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
         "stack": (parts_by_hour if by_hour else parts_by_day)(
             parts, title=title, marks=_marks(look, flagged, step), calendar=calendar
         ),
-        "flagged_days": [] if by_hour else flagged.column("dt").to_pylist(),
+        "flagged_days": flagged_days.column("dt").to_pylist(),
     }
 
 

@@ -1,5 +1,5 @@
 # The words people type. Each does its own set-up; nothing needs to be running.
-.PHONY: help setup demo flow test check fix docs bench
+.PHONY: help setup demo flow test browser screenshots check fix docs bench
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
@@ -7,6 +7,8 @@ help:
 	@echo "make demo    simulate a fleet, land it beside a real trace, print and draw the result (out/demo.png, out/demo.html)"
 	@echo "make flow    the same refresh under Prefect"
 	@echo "make test    the fast tests, on every Python 3.11 to 3.13 of this machine"
+	@echo "make browser  the pages, walked through in a browser (wants a Chromium on this machine)"
+	@echo "make screenshots  every page, light and dark, at two widths, in out/screenshots"
 	@echo "make check   lint, types, ranks, SQL style, lock file, reference pages"
 	@echo "make fix     format, and mend what the linters can"
 	@echo "make docs    write the reference pages again, and the models' site to out/docs"
@@ -30,6 +32,15 @@ flow:
 
 test: setup
 	@scripts/test
+
+browser:
+	@scripts/setup browser
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
+screenshots:
+	@scripts/setup browser
+	test -d lake || $(MAKE) demo
+	$(BIN)/python docs/screenshots.py --lake lake --out out/screenshots
 
 check: setup
 	$(BIN)/ruff check .

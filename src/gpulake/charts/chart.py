@@ -36,6 +36,7 @@ class Chart:
     `title` is the question that it answers, `description` a sentence for readers of the screen. `spec` is Vega-Lite with colours
     by name (`colours.colour`); `rows` are its data, by the names that it uses. `columns` are those of the table below it;
     `notes` are sentences that stand below the picture where it stands for itself: a page has words of its own.
+    `narrow` is what stands in its place on a live page as wide as a phone, where words beside a bar would leave it no room.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Chart:
     notes: Sequence[str] = ()
     left_px: int = LEFT_PX
     right_px: int = RIGHT_PX
+    narrow: Mapping[str, Any] | None = None
     calendar: Calendar = field(default_factory=Calendar)
 
     def html(self, *, element_id: str, live: bool = True) -> str:
@@ -127,6 +129,7 @@ class Chart:
             "spec": self.spec,
             "rows": {name: packed(rows) for name, rows in self.rows.items()},
             "besides": self.left_px + self.right_px,
+            **({"narrow": self.narrow} if self.narrow else {}),
         }
 
     def _table(self) -> str:

@@ -14,7 +14,7 @@ from gpulake.charts.parts import PARTS
 from gpulake.charts.rows import Column, rows_of
 from gpulake.charts.theme import RIGHT_PX, config
 
-NAME_PX, FIGURE_PX = 150, 96
+NAME_PX, FIGURE_PX, LETTER_PX = 150, 96, 7
 
 SECONDS = {0: "0", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3_600: "1 h", 36_000: "10 h", 86_400: "1 d", 864_000: "10 d", 8_640_000: "100 d"}  # fmt: skip
 """Where an axis of seconds has its ticks; it is logarithmic above a second, and 0 has its place."""
@@ -122,8 +122,10 @@ def spread(
     """A bar from a low to a high quantile per group, with the middle as a dot, on a logarithmic axis of seconds. Wants those columns, in the order to be shown."""
     calendar = Calendar()
     rows = rows_of(table, [name, low, middle, high], calendar=calendar)
+    # Short names leave their room to the bars, which a phone needs.
+    name_px = min(NAME_PX, max((len(str(row[name])) for row in rows), default=0) * LETTER_PX + 16)
     y = {"field": name, "type": "nominal", "sort": None, "title": None,
-         "axis": {"labelColor": colour("ink"), "minExtent": NAME_PX, "maxExtent": NAME_PX, "labelLimit": NAME_PX - 8}}  # fmt: skip
+         "axis": {"labelColor": colour("ink"), "minExtent": name_px, "maxExtent": name_px, "labelLimit": name_px - 8}}  # fmt: skip
     x = _seconds_axis(noun)
     tooltip = [
         {"field": name, "type": "nominal", "title": "group"},
@@ -153,7 +155,7 @@ def spread(
             Column(name, "group", "name"),
             *(Column(each, each.replace("_", " ")) for each in (low, middle, high)),
         ),
-        left_px=NAME_PX,
+        left_px=name_px,
         right_px=RIGHT_PX + 16,
         calendar=calendar,
     )
@@ -169,6 +171,7 @@ def _seconds_axis(noun: str) -> dict[str, Any]:
             "values": list(SECONDS),
             "labelExpr": f"{names!r}[toString(datum.value)]",
             "labelOverlap": "greedy",
+            "labelSeparation": 10,
             "grid": True,
         },
     }

@@ -61,7 +61,7 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
         if row[name] is not None and (row["starts_at_capacity"] or kind not in {"down", "unallocated"})
     ]
     kinds = list(dict.fromkeys(each["kind"] for each in rows))
-    bars = {
+    bars: dict[str, Any] = {
         "y": {"field": "step", "type": "nominal", "sort": None, "title": None,
               "axis": {"labelColor": colour("ink"), "labelFontSize": 12, "labelAlign": "left", "labelPadding": WATERFALL_LEFT_PX - 2,
                        "minExtent": WATERFALL_LEFT_PX, "maxExtent": WATERFALL_LEFT_PX, "labelLimit": WATERFALL_LEFT_PX - 8}},
@@ -73,6 +73,8 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
             {"field": "ratio", "type": "quantitative", "format": ".1%", "title": "share"},
         ],
     }  # fmt: skip
+    coloured = {"field": "kind", "type": "nominal", "legend": None,
+                "scale": {"domain": kinds, "range": [colour(kind) for kind in kinds]}}  # fmt: skip
     spec = {
         "config": config(),
         "width": PLOT_WIDTH,
@@ -91,8 +93,7 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
         "encoding": bars,
         "layer": [
             {"mark": {"type": "bar", "height": 20},
-             "encoding": {"color": {"field": "kind", "type": "nominal", "legend": None,
-                                    "scale": {"domain": kinds, "range": [colour(kind) for kind in kinds]}}}},
+             "encoding": {"color": coloured}},
             # A thin line where the next bar begins leads the eye from bar to bar.
             {"mark": {"type": "tick", "color": colour("soft"), "thickness": 1, "height": 28, "opacity": 0.6},
              "transform": [{"filter": "datum.below"}],
@@ -101,9 +102,24 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
              "encoding": {"x": {"field": "to", "type": "quantitative"}, "x2": None, "text": {"field": "words", "type": "nominal"}}},
         ],
     }  # fmt: skip
+    # On a phone each bar has its words above it, and the whole width.
+    words: dict[str, Any] = {"y": {**bars["y"], "axis": None}, "x2": None}
+    narrow: dict[str, Any] = {
+        **spec,
+        "height": {"step": 42},
+        "encoding": {**bars, "y": {**bars["y"], "axis": None}},
+        "layer": [
+            {"mark": {"type": "bar", "height": 13, "yOffset": 9}, "encoding": {"color": coloured}},
+            {"mark": {"type": "text", "align": "left", "yOffset": -8, "fontSize": 12},
+             "encoding": {**words, "x": {"value": 0}, "text": {"field": "step", "type": "nominal"}}},
+            {"mark": {"type": "text", "align": "right", "yOffset": -8, "fontSize": 12},
+             "encoding": {**words, "x": {"value": {"expr": "width"}}, "text": {"field": "words", "type": "nominal"}}},
+        ],
+    }  # fmt: skip
     return Chart(
         title=title,
         subtitle=subtitle,
+        narrow=narrow,
         description="; ".join(
             f"{each['step']}: {each['gpu_h']:,.0f} GPU-hours" for each in rows if each["gpu_h"] is not None
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from uuid import uuid4
 from gpulake.alert import Kind, Request
 from gpulake.errors import LakeError
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ASKABLE = (Kind.ACKNOWLEDGE, Kind.SILENCE, Kind.RESOLVE)
 
 
@@ -28,6 +31,7 @@ def ask(folder: Path, request: Request) -> Path:
     """Put a request into the inbox of a lake. Raises LakeError where that cannot be written."""
     inbox = folder / "inbox"
     file = inbox / f"{request.request_id}.json"
+    unfinished = file.with_suffix(".unfinished")
     written = {
         "request_id": request.request_id,
         "kind": str(request.kind),
@@ -39,15 +43,15 @@ def ask(folder: Path, request: Request) -> Path:
     }
     try:
         inbox.mkdir(exist_ok=True)
-        unfinished = file.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(written, ensure_ascii=False) + "\n", encoding="utf-8")
         _sync(unfinished)
         unfinished.replace(file)
         _sync(inbox)
     except OSError as error:
-        raise LakeError(
-            f"the request cannot be written: {error.strerror}.", where=str(inbox), do="check the folder's rights"
-        ) from error
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        do = "free some space, then ask again" if error.errno in _FULL else "check the folder's rights"
+        raise LakeError(f"the request cannot be written: {error.strerror}.", where=str(inbox), do=do) from error
     return file
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gpulake.errors import UsageError
 from gpulake.reading.scope import Cluster
 from gpulake.serve.look import Look
-from gpulake.telling.figures import heading_of, text_of, unit_of
+from gpulake.telling.figures import UNKNOWN, heading_of, text_of, unit_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_A_PAGE = 25
 MOST_ROWS_A_PAGE = 500
+MOST_UNBROKEN = 26
+"""Characters of a text that is never broken; longer words are broken where the room ends."""
+MOST_BESIDE = 14
+"""Characters of a text that has another one beside it on a phone."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 Link = Callable[[Look, Mapping[str, Any]], str | None]
@@ -54,7 +57,21 @@ class Cell:
     note: str = ""
     bar: str = ""
     share: float | None = None
-    is_time: bool = False
+
+    @property
+    def kinds(self) -> str:
+        """How it is laid out: "n" to the right, "t" in one line, "long" broken anywhere, and on a phone "w" in a line of its own,
+        "none" left out.
+        """
+        is_text = not self.is_number
+        kinds = {
+            "n": self.is_number,
+            "t": is_text and len(self.text) <= MOST_UNBROKEN and not self.note,
+            "long": any(len(word) > MOST_UNBROKEN for word in self.text.split()),
+            "w": bool(self.bar) or (is_text and len(self.text + self.note) > MOST_BESIDE),
+            "none": is_text and self.text == UNKNOWN,
+        }
+        return " ".join(kind for kind, is_so in kinds.items() if is_so)
 
 
 @dataclass(frozen=True)
@@ -152,7 +169,6 @@ class Listing:
                 link=column.link(self.look, row) if column.link and value is not None else None,
                 note=self._note(column, row),
                 bar=column.bar,
-                is_time=isinstance(value, date),
                 share=float(value) / most if column.bar and value is not None and most else None,
             )
 

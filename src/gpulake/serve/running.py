@@ -43,6 +43,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen()  # who opens the address before the server is ready waits, and is not refused
     except OSError as error:
         listening.close()
         raise UsageError(

@@ -43,6 +43,7 @@ def _bytes(value: float) -> str:
 
 
 _COUNT = Unit("", lambda value: f"{value:,}")
+_PRICE = Unit("USD", lambda value: f"{value:,.2f}" if value >= 0.1 or not value else f"{value:,.3g}")
 _BY_SUFFIX = (
     ("_without_run_s", _COUNT),
     # What is expected of a figure is in the figure's own unit: percent of a day's, the driver's of an hour's or a job's.
@@ -52,6 +53,7 @@ _BY_SUFFIX = (
     ("typical_high", Unit("%", lambda value: f"{value:.1f}")),
     ("expected_low", Unit("", lambda value: f"{value:,.4g}")),
     ("expected_high", Unit("", lambda value: f"{value:,.4g}")),
+    ("usd_per_gpu_h", _PRICE),
     ("gpu_h", Unit("GPU-h", _hours)),
     ("_ratio", Unit("%", _ratio)),
     ("_ratio_of_submitted", Unit("%", _ratio)),

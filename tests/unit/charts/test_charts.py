@@ -195,7 +195,7 @@ def test_nothing_in_a_name_ends_the_element_that_holds_it(name: str) -> None:
     held = re.findall(r'<script type="application/json">(.*?)</script>', text, flags=re.DOTALL)
 
     assert len(held) == 1
-    assert {"spec", "rows", "besides"} == set(json.loads(held[0]))
+    assert {"spec", "rows", "besides"} == set(json.loads(held[0])) - {"narrow"}
     assert held[0].isascii()
     assert "<" not in held[0]
     assert "<script>" not in text

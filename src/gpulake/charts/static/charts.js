@@ -34,15 +34,19 @@
     const width = Math.floor(picture.clientWidth);
     if (!width || figure.drawn === `${width} ${dark.matches}`) return;
     figure.drawn = `${width} ${dark.matches}`;
+    const isNarrow = width < NARROW_PX;
     const sizes = {
-      "width:plot": Math.max(80, width - said.besides),
-      "columns:legend": width < NARROW_PX ? 2 : 0,
+      "width:plot": isNarrow && said.narrow ? width : Math.max(80, width - said.besides),
+      "columns:legend": isNarrow ? 2 : 0,
     };
-    const spec = settled(said.spec, getComputedStyle(document.documentElement), sizes);
+    const spec = settled((isNarrow && said.narrow) || said.spec, getComputedStyle(document.documentElement), sizes);
     spec.datasets = Object.fromEntries(Object.entries(said.rows).map(([name, columns]) => [name, rows(columns)]));
     if (figure.view) figure.view.finalize();
+    // Vega names what it draws into "Vega visualization": in an element of its own the picture keeps its words.
+    const ground = document.createElement("div");
+    picture.replaceChildren(ground);
     try {
-      figure.view = await vegaEmbed(picture, spec, {
+      figure.view = await vegaEmbed(ground, spec, {
         actions: false,
         ast: true,
         defaultStyle: false,

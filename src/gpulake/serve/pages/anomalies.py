@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from gpulake.charts import CLUSTER_USE, HELD_USE, TYPICAL_USE, Chart, use_by_day
 from gpulake.errors import UsageError
@@ -12,6 +11,7 @@ from gpulake.reading import ranges, unusual
 from gpulake.serve.listing import Column, Link, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
+from gpulake.serve.things import url_of
 from gpulake.telling.sentences import days_sentence
 
 JUDGEMENTS = {"anomaly": "flagged", "not_judged": "not judged", "normal": "as usual"}
@@ -64,8 +64,8 @@ def day_link(look: Look, row: Mapping[str, Any]) -> str:
 def named_link(place: str, column: str) -> Link:
     """The page of what a row names in a column."""
 
-    def link(look: Look, row: Mapping[str, Any]) -> str:
-        return look.url(f"/{place}/{quote(str(row[column]), safe='')}")
+    def link(look: Look, row: Mapping[str, Any]) -> str | None:
+        return url_of(look, place, row[column])
 
     return link
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from gpulake.reading import ranges
 from gpulake.reading.fleet import bill_of
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
+from gpulake.serve.pages.jobs import of_user
 from gpulake.telling.sentences import cost_sentence
 
 _BY_POOL = ranges.bills_query()
@@ -29,7 +28,7 @@ def _fill(look: Look) -> Filled:
         query=f"select * from ({ranges.USER_COSTS.query(by=('user_id',))})",
         params=days,
         columns=(
-            Column("user_id", "user", link=lambda look, row: look.url(f"/users/{quote(row['user_id'], safe='')}")),
+            Column("user_id", "user", link=of_user),
             Column("cost_usd", "cost", bar="free"),
             Column("allocated_gpu_h", "held"),
             Column("unpriced_gpu_h", "of it without a price"),

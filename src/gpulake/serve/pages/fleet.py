@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +27,7 @@ from gpulake.serve.incidents import begun, counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
+from gpulake.serve.pages.jobs import of_user
 from gpulake.telling.sentences import fleet_sentence
 
 _PARTS = "active_gpu_h, idle_held_gpu_h, unknown_gpu_h"
@@ -63,7 +63,7 @@ def _fill(look: Look) -> Filled:
         query=ranges.idle_users_query(),
         params=days,
         columns=(
-            Column("user_id", "user", link=lambda look, row: look.url(f"/users/{quote(row['user_id'], safe='')}")),
+            Column("user_id", "user", link=of_user),
             Column("idle_held_gpu_h", "idle", bar="idle"),
             Column("idle_held_share_ratio", "of all idle"),
             Column("allocated_gpu_h", "held"),

@@ -17,6 +17,10 @@ _FILTERS = {"user": "user_id", "status": "job_status", "model": "gpu_model", "si
 """What a visitor may ask for, and the column of it."""
 _GROUPINGS = {"user": "user", "model": "gpu_model", "size": "size_class"}
 """Those that the distributions of the whole window are grouped by as well."""
+_ORDERS = ("-idle_held_gpu_h", "-allocated_gpu_h", "-submitted_at", "job_id")
+"""How jobs stand at first: by the first that the source can give."""
+LONGEST_CHOICE = 200
+"""Characters of what may be chosen from a list; what is longer can be asked for by its address."""
 
 
 def of_job(look: Look, row: Mapping[str, Any]) -> str | None:
@@ -67,7 +71,7 @@ def jobs_of(
         query=reading.listed_query(where=where, is_whole=look.is_whole),
         params=(look.cluster.cluster_id, *params, *(() if look.is_whole else (look.since, look.until))),
         columns=tuple(column for column in columns if column.name not in lacks),
-        order="-allocated_gpu_h" if "idle_held_gpu_h" in lacks else "-idle_held_gpu_h",
+        order=next(order for order in _ORDERS if order.removeprefix("-") not in lacks),
         rows_a_page=rows,
         empty="No job is like that. Take a condition away, or look at all days.",
         kind_of_row=lambda row: "odd" if row["job_status"] == "failed" else "",
@@ -147,7 +151,9 @@ def _fill_jobs(look: Look) -> Filled:
                 options := [
                     row["value"]
                     for row in offered
-                    if row["grouped_by"] == kind and (name, row["value"]) != ("model", "cpu")
+                    if row["grouped_by"] == kind
+                    and (name, row["value"]) != ("model", "cpu")
+                    and len(row["value"]) <= LONGEST_CHOICE
                 ]
             )
         ],
@@ -207,7 +213,7 @@ def _fill_job(look: Look) -> Filled:
             Column("dt", "day", link=of_day),
             Column("pool"),
             Column("allocated_gpu_h", "held"),
-            Column("usd_per_gpu_h", "price of a GPU-h of capacity, USD"),
+            Column("usd_per_gpu_h", "price of a GPU-h of capacity"),
             Column("price_label", "kind of price"),
             Column("cost_usd", "its share of the bill"),
             Column("price_reason", "why there is none"),

@@ -193,6 +193,17 @@ def test_asking_the_lake_works_as_it_is_typed(tutorial, workplace):
     assert int(workplace.type(shlex.join([sys.executable, "-c", program]))) > 0
 
 
+def test_the_reports_of_the_page_are_what_comes(tutorial, workplace):
+    """Who types what the page names must read what it shows."""
+    page = DOCS / "how-to" / "read-a-report.md"
+    came = {line for command in commands(page) for line in workplace.type(command).splitlines()}
+    shown = [line for block in blocks(page, "text") for line in block]
+
+    assert len(shown) > 20
+    assert [] == [line for line in shown if line not in came]
+    assert (workplace.folder / "out" / "user.html").is_file()
+
+
 def test_a_figure_is_explained_as_it_is_typed(tutorial, workplace, tmp_path):
     """The page's correction must move day 40, and the page's commands must say so."""
     place = Workplace(tmp_path / "clone")
@@ -252,6 +263,6 @@ def test_what_cannot_be_typed_here_is_known(page):
         "add-a-detector",
         "add-a-report-section",
     }
-    run_here = {"ask-the-lake", "explain-a-figure"}
+    run_here = {"ask-the-lake", "explain-a-figure", "read-a-report"}
 
     assert page.stem in run_elsewhere | run_here or [] == commands(page)

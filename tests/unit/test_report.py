@@ -8,9 +8,9 @@ import pytest
 from gpulake.errors import UsageError
 from gpulake.reading import report
 from gpulake.telling import words
+from gpulake.telling.capacity import capacity_lines
 from gpulake.telling.ink import written
 from gpulake.telling.lines import COLUMNS
-from gpulake.telling.reports.capacity import capacity_lines
 from gpulake.telling.reports.fleet import sections_after, sections_before
 
 

@@ -68,12 +68,13 @@ def report(
         if tellers and all(each is None for _, each in found):
             raise _unknown(kind, whose or "", tellers)
         told = [(teller, each) for teller, each in found if each is not None]
-        everything = _everything(publication, config) if kind.name == "fleet" else None
+        is_whole = not {"since", "until"} & set(asked)
+        has_all = kind.name == "fleet" and (is_whole or png or waterfall)
+        everything = _everything(publication, config) if has_all else None
         if everything is not None and cluster is not None:
             everything = replace(
                 everything, clusters=tuple(each for each in everything.clusters if each.cluster_id == cluster)
             )
-        is_whole = not {"since", "until"} & set(asked)
         if as_json:
             edge.put_json(_as_json(kind, publication, told, whole=everything if is_whole else None))
         else:
@@ -89,16 +90,15 @@ def report(
 
 def _kind_of(what: str | None, name: str | None, user: str | None) -> tuple[Kind, str | None]:
     """Which report is meant, and of what. Raises UsageError."""
-    from gpulake.telling.reports import all_kinds
+    from gpulake.telling.reports import kind_of, words
 
-    kinds = all_kinds()
     if what is None:
         what, name = ("user", user) if user is not None else ("fleet", name)
-    kind = kinds.get(what)
-    if kind is None:
-        near = get_close_matches(what, kinds, n=1)
+    if what not in words():
+        near = get_close_matches(what, words(), n=1)
         do = f"did you mean {near[0]}?" if near else f"choose one of {_WORDS}"
         raise UsageError(f"there is no report {what[:60]!r}.", where="gpulake report", do=do)
+    kind = kind_of(what)
     if kind.takes and name is None:
         raise UsageError(
             f"which {kind.name}?", where=f"gpulake report {kind.name}", do=f"gpulake report {kind.name} {kind.takes}"
@@ -172,19 +172,23 @@ def _everything(publication: Reader, config: Config) -> Report:
 
 def _lines(kind: Kind, told: Sequence[tuple[Teller, Any]], *, name: str, whole: Report | None) -> list[Line]:
     from gpulake.telling import terminal
-    from gpulake.telling.lines import heading
-    from gpulake.telling.reports.fleet import further_lines, sections_after, sections_before
 
     lines: list[Line] = []
-    wholes = {each.cluster_id: each for each in whole.clusters} if whole else {}
     for teller, found in told:
-        cluster = wholes.get(teller.scope.cluster.cluster_id)
-        before, after = (sections_before(cluster), sections_after(cluster)) if cluster else ((), ())
+        before, after = _sections(whole, teller.scope.cluster.cluster_id)
         lines += [(), ()] if lines else []
         lines += terminal.told(kind, found, teller, name=name, before=before, after=after)
-    if kind.name == "fleet" and told:
-        lines += [(), *heading("Notes"), *further_lines(told[0][0])]
     return lines
+
+
+def _sections(whole: Report | None, cluster_id: str) -> tuple[Sequence[Line], Sequence[Line]]:
+    """What sections tell of a cluster's whole window, before and after where its GPU-hours went."""
+    cluster = next((each for each in whole.clusters if each.cluster_id == cluster_id), None) if whole else None
+    if cluster is None:
+        return (), ()
+    from gpulake.telling.reports.fleet import sections_after, sections_before
+
+    return sections_before(cluster), sections_after(cluster)
 
 
 def _nothing(publication: Reader) -> list[Line]:

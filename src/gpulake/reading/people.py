@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpulake.reading import ranges
-from gpulake.reading.jobs import largest_jobs
+from gpulake.reading.jobs import JOB, largest_jobs
 from gpulake.reading.scope import Scope
 
 _WAITS = """
@@ -50,7 +50,10 @@ NEAR = """
 
 @dataclass(frozen=True)
 class OneUser:
-    """One user in a range: sums, waits, days and the jobs with the most idle GPU-hours; `users` were there at all."""
+    """One user in a range: sums, waits, days and the jobs with the most idle GPU-hours, of the `first` all that is known.
+
+    `users` counts everybody whose GPU-hours are known.
+    """
 
     name: str
     user: Mapping[str, Any] | None
@@ -58,6 +61,7 @@ class OneUser:
     users: int
     days: Sequence[Mapping[str, Any]]
     jobs: Sequence[Mapping[str, Any]]
+    first: Mapping[str, Any] | None
     lacks: Mapping[str, str]
 
 
@@ -69,13 +73,15 @@ def read_user(scope: Scope, name: str, *, most_jobs: int = 5) -> OneUser | None:
     user = scope.row(ranges.user_query(), *days, name, *days, name, *days)
     if not name or not (user or wait or scope.row(HAS_DAYS, cluster, name)):
         return None
+    jobs = largest_jobs(scope, most=most_jobs, user=name)
     return OneUser(
         name=name,
         user=user,
         wait=wait,
         users=scope.rows(COUNT, *days)[0]["users"],
         days=scope.rows(f"{DAYS} order by dt", cluster, name, scope.since, scope.until, cluster, name),
-        jobs=largest_jobs(scope, most=most_jobs, user=name),
+        jobs=jobs,
+        first=scope.row(JOB, cluster, jobs[0]["job_id"]) if jobs else None,
         lacks=scope.not_recorded("gold_jobs"),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from gpulake.charts.colours import DARK, LIGHT
 from gpulake.telling.lines import Line
 
 _PLAIN = str.maketrans("█▓▒░·×─—–…→▲’‘“”▁▂▃▄▅▆▇", "#%=:.x---~>^''\"\"_.,-=+*")  # noqa: RUF001
@@ -28,6 +27,8 @@ def inks(environ: Mapping[str, str], *, is_terminal: bool) -> Mapping[str, str]:
 
 @cache
 def _inks(*, is_light: bool, has_all: bool) -> Mapping[str, str]:
+    from gpulake.charts.colours import DARK, LIGHT  # loads what draws pictures: a tenth of a second
+
     colours = LIGHT if is_light else DARK
     rgb = {name: _rgb(getattr(colours, name)) for name in MEANINGS}
     return {

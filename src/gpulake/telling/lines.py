@@ -110,7 +110,7 @@ def facts(pairs: Sequence[tuple[str, str]]) -> list[Line]:
     lines: list[Line] = []
     waits: tuple[str, str] | None = None
     for label, value in ((label, shown(value)) for label, value in pairs if value):
-        fits = LABEL + 1 + width(value) <= half - 1
+        fits = LABEL + 1 + width(value) <= half - 2
         if waits and fits:
             lines.append(line(*_fact(*waits, columns=half - LABEL - 1), *_fact(label, value)))
             waits = None
@@ -252,8 +252,12 @@ def _body(
         yield line(*pieces)
 
 
-def notes(told: Sequence[tuple[str, str | None]]) -> list[Line]:
-    """Sentences, each with a command to copy below it where there is one."""
+Note = tuple[str, str | None]
+"""A sentence, and a command to copy."""
+
+
+def notes(told: Sequence[Note]) -> list[Line]:
+    """Sentences, each with its command below it where there is one."""
     lines: list[Line] = []
     for sentence, command in told:
         lines += text_lines(sentence, first="* ", rest="  ") if sentence else []

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpulake.telling.cells import cut
-from gpulake.telling.lines import COLUMNS, Line, Span, line, text_lines
+from gpulake.telling.lines import COLUMNS, Line, Span, heading, line, notes, text_lines
 from gpulake.telling.reports import Kind, Teller
 
 
@@ -16,7 +16,14 @@ def told(
     """One report of one cluster; `found` is what the kind has read, `before` and `after` stand around what it lays out."""
     title = _title(kind, teller, name=name)
     sentence = text_lines(kind.sentence(found, teller), means="strong")
-    return _without_gaps([*title, (), *sentence, (), *before, *kind.lines(found, teller), *after])
+    return _without_gaps(
+        [*title, (), *sentence, (), *before, *kind.lines(found, teller), *after, *_notes(kind, found, teller)]
+    )
+
+
+def _notes(kind: Kind, found: Any, teller: Teller) -> list[Line]:
+    told = kind.notes(found, teller)
+    return [(), *heading("Notes"), *notes(told)] if told else []
 
 
 def _without_gaps(lines: Sequence[Line]) -> list[Line]:

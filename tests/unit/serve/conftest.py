@@ -47,7 +47,7 @@ def _make(folder, pai):
         for no, name in enumerate(HOSTILE):
             quoted = '"' + name.replace('"', '""') + '"'
             file.write(
-                f"{pai.name24(900 + no)},{pai.name60(900 + no)},{quoted},Failed,{first + 3600 * no},{first + 7200}\n"
+                f"{pai.name24(900 + no)},{pai.name60(900 + no)},{quoted},Failed,{first + 3600 * no},{first + 3600 * (no + 1)}\n"
             )
     assert main(["refresh", "--data", str(folder / "trace"), "--lake", str(folder / "lake")]) == 0
 

@@ -6,7 +6,7 @@ A kind reads with `reading`, begins with a sentence, and lays the rest out; it c
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -17,10 +17,9 @@ from urllib.parse import quote, urlencode
 from gpulake.reading.scope import Scope
 from gpulake.telling.cells import width
 from gpulake.telling.figures import text_of, unit_of
-from gpulake.telling.lines import COLUMNS, Line
+from gpulake.telling.lines import COLUMNS, Line, Note
 
 _INDENT = "    "
-_KEPT = ("cluster", "since", "until")
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,22 @@ class Teller:
         unit = unit_of(column)
         return f"{text} {unit.words}" if with_unit and value is not None and unit and unit.words else text
 
-    def command(self, *words: str, keeps_range: bool = False) -> str | None:
+    def command(self, *words: str, options: Sequence[tuple[str, str]] = (), keeps_range: bool = False) -> str | None:
         """A command to copy, on the same lake and cluster, on several lines where it is long; None where a name is too long."""
-        more = ["--lake", self.lake] if self.lake else []
+        more = [*options, *([("lake", self.lake)] if self.lake else [])]
         if words[0] == "report":
-            more += ["--cluster", self.scope.cluster.cluster_id] if len(self.scope.clusters) > 1 else []
+            more += [("cluster", self.scope.cluster.cluster_id)] if len(self.scope.clusters) > 1 else []
             for name in ("since", "until") if keeps_range else ():
-                more += [f"--{name}", self.scope.asked[name]] if self.scope.asked.get(name) else []
-        pieces = [_typed(word) for word in (*words, *more)]
+                more += [(name, self.scope.asked[name])] if self.scope.asked.get(name) else []
+        typed = [
+            f"--{name} {_typed(value)}" if not value.startswith("-") else f"--{name}={_typed(value)}"
+            for name, value in more
+        ]
+        first, *rest = words
+        if any(word.startswith("-") for word in rest):  # a name, but it looks like an option
+            pieces = [first, *typed, "--", *map(_typed, rest)]
+        else:
+            pieces = [*map(_typed, words), *typed]
         lines, line = [], f"{_INDENT}gpulake"
         for piece in pieces:
             if width(line) + 1 + width(piece) > COLUMNS - 2:
@@ -79,16 +86,16 @@ class Kind:
     """One report. `takes` names the thing that it is of, ID or NAME; none is of a whole cluster.
 
     `read` gives what is told as a frozen dataclass, or None where the cluster has no such thing: `near` then names similar ones.
-    `sentence` comes first, `lines` follow it. `paths` are the addresses of the pages that show the same. `takes_user`: whether it can be told
+    `sentence` comes first, `lines` follow it, and `notes` end it. `paths` are the addresses of the pages that show the same. `takes_user`: whether it can be told
     of one user, whose name `read` then gets; `is_ranged`: whether days can be chosen.
     """
 
     name: str
-    place: int
     answers: str
     read: Callable[[Scope, str | None], Any]  # each kind's own
     sentence: Callable[[Any, Teller], str]
     lines: Callable[[Any, Teller], Sequence[Line]]
+    notes: Callable[[Any, Teller], Sequence[Note]]
     paths: Callable[[str], Sequence[str]]
     title: str = ""
     takes: str = ""
@@ -97,12 +104,17 @@ class Kind:
     is_ranged: bool = True
 
 
+def words() -> tuple[str, ...]:
+    """The word of every kind, which is the name of its file."""
+    return tuple(sorted(module.name for module in iter_modules(__path__)))
+
+
 @cache
-def all_kinds() -> Mapping[str, Kind]:
-    """Every kind by its word, in the order in which people are told of them."""
-    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
-    kinds = [module.KIND for module in modules if hasattr(module, "KIND")]
-    return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.place)}
+def kind_of(word: str) -> Kind:
+    """The kind of this word, one of `words`; no other is loaded."""
+    kind: Kind = import_module(f"{__name__}.{word}").KIND
+    assert kind.name == word
+    return kind
 
 
 def page_of(kind: str, name: str) -> str:

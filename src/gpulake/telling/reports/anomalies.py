@@ -8,7 +8,7 @@ from typing import Any
 from gpulake.reading.people import near_users
 from gpulake.reading.scope import Scope
 from gpulake.reading.unusual import Unusual, read_unusual
-from gpulake.telling.lines import Line, Part, Span, heading, line, meter, notes, text_lines
+from gpulake.telling.lines import Line, Note, Part, Span, heading, line, meter, text_lines
 from gpulake.telling.reports import Kind, Teller
 from gpulake.telling.sentences import days_sentence
 from gpulake.telling.words import counted
@@ -47,7 +47,7 @@ def _lines(found: Unusual, teller: Teller) -> list[Line]:
             lines += [(), *heading(title, _of(rows, MOST_OTHERS))]
             for row in rows[:MOST_OTHERS]:
                 lines += _other(row, name, teller)
-    return [*lines, (), *heading("Notes"), *notes(_notes(found, teller))]
+    return [*lines]
 
 
 def _of(rows: Sequence[object], most: int) -> str:
@@ -82,24 +82,25 @@ def _other(row: Mapping[str, Any], name: str, teller: Teller) -> list[Line]:
     return [line(Span("▲ ", "anomaly"), *who, when), *text_lines(reason, first="  ", rest="  ")]
 
 
-def _notes(found: Unusual, teller: Teller) -> list[tuple[str, str | None]]:
-    told: list[tuple[str, str | None]] = []
+def _notes(found: Unusual, teller: Teller) -> list[Note]:
+    told: list[Note] = []
     if found.days:
         day = teller.scope.cluster.written(found.days[0]["dt"])
         told.append(
             (
                 "What that day's GPUs did, and for whom:",
-                teller.command("report", "waste", "--since", day, "--until", day),
+                teller.command("report", "waste", options=(("since", day), ("until", day))),
             )
         )
-        key = [
-            "--key",
-            f"cluster_id={teller.scope.cluster.cluster_id}",
-            "--key",
-            f"dt={teller.text('dt', found.days[0]['dt'])}",
-        ]
+        key = (
+            ("key", f"cluster_id={teller.scope.cluster.cluster_id}"),
+            ("key", f"dt={teller.text('dt', found.days[0]['dt'])}"),
+        )
         told.append(
-            ("Where its figures come from:", teller.command("explain", "gold_cluster_util_daily_scored", "seen", *key))
+            (
+                "Where its figures come from:",
+                teller.command("explain", "gold_cluster_util_daily_scored", "seen", options=key),
+            )
         )
     if found.jobs:
         told.append(("The strangest job:", teller.command("report", "job", found.jobs[0]["job_id"])))
@@ -115,13 +116,13 @@ def _notes(found: Unusual, teller: Teller) -> list[tuple[str, str | None]]:
 
 KIND = Kind(
     name="anomalies",
-    place=60,
     answers="which days, hours, machines and jobs are unusual, against what, and how to go on",
     title="Anomalies",
     read=_read,
     near=near_users,
     sentence=_sentence,
     lines=_lines,
+    notes=_notes,
     paths=lambda _name: ("/anomalies",),
     takes_user=True,
 )

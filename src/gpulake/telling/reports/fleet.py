@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from gpulake.reading.fleet import Wasted, read_waste
 from gpulake.reading.report import ClusterReport
 from gpulake.reading.scope import Scope
+from gpulake.telling.capacity import capacity_lines
 from gpulake.telling.cells import shown, width
-from gpulake.telling.lines import COLUMNS, Line, heading, line, notes, table, text_lines
+from gpulake.telling.lines import COLUMNS, Line, Note, heading, line, table, text_lines
 from gpulake.telling.reports import Kind, Teller
-from gpulake.telling.reports.capacity import capacity_lines
 from gpulake.telling.reports.waste import POOLS, USERS
 from gpulake.telling.sections import Section, all_sections
 from gpulake.telling.sentences import fleet_sentence
@@ -76,25 +76,23 @@ def _sections(cluster: ClusterReport, sections: Sequence[Section]) -> list[Line]
     return told
 
 
-def further_lines(teller: Teller) -> list[Line]:
-    """How to go on from a report of everything."""
-    users = teller.command("report", "waste", keeps_range=True)
-    return notes([
-        ("Where idle hours stand, with whom:", users),
+def _notes(_found: Wasted, teller: Teller) -> list[Note]:
+    return [
+        ("Where idle hours stand, with whom:", teller.command("report", "waste", keeps_range=True)),
         ("How long jobs wait:", teller.command("report", "queue", keeps_range=True)),
         ("Which days were unusual, and why:", teller.command("report", "anomalies", keeps_range=True)),
         ("Any table:", teller.command("sql", "select * from gold_cluster_util_daily_scored")),
         ("All of it, to click through:", teller.command("serve")),
-    ])  # fmt: skip
+    ]
 
 
 KIND = Kind(
     name="fleet",
-    place=10,
     answers="where the GPU-hours went, who holds them, what needs someone, what is unusual",
     title="Fleet",
     read=_read,
     sentence=_sentence,
     lines=_lines,
+    notes=_notes,
     paths=lambda _name: ("/", "/anomalies"),
 )

@@ -7,9 +7,9 @@ from typing import Any
 
 from gpulake.reading.jobs import OneJob, near_jobs, read_job
 from gpulake.reading.scope import Scope
-from gpulake.telling.lines import Col, Line, Part, facts, heading, meter, notes, table, text_lines
+from gpulake.telling.held import use_meters
+from gpulake.telling.lines import Col, Line, Note, Part, facts, heading, meter, table, text_lines
 from gpulake.telling.reports import Kind, Teller, page_of
-from gpulake.telling.reports.held import use_meters
 from gpulake.telling.sentences import job_advice, job_sentence
 
 MOST_DAYS, MOST_ATTEMPTS = 7, 8
@@ -36,9 +36,6 @@ def _lines(found: OneJob, teller: Teller) -> list[Line]:
         *_more_meters(job, teller),
         *_days(found, teller),
         *_attempts(found, teller),
-        (),
-        *heading("Notes"),
-        *notes(_notes(found, teller)),
     ]
 
 
@@ -53,7 +50,7 @@ def _facts(job: Mapping[str, Any], teller: Teller) -> list[tuple[str, str]]:
     if gpus != "none" and job["gpu_model"] is not None:
         gpus += f" × {job['gpu_model']}"
     machines = known("machines_used", "")
-    if machines and job["machines_needed"]:
+    if machines and job["machines_needed"] and job["machines_needed"] < job["machines_used"]:
         machines += f" ({job['machines_needed']:,} would do)"
     return [
         ("user", known("user_id")),
@@ -78,7 +75,7 @@ def _more_meters(job: Mapping[str, Any], teller: Teller) -> list[Line]:
     asked, used = job["gpu_request_count"], job["gpu_used_count_max"]
     if asked and used is not None:
         lines += meter(
-            "GPUs used", [Part("active", used)], of=asked, figure=f"{used:,.3g}", note=f"of {asked:,.3g} at most",
+            "used at most", [Part("active", used)], of=asked, figure=f"{used:,.3g}", note=f"GPUs, of {asked:,.3g}",
         )  # fmt: skip
     if job["gpu_mem_ratio"] is not None:
         lines += meter(
@@ -126,9 +123,9 @@ def _attempts(found: OneJob, teller: Teller) -> list[Line]:
     ]
 
 
-def _notes(found: OneJob, teller: Teller) -> list[tuple[str, str | None]]:
+def _notes(found: OneJob, teller: Teller) -> list[Note]:
     job = found.job
-    told: list[tuple[str, str | None]] = [(each, None) for each in job_advice(job)]
+    told: list[Note] = [(each, None) for each in job_advice(job)]
     if found.verdict and found.verdict["judgement"] == "anomaly":
         told.append((f"Unusual for its user: {found.verdict['anomaly_reason']}", None))
     for column, words in (("gpu_h_reason", "Its GPU-hours"), ("cost_reason", "Its cost")):
@@ -142,15 +139,14 @@ def _notes(found: OneJob, teller: Teller) -> list[tuple[str, str | None]]:
         told.append(("Is that wait usual?", teller.command("report", "queue")))
     if job["user_id"]:
         told.append(("All that its user holds:", teller.command("report", "user", job["user_id"])))
-    key = [f"cluster_id={teller.scope.cluster.cluster_id}", f"job_id={job['job_id']}"]
-    explain = teller.command("explain", "gold_jobs", "efficiency_ratio", *(w for each in key for w in ("--key", each)))
+    key = (("key", f"cluster_id={teller.scope.cluster.cluster_id}"), ("key", f"job_id={job['job_id']}"))
+    explain = teller.command("explain", "gold_jobs", "efficiency_ratio", options=key)
     told.append(("Where a figure comes from:", explain))
     return told
 
 
 KIND = Kind(
     name="job",
-    place=20,
     answers="what one job held, used, cost and waited for, and what to change",
     takes="ID",
     title="Job",
@@ -158,6 +154,7 @@ KIND = Kind(
     near=near_jobs,
     sentence=_sentence,
     lines=_lines,
+    notes=_notes,
     paths=lambda name: (page_of("jobs", name),),
     is_ranged=False,
 )

@@ -8,7 +8,7 @@ from typing import Any
 from gpulake.reading.people import near_users
 from gpulake.reading.scope import Scope
 from gpulake.reading.waits import Queue, read_queue
-from gpulake.telling.lines import Col, Line, facts, heading, notes, table
+from gpulake.telling.lines import Col, Line, Note, facts, heading, table
 from gpulake.telling.reports import Kind, Teller
 from gpulake.telling.sentences import queue_sentence
 
@@ -51,7 +51,7 @@ def _lines(found: Queue, teller: Teller) -> list[Line]:
         if len(rows) > 1:
             beside = f"those with the most jobs, of {found.users_all:,}" if more else ""
             lines += [(), *heading(title, beside), *_groups(rows, words, teller)]
-    return [*lines, *_days(found, teller), (), *heading("Notes"), *notes(_notes(found, teller))]
+    return [*lines, *_days(found, teller)]
 
 
 def _groups(rows: Sequence[Mapping[str, Any]], words: str, teller: Teller) -> list[Line]:
@@ -67,8 +67,8 @@ def _days(found: Queue, teller: Teller) -> list[Line]:
     return [(), *heading("By day of submission", more), *table(shown, columns, cluster=teller.scope.cluster)]
 
 
-def _notes(found: Queue, teller: Teller) -> list[tuple[str, str | None]]:
-    told: list[tuple[str, str | None]] = [
+def _notes(found: Queue, teller: Teller) -> list[Note]:
+    told: list[Note] = [
         (
             (
                 "“Within” is of all jobs: one that never started counts for as long as it waited. A dash: so many have not "
@@ -84,20 +84,22 @@ def _notes(found: Queue, teller: Teller) -> list[tuple[str, str | None]]:
     told += [(f"Not told by {words}: {found.lacks[name]}", None) for name, words in (("gpu_model", "GPU model"), ("user_id", "user"))
              if name in found.lacks]  # fmt: skip
     if found.users and len(found.users) > 1:
-        told.append(("Whose jobs wait:", teller.command("report", "queue", "--user", found.users[0]["value"])))
+        told.append(
+            ("Whose jobs wait:", teller.command("report", "queue", options=(("user", found.users[0]["value"]),)))
+        )
     told.append(("What was free meanwhile:", teller.command("report", "waste", keeps_range=True)))
     return told
 
 
 KIND = Kind(
     name="queue",
-    place=40,
     answers="how long jobs wait, by size, model, user and day",
     title="Queue",
     read=_read,
     near=near_users,
     sentence=_sentence,
     lines=_lines,
+    notes=_notes,
     paths=lambda _name: ("/queue",),
     takes_user=True,
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gpulake.reading.people import OneUser, near_users, read_user
 from gpulake.reading.scope import Scope
-from gpulake.telling.lines import Col, Line, Part, facts, heading, meter, notes, table, text_lines
+from gpulake.telling.held import use_meters
+from gpulake.telling.lines import Col, Line, Note, Part, facts, heading, meter, table, text_lines
 from gpulake.telling.reports import Kind, Teller, page_of
-from gpulake.telling.reports.held import use_meters
-from gpulake.telling.sentences import user_sentence
+from gpulake.telling.sentences import job_advice, user_sentence
 
 MOST_DAYS = 7
 
@@ -55,9 +55,6 @@ def _lines(found: OneUser, teller: Teller) -> list[Line]:
             cluster=cluster,
             otherwise="This user held no GPU and submitted no job in these days.",
         ),
-        (),
-        *heading("Notes"),
-        *notes(_notes(found, teller)),
     ]  # fmt: skip
 
 
@@ -98,12 +95,11 @@ def _failed(found: OneUser, teller: Teller) -> list[Line]:
     )
 
 
-def _notes(found: OneUser, teller: Teller) -> list[tuple[str, str | None]]:
-    told: list[tuple[str, str | None]] = []
-    if found.jobs and found.jobs[0]["idle_held_gpu_h"]:
-        told.append(
-            ("Begin with the job that let most sit idle:", teller.command("report", "job", found.jobs[0]["job_id"]))
-        )
+def _notes(found: OneUser, teller: Teller) -> list[Note]:
+    told: list[Note] = []
+    if found.first and found.first["idle_held_gpu_h"]:
+        said = " ".join(["Begin with the job that let most sit idle.", *job_advice(found.first)])
+        told.append((said, teller.command("report", "job", found.first["job_id"])))
     if found.user and found.user["unbounded_spans"]:
         spans = teller.text("unbounded_spans", found.user["unbounded_spans"])
         told.append((f"{spans} attempts lack a start or an end: what they held is not counted.", None))
@@ -120,7 +116,6 @@ def _notes(found: OneUser, teller: Teller) -> list[tuple[str, str | None]]:
 
 KIND = Kind(
     name="user",
-    place=30,
     answers="what one user held, used, lost and waited for, and which jobs to look at",
     takes="NAME",
     title="User",
@@ -128,5 +123,6 @@ KIND = Kind(
     near=near_users,
     sentence=_sentence,
     lines=_lines,
+    notes=_notes,
     paths=lambda name: (page_of("users", name),),
 )

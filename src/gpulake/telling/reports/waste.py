@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gpulake.reading.fleet import Wasted, read_waste
 from gpulake.reading.scope import Scope
-from gpulake.telling.lines import Col, Line, heading, notes, table
+from gpulake.telling.capacity import capacity_lines
+from gpulake.telling.lines import Col, Line, Note, heading, table
 from gpulake.telling.reports import Kind, Teller
-from gpulake.telling.reports.capacity import capacity_lines
 from gpulake.telling.sentences import fleet_sentence
 
 USERS = (
@@ -51,15 +51,15 @@ def _lines(found: Wasted, teller: Teller) -> list[Line]:
                 *heading(title, beside),
                 *table(rows, columns, cluster=cluster, lacks=lacks if columns is _JOBS else ()),
             ]
-    return [*lines, (), *heading("Notes"), *notes(_notes(found, teller))]
+    return [*lines]
 
 
 def _of(shown: int, there: int) -> str:
     return f"{shown} of {there:,}" if there > shown else ""
 
 
-def _notes(found: Wasted, teller: Teller) -> list[tuple[str, str | None]]:
-    told: list[tuple[str, str | None]] = []
+def _notes(found: Wasted, teller: Teller) -> list[Note]:
+    told: list[Note] = []
     if found.users:
         told.append(
             (
@@ -82,11 +82,11 @@ def _notes(found: Wasted, teller: Teller) -> list[tuple[str, str | None]]:
 
 KIND = Kind(
     name="waste",
-    place=50,
     answers="where idle GPU-hours stand: users, jobs, machines, pools, with their money",
     title="Waste",
     read=_read,
     sentence=_sentence,
     lines=_lines,
+    notes=_notes,
     paths=lambda _name: ("/", "/users", "/machines", "/cost"),
 )

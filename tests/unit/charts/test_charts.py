@@ -84,9 +84,14 @@ PEOPLE = pa.table({
 BINS = pa.table({"low_s": [0.0, 9.0], "high_s": [9.0, 99.0], "jobs": [7, 3]})
 SPANS = pa.table({"size_class": ["1", "8"], "p05": [1.0, 2.0], "p50": [60.0, 70.0], "p95": [3600.0, 7200.0]})
 
+FLAGGED_DAYS = pa.table({"dt": [DAYS[1], DAYS[3], date(2020, 8, 1)], "why": [HOSTILE[0], None, "beside the picture"]})
+BEGUN_HOURS = pa.table({"hour_start_at": [HOURS[1]] * 5, "title": ["a", "b", "c", "d", HOSTILE[6]]})
+FLAGS = charts.Mark(charts.FLAGGED, "diamond: unusual", FLAGGED_DAYS, "dt", "why")
+
 MADE: dict[str, tuple[Callable[[], Chart], list[pa.Table]]] = {
     "waterfall": (lambda: charts.capacity_waterfall(WASTE, title="Where?"), [WASTE]),
     "days": (lambda: charts.parts_by_day(DAY_PARTS, title="Which days?"), [DAY_PARTS]),
+    "marked": (lambda: charts.parts_by_day(DAY_PARTS, title="When?", marks=(FLAGS,)), [DAY_PARTS, FLAGGED_DAYS]),
     "hours": (lambda: charts.parts_by_hour(HOUR_PARTS, title="Which hours?"), [HOUR_PARTS]),
     "use": (lambda: charts.use_by_day(USE, title="Unusual?"), [USE]),
     "series": (
@@ -137,6 +142,8 @@ def test_a_picture_shows_columns_and_computes_none(name: str) -> None:
         "to",
         "day",
         "at_s",
+        "at",
+        "told",
     }
     encoded = {
         channel["field"]
@@ -147,7 +154,7 @@ def test_a_picture_shows_columns_and_computes_none(name: str) -> None:
     }
     figures = {round(float(value), 5) for table in tables for column in table.columns
                if pa.types.is_floating(column.type) or pa.types.is_integer(column.type) for value in column.to_pylist() if value is not None}  # fmt: skip
-    times = {"dt", "hour_start_at", "below", "at_s"}
+    times = {"dt", "hour_start_at", "at", "below", "at_s"}
     shown = {round(float(value), 5) for rows in chart.rows.values() for row in rows for key, value in row.items()
              if key not in times and isinstance(value, int | float) and not isinstance(value, bool)}  # fmt: skip
 
@@ -339,16 +346,11 @@ def test_the_page_needs_no_inline_script_or_style() -> None:
     assert b"ast: true" in charts.static_file("charts.js")
 
 
-FLAGGED_DAYS = pa.table({"dt": [DAYS[1], DAYS[3], date(2020, 8, 1)], "why": [HOSTILE[0], None, "beside the picture"]})
-BEGUN_HOURS = pa.table({"hour_start_at": [HOURS[1]] * 5, "title": ["a", "b", "c", "d", HOSTILE[6]]})
-
-
 def test_marks_stand_on_their_day_and_say_what_they_are() -> None:
     """A picture of what was lost answers "and did anybody notice" without another page."""
-    mark = charts.Mark(charts.FLAGGED, "diamond: unusual", FLAGGED_DAYS, "dt", "why")
     none = charts.Mark(charts.URGENT, "never said", FLAGGED_DAYS.slice(0, 0), "dt", "why")
 
-    made = charts.parts_by_day(DAY_PARTS, title="t", marks=(mark, none))
+    made = charts.parts_by_day(DAY_PARTS, title="t", marks=(FLAGS, none))
 
     assert [day_ms(DAYS[1]), day_ms(DAYS[3])] == [row["at"] for row in made.rows["marks"]]
     told = {row["dt"]: row["told"] for row in made.rows["parts"]}

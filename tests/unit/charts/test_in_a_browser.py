@@ -33,9 +33,15 @@ def page() -> str:
         "dt": pa.array([4, 5, 11], pa.int32()).cast(pa.date32()), "active_gpu_h": [1.0, 2.0, 3.0], "idle_held_gpu_h": [1.0, 1.0, 1.0],
         "unknown_gpu_h": [0.0, 0.0, 0.0], "unallocated_gpu_h": [5.0, 4.0, 3.0], "down_gpu_h": [0.0, 0.0, 0.0],
     })  # fmt: skip
+    flagged = pa.table({"dt": days.column("dt").slice(1, 1), "why": ["</script>"]})
+    marks = [
+        charts.Mark(kind, "a mark", flagged, "dt", "why") for kind in (charts.FLAGGED, charts.URGENT, charts.NOTED)
+    ]
     figures = [
         charts.week(hours, title="When?", value="</script>", unit="use, %").html(element_id="week"),
-        charts.parts_by_day(days, title="Which?", calendar=charts.Calendar(hides_dates=True)).html(element_id="hours"),
+        charts.parts_by_day(days, title="Which?", marks=marks, calendar=charts.Calendar(hides_dates=True)).html(
+            element_id="hours"
+        ),
     ]
     scripts = "".join(f'<script defer src="/{name}"></script>' for name in ("watch.js", *charts.SCRIPTS))
     return (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from html import escape
 from html.parser import HTMLParser
 from urllib.parse import quote
 
@@ -17,6 +20,7 @@ from gpulake.serve.page import menu
 from gpulake.serve.things import NotFoundError
 
 ADDRESSES = ["/?cluster=pai2020", "/anomalies?cluster=pai2020"]
+CHROMIUM = shutil.which("chromium")
 VOID = frozenset({"meta", "br", "wbr", "link", "input", "hr", "img"})
 
 
@@ -175,6 +179,29 @@ def test_what_needs_a_server_is_left_out_and_the_rest_stands_as_it_was():
         '<svg viewBox="0 0 1 1"><clipPath id="p1-c"/><g clip-path="url(#p1-c)"><path d="M0"/></g></svg><a href="#p1-a">up</a>'
     ) == within(markup, name="p1", leads=leads)
     assert ["/x?y=1&z=2", "#a"] == asked
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to lay the page out")
+def test_a_phone_shows_it_without_scrolling_sideways(lake, sql, tmp_path):
+    """Half of a figure beside the screen is not read; names of users are as wide as anybody made them."""
+    file = tmp_path / "all.html"
+    write_pages(load({}, lake=lake), addresses=[*ADDRESSES, "/users?users_rows=500", "/jobs"], file=file)
+    # The file's own policy forbids the script that measures.
+    text = re.sub(r"<meta http-equiv=.*?>", "", file.read_text(encoding="utf-8"))
+    (tmp_path / "phone.html").write_text(
+        f'<iframe style="border:0;width:390px;height:3000px" srcdoc="{escape(text)}"></iframe><pre></pre><script>'
+        "onload = () => { const page = document.querySelector('iframe').contentDocument.documentElement;"
+        "document.querySelector('pre').textContent = `wide ${page.scrollWidth} of ${page.clientWidth}`; }</script>",
+        encoding="utf-8",
+    )
+    chromium = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    shown = subprocess.run([*chromium, "--virtual-time-budget=3000", "--dump-dom", f"file://{tmp_path / 'phone.html'}"],
+                           capture_output=True, text=True, check=True, timeout=120).stdout  # fmt: skip
+
+    wide, of = re.search(r"wide (\d+) of (\d+)", shown).groups()
+    assert 300 < int(of) <= 390
+    assert wide == of
 
 
 @pytest.mark.slow

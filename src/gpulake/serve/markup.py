@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from shlex import quote
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -28,6 +29,7 @@ def templates(*, instead: str | None = None) -> Environment:
     )
     environment.filters["kept_together"] = kept_together
     environment.globals |= {"text_of": figures.text_of, "label_of": figures.label_of, "unit_of": figures.unit_of}
+    environment.filters["shell"] = quote
     environment.tests["listing"] = lambda value: isinstance(value, Listing)
     return environment
 

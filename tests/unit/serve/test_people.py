@@ -53,7 +53,7 @@ def tiles(text):
     """The tiles by the column that each leads to; what stands in them."""
     found = {}
     for tile in re.findall(r"<li[^>]*>\s*<b>(.*?)</li>", text, re.DOTALL):
-        column = re.search(r'href="/definition/(\w+)/(\w+)"', tile)
+        column = re.search(r'href="/definition/(\w+)/(\w+)["?]', tile)
         found[column[1], column[2]] = html.unescape(re.sub(r"\s+", " ", TAGS.sub("", tile.split("</b>")[0]))).strip()
     return found
 
@@ -173,7 +173,7 @@ def test_a_job_shows_its_row_of_gold(get, sql, cluster, which):
         "machines_used",
         "gpu_mem_used_bytes_max",
     ):
-        fact = re.search(rf'/gold_jobs/{name}">[^<]*</a></dt><dd>(.*?)</dd>', text, re.DOTALL)[1]
+        fact = re.search(rf'/gold_jobs/{name}[^"]*">[^<]*</a></dt><dd>(.*?)</dd>', text, re.DOTALL)[1]
         assert fact.startswith(html.escape(text_of(name, job[name], cluster)))
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -152,6 +153,8 @@ def test_a_file_holds_every_row_in_the_order_that_is_shown(site):
         ("/machines?export=machines.exe", 400, "no file"),
         ("/machines/nobody", 404, "has no machine"),
         ("/definition/nothing/at_all", 404, "no table"),
+        ("/definition/gold_jobs/cost_usd?job_id=nobody", 400, "no row of gold_jobs"),
+        ("/definition/gold_jobs/nothing?cluster_id=pai2020", 400, "no column"),
         ("/nothing", 404, "no such page"),
         ("/static/../app.py", 404, ""),
     ],
@@ -285,3 +288,30 @@ def test_the_command_prints_where_it_listens_and_ends_by_ctrl_c(lake):
 def test_a_taken_port_is_said_in_a_line(lake, site, capsys):
     assert main(["serve", "--lake", str(lake), "--port", str(site.base_url.port)]) == 2
     assert "cannot be served" in capsys.readouterr().err
+
+
+def test_a_figure_leads_to_what_fed_it(site, sql):
+    """From a job's page: its value, what it is divided by, the build, the landings, the SQL, and the command for the same."""
+    (job,) = sql(
+        "select job_id, active_gpu_h, efficiency_ratio from gold_jobs where efficiency_ratio > 0 order by job_id limit 1"
+    )
+    page = site.get(f"/jobs/{job['job_id']}").text
+    (address,) = {unescape(link) for link in re.findall(r'href="(/definition/gold_jobs/efficiency_ratio[^"]*)"', page)}
+    text = unescape(site.get(address).text)
+    assert f"<b>{job['efficiency_ratio']}</b>" in text
+    assert f"<code>active_gpu_h</code> = {job['active_gpu_h']}" in text
+    (build,) = {row["build_id"] for row in sql("select max(build_id) as build_id from ops.meta.publications")}
+    assert f"<dd>{build}, published " in text
+    assert "pai_instance_table.csv" in text
+    assert f"gpulake explain gold_jobs efficiency_ratio --key cluster_id=pai2020 --key job_id={job['job_id']}" in text
+    assert "with int_job_totals as (" in text, "the SQL that ran, not its template"
+
+
+def test_a_day_and_an_incident_lead_to_what_fed_them(site, sql):
+    (day,) = sql("select dt, avg_gpu_util from gold_cluster_util_daily_scored where dt = date '1970-01-10'")
+    text = site.get(f"/definition/gold_cluster_util_daily_scored/avg_gpu_util?cluster_id=pai2020&dt={day['dt']}").text
+    assert f"<b>{day['avg_gpu_util']}</b>" in text
+    for (name,) in {(row["incident_id"],) for row in sql("select incident_id from gold_incidents limit 1")}:
+        answer = site.get("/definition/gold_incidents/since", params={"incident_id": name})
+        assert answer.status_code == 200
+        assert name in unescape(answer.text)

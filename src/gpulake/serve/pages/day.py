@@ -98,6 +98,7 @@ def _fill(look: Look) -> Filled:
     return {
         "dt": dt,
         "day": row,
+        "keys": {"gold_cluster_util_daily_scored": {"cluster_id": cluster.cluster_id, "dt": dt.isoformat()}},
         "sentence": day_sentence(_name(cluster, dt), row),
         "metrics": METRICS,
         "picture": _picture(look, one),

@@ -1,10 +1,12 @@
-"""What one column of a table means, what it is made of, and the SQL that makes it."""
+"""What one column of a table means, what it is made of, and the SQL that makes it; of one row, its figure and what fed it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from gpulake.dbt import warehouse
+from gpulake.reading import figure
 from gpulake.reading.models import Model, read_models
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
@@ -25,7 +27,20 @@ def _fill(look: Look) -> Filled:
         raise NotFoundError(
             f"there is no table {table[:80]!r}.", where=look.path[:200], do=f"did you mean {near}?" if near else ""
         )
-    return {"model": model, "table": table, "column": model.columns.get(name), "name": name}
+    key = {part: look.asked[part] for part in model.grain if part in look.asked}
+    return {
+        "model": model,
+        "table": table,
+        "column": model.columns.get(name),
+        "name": name,
+        "key": key,
+        "found": _explained(look, table, name, key) if key else None,
+    }
+
+
+def _explained(look: Look, table: str, name: str, key: Mapping[str, str]) -> figure.Explanation:
+    named = [f"{part}={value}" for part, value in key.items()]
+    return figure.explain(look.reader, models(), table=table, column=name, key=named)
 
 
 PAGE = Page(

@@ -94,6 +94,7 @@ def _fill(look: Look) -> Filled:
     )
     return {
         "waste": waste,
+        "keys": {"gold_waste_window": {"cluster_id": cluster}} if look.is_whole else {},
         **({} if waste is None else _pictures(look, waste)),
         "sentence": fleet_sentence(waste, idle_users.rows[:1]),
         "fleet": look.row(FLEET, cluster),

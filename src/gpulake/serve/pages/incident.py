@@ -94,6 +94,7 @@ def _fill(look: Look) -> Filled:
         "look": look,
         "of": of,
         "incident": row,
+        "keys": {"gold_incidents": {"incident_id": name}},
         "since": since_words(row["since"] or row["opened_at"], of),
         "judged": moment_words(row["last_judged_at"], of) if row["last_judged_at"] else "",
         "over": moment_words(row["resolved_at"], of) if row["resolved_at"] else "",

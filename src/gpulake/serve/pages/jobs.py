@@ -247,6 +247,10 @@ def _fill_job(look: Look) -> Filled:
         "sentence": job_sentence(job),
         "advice": job_advice(job),
         "job": job,
+        "keys": {
+            table: {"cluster_id": look.cluster.cluster_id, "job_id": job["job_id"]}
+            for table in ("gold_jobs", "gold_job_anomalies")
+        },
         "user_url": of_user(look, job),
         "lacks": lacks,
         "flag": flag,

@@ -1,1 +1,1 @@
-"""Tellers: what `reading` hands out, as text for a terminal, as a picture and as one page. No number is computed here."""
+"""Tellers: what `reading` hands out, as text for a terminal, as mails and as pictures to send. No number is computed here."""

@@ -172,12 +172,6 @@ def driver_words(day: Day) -> str:
     return name if value is None else f"{name} {pct(value)}"
 
 
-def expected_words(day: Day) -> str:
-    """What was expected of that figure, with the band around it; nothing where the detector expects nothing."""
-    expected, low, high = (getattr(day, name) for name in EXPECTED.get(day.anomaly_driver or "", ("judgement",) * 3))
-    return f"expected {expected:.0f} % ({low:.0f}–{high:.0f})" if isinstance(expected, float) else ""
-
-
 def shared_reason(days: Sequence[Day]) -> str | None:
     """The reason that all these days share, if they do."""
     reasons = {day.anomaly_reason for day in days}

@@ -75,16 +75,17 @@ def report(
             everything = replace(
                 everything, clusters=tuple(each for each in everything.clusters if each.cluster_id == cluster)
             )
-        if as_json:
-            edge.put_json(_as_json(kind, publication, told, whole=everything if is_whole else None))
-        else:
-            lines = _lines(kind, told, name=whose or "", whole=everything if is_whole else None)
-            _put(lines or _nothing(publication))
+    # What cannot be written is told before anything is: with --json there is one answer.
     files = _drawn(everything, png=png, waterfall=waterfall)
     if html is not None:
-        files[html] = "its pages"
         _write_pages(config, [teller.address(path) for teller, _ in told for path in kind.paths(whose or "")], html)
-    if files and not as_json:
+        files[html] = "the pages that show the same"
+    if as_json:
+        edge.put_json(_as_json(kind, publication, told, whole=everything if is_whole else None))
+        return
+    lines = _lines(kind, told, name=whose or "", whole=everything if is_whole else None)
+    _put(lines or _nothing(publication))
+    if files:
         edge.put("\n".join(["", "written", *(f"  {file}  {words}" for file, words in files.items())]))
 
 

@@ -13,8 +13,8 @@ from gpulake.reading import report
 from gpulake.reading.report import Counted, Need
 from gpulake.reading.rows import Rows
 from gpulake.telling import sections
+from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import all_sections, further_reads, hours, jobs, needs_someone
-from gpulake.telling.text import WIDTH
 
 EACH = pytest.mark.parametrize("section", all_sections(), ids=lambda section: section.name)
 SIX_O_CLOCK = datetime.fromisoformat("1970-01-05T22:00")  # on day 5, in Shanghai

@@ -21,7 +21,7 @@ from gpulake.reading.rows import Rows
 class Section:
     """One part of what is told of a cluster; sections follow each other by `place`.
 
-    `lines` are at most WIDTH wide, and none where there is nothing to tell. Rows of a published table that it `reads` stand
+    `lines` are at most COLUMNS wide, and none where there is nothing to tell. Rows of a published table that it `reads` stand
     in `cluster.further` under its name.
     """
 

@@ -9,6 +9,7 @@ from textwrap import wrap
 
 from gpulake.reading.report import ClusterReport
 from gpulake.reading.rows import Rows
+from gpulake.telling.cells import wrapped
 from gpulake.telling.lines import COLUMNS as WIDTH
 from gpulake.telling.sections import Section
 from gpulake.telling.text import RULE
@@ -35,7 +36,8 @@ def _lines(cluster: ClusterReport) -> list[str]:
         return []
     lines = [f"jobs that stand out: {_count(cluster)}", RULE]
     for job in jobs[:MOST_JOBS]:
-        lines.append(f"{_held(job)}   job {job.job_id}, {cluster.day_label(job.dt)}, user {_user(job)}")
+        told = f"job {job.job_id}, {cluster.day_label(job.dt)}, user {_user(job)}"
+        lines += wrapped(told, WIDTH, first=f"{_held(job)}   ", rest="    ")
         lines += wrap(
             job.anomaly_reason, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
         )

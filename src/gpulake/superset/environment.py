@@ -33,9 +33,9 @@ def ready(environ: Mapping[str, str], *, say: Say) -> Path:
     folder = _folder(environ)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.with_suffix(".lock"), say):
+        with _alone(folder.with_name(f"{folder.name}.lock"), say) as lock:
             if not _made(folder).is_file():
-                _make(folder, environ, say)
+                _make(folder, environ, say, lock=lock)
     except OSError as error:
         raise UsageError(
             f"Superset's environment cannot be made: {error.strerror or error}.",
@@ -57,11 +57,11 @@ def _made(folder: Path) -> Path:
     return folder / "made-by-gpulake"
 
 
-def _make(folder: Path, environ: Mapping[str, str], say: Say) -> None:
+def _make(folder: Path, environ: Mapping[str, str], say: Say, *, lock: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     count = sum(bool(line.strip()) and not line.startswith("#") for line in REQUIREMENTS.read_text().splitlines())
     say(f"installing Superset: {count} libraries, 0.7 GB, into {folder} (once; a minute or two)")
-    log = folder.with_suffix(".log")
+    log = folder.with_name(f"{folder.name}.log")
     with log.open("w", encoding="utf-8") as told:
         for command in _commands(folder):
             done = subprocess.run(
@@ -71,6 +71,7 @@ def _make(folder: Path, environ: Mapping[str, str], say: Say) -> None:
                 stdin=subprocess.DEVNULL,
                 env=_variables(environ),
                 check=False,
+                pass_fds=(lock,),  # should this process be killed, nobody else begins while the child is at work
             )
             if done.returncode:
                 raise UsageError(
@@ -114,7 +115,7 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _alone(lock: Path, say: Say) -> Iterator[None]:
+def _alone(lock: Path, say: Say) -> Iterator[int]:
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -122,6 +123,6 @@ def _alone(lock: Path, say: Say) -> Iterator[None]:
         except BlockingIOError:
             say("another process is installing Superset; waiting for it")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)

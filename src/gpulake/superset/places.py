@@ -53,6 +53,16 @@ class Places:
         return self.home / "prepared.json"
 
     @property
+    def records(self) -> Path:
+        """Superset's own database: users, charts, dashboards."""
+        return self.home / "superset.db"
+
+    @property
+    def records_before(self) -> Path:
+        """The same as it was before it is laid out again, until that has succeeded."""
+        return self.home / "superset.db.before"
+
+    @property
     def log(self) -> Path:
         """What Superset said while it was laid out."""
         return self.home / "prepare.log"

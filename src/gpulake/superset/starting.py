@@ -41,7 +41,12 @@ def up(config: Config, *, port: int, environ: Mapping[str, str], models: Mapping
             raise renewed.error
         say(str(renewed.error))
     variables = _variables(environ, places, port)
-    _prepare(python, places, models, variables, say)
+    try:
+        _prepare(python, places, models, variables, say, lock=descriptor)
+    except OSError as error:
+        raise LakeError(
+            f"Superset could not be laid out: {error.strerror or error}.", where=str(places.home), do="free some space"
+        ) from error
     say("starting Superset (half a minute at most)")
     os.execve(  # noqa: S606  # signals reach it directly, and nobody is left to mind two processes
         python,
@@ -88,7 +93,9 @@ def _variables(environ: Mapping[str, str], places: Places, port: int) -> dict[st
     }
 
 
-def _prepare(python: Path, places: Places, models: Mapping[str, Model], variables: Mapping[str, str], say: Say) -> None:
+def _prepare(
+    python: Path, places: Places, models: Mapping[str, Model], variables: Mapping[str, str], say: Say, *, lock: int
+) -> None:
     """Lay out Superset's records, user and dashboards, unless that was done for just these."""
     wanted = {
         "made_for": _digest(
@@ -99,16 +106,22 @@ def _prepare(python: Path, places: Places, models: Mapping[str, Model], variable
         "password": _digest(places.password.read_bytes()),
     }
     before = _read(places.prepared)
-    if before == wanted and (places.home / "superset.db").is_file():
+    if before == wanted and places.records.is_file():
         return
-    places.prepared.unlink(missing_ok=True)
+    _begin(places)
     _write_bundle(places.bundle, bundle.files(models))
     is_new = before.get("password") not in {None, wanted["password"]}
     command = [str(python), str(_INSIDE / "prepare.py"), str(places.bundle), str(places.password)]
     command.append("renew" if is_new else "keep")
     with places.log.open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, env=dict(variables), text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=dict(variables),
+            text=True,
+            pass_fds=(lock,),  # should this process be killed, nobody else begins while the child is at work
         )
         assert child.stdout is not None
         with child, child.stdout:
@@ -121,7 +134,26 @@ def _prepare(python: Path, places: Places, models: Mapping[str, Model], variable
             where=str(places.log),
             do=f"look there and run it again; to begin anew, delete {places.home}",
         )
-    places.prepared.write_text(json.dumps(wanted), encoding="utf-8")
+    unfinished = places.prepared.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(wanted), encoding="utf-8")
+    unfinished.replace(places.prepared)
+    places.records_before.unlink(missing_ok=True)
+
+
+def _begin(places: Places) -> None:
+    """Have the records as they were when all was laid out last, and keep them so: Superset cannot go on with half a step."""
+    if places.prepared.is_file():
+        if places.records.is_file():
+            unfinished = places.records_before.with_suffix(".unfinished")
+            shutil.copyfile(places.records, unfinished)
+            unfinished.replace(places.records_before)
+        places.prepared.unlink()
+        return
+    for file in places.home.glob(f"{places.records.name}*"):
+        if file != places.records_before:
+            file.unlink()
+    if places.records_before.is_file():
+        shutil.copyfile(places.records_before, places.records)
 
 
 def _write_bundle(folder: Path, files: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from tests.browser.walker import MAIN, Witness, addresses, browser_there, browsi
 from gpulake.lake import open_publication
 
 SIMULATE = ("--scale", "0.015", "--days", "46", "--seed", "42", "--faults")
-"""More than a month of a small fleet whose faults are flagged, beside the real openb trace."""
+"""More than a month of a small fleet whose faults are flagged."""
 
 
 def gpulake(*args, check=True):
@@ -38,7 +38,6 @@ def lake(tmp_path_factory):
         return Path(named)
     folder = tmp_path_factory.mktemp("walked")
     gpulake("simulate", "pai2020", *SIMULATE, "--out", folder / "trace")
-    gpulake("land", "--data", "examples/openb2023", "--lake", folder / "lake")
     gpulake("refresh", "--data", folder / "trace", "--lake", folder / "lake")
     return folder / "lake"
 

@@ -77,7 +77,47 @@ def fleet(page, sql):
         "GPU model": "pool", "capacity, GPU-h": "capacity", "held, %": "held_pct", "held, GPU-h": "held",
         "idle, GPU-h": "idle", "in use, of measured, %": "used"})  # fmt: skip
     assert set(tables) == {"users", "pools"}
-    return n
+    return n + weeks(page, sql)
+
+
+def weeks(page, sql):
+    """The last seven days beside the seven before, and what changed: in percent, or in points where it is a share."""
+    halves = sql(f"""
+        with last as (select max(dt) as dt from gold_cluster_util_daily where cluster_id = ?1),
+        held as (
+            select (select dt from last) - dt < 7 as is_this, sum(allocated_gpu_h) as allocated_gpu_h,
+                   sum(idle_held_gpu_h) as idle_held_gpu_h, sum(unknown_gpu_h) as unknown_gpu_h,
+                   {pct(*IN_USE, "efficiency_ratio")}, {pct("allocated_gpu_h", "capacity_gpu_h", "allocated_ratio")}
+            from gold_capacity_daily where cluster_id = ?1 and dt > (select dt from last) - 14 group by 1
+        ),
+        asked as (
+            select (select dt from last) - dt < 7 as is_this, sum(jobs_submitted) as jobs_submitted,
+                   100 * sum(jobs_failed) / sum(jobs_submitted) as failed_ratio_of_submitted
+            from gold_user_gpu_usage_daily where cluster_id = ?1 and dt > (select dt from last) - 14 group by 1
+        ),
+        paid as (
+            select (select dt from last) - dt < 7 as is_this, sum(cost_usd) as cost_usd
+            from gold_cost_daily where cluster_id = ?1 and dt > (select dt from last) - 14 and not is_idle group by 1
+        )
+        select * from held join asked using (is_this) join paid using (is_this) order by is_this desc""", C)  # fmt: skip
+    this, before = halves
+    shown = page.evaluate("""() => [...document.querySelectorAll('#weeks tbody tr')].map(row =>
+        [row.querySelector('a').getAttribute('href').split('/').pop(), ...[...row.querySelectorAll('td.n')].map(each => each.textContent)])""")  # fmt: skip
+    assert {row[0] for row in shown} == set(this) - {"is_this"}
+    for name, now, then, change in shown:
+        new, old = float(this[name]), float(before[name])
+        number, unit = change.replace("\N{MINUS SIGN}", "-").lstrip("+").split(" ")
+        moved = new - old if unit == "points" else 100 * (new / old - 1)
+        assert unit == ("points" if "ratio" in name else "%")
+        assert (says(now, new), says(then, old), says(number, moved)) == (True, True, True), (
+            name,
+            now,
+            then,
+            change,
+            new,
+            old,
+        )
+    return 3 * len(shown)
 
 
 def anomalies(page, sql):
@@ -279,13 +319,19 @@ def job(page, sql, name):
     n += compare(shown["tables"]["attempts"], attempts, key=("task", "attempt"), where="job, attempts", columns={
         "task": "task_id", "attempt": "attempt_id", "machine": "machine_id", "status": "status",
         "started, Asia/Shanghai": "started", "ended": "ended", "ran": "run_s"})  # fmt: skip
+    like = sql("select * from gold_queue_wait where cluster_id = ?", C)
+    words = {"all": "all jobs", "size_class": "as many GPUs", "gpu_model": "its GPU model", "user": "its user"}
+    alike = [{**each, "alike": words[each["grouped_by"]]} for each in like if each["grouped_by"] in words]
+    n += compare(shown["tables"]["like"], alike, key=("alike in", "that is"), where="job, like", columns={
+        "alike in": "alike", "that is": "value", "jobs": "jobs_submitted", "half start within": "km_p50_s",
+        "90 % within": "km_p90_s", "never started": "jobs_never_started"})  # fmt: skip
     costs = sql(
         f"select *, {DAY.format('dt')} as day from gold_cost_daily where cluster_id = ? and job_id = ?", C, name
     )
     n += compare(shown["tables"]["costs"], costs, key=("day", "pool"), where="job, costs", columns={
         "day": "day", "pool": "pool", "held, GPU-h": "allocated_gpu_h", "price of a GPU-h of capacity, USD": "usd_per_gpu_h",
         "kind of price": "price_label", "its share of the bill, USD": "cost_usd", "why there is none": "price_reason"})  # fmt: skip
-    assert set(shown["tables"]) == {"days", "attempts", "costs"}
+    assert set(shown["tables"]) == {"days", "attempts", "costs", "like"}
     return n
 
 

@@ -109,8 +109,11 @@ def addresses(sql) -> Mapping[str, str]:
     """An address for every kind of page, with things that have much to show; `sql` gives rows of a Publication."""
     from urllib.parse import quote
 
-    (big,) = sql("select cluster_id from gold_waste_window order by allocated_gpu_h desc limit 1")
-    cluster = big["cluster_id"]
+    first_cluster, *_ = found = sql(
+        "select cluster_id, idle_held_gpu_h from gold_waste_window order by allocated_gpu_h desc nulls last"
+    )
+    cluster = next((each["cluster_id"] for each in found if each["idle_held_gpu_h"]), first_cluster["cluster_id"])
+    asked = "" if cluster == first_cluster["cluster_id"] else f"?cluster={quote(cluster, safe='')}"
 
     def first(query):
         found = sql(query, cluster)
@@ -134,4 +137,4 @@ def addresses(sql) -> Mapping[str, str]:
         "incident": f"/alerts/{quote(incident, safe='')}" if incident else None, "data": "/data",
         "definition": "/definition/gold_jobs/efficiency_ratio",
     }  # fmt: skip
-    return {name: address for name, address in found.items() if address}
+    return {name: address + asked for name, address in found.items() if address}

@@ -13,7 +13,7 @@ import pytest
 from gpulake import config as configs
 from gpulake import incidents, meta
 from gpulake.alert import Kind, Request, replay
-from gpulake.errors import UsageError
+from gpulake.errors import LakeError, UsageError
 from gpulake.findings import Finding, Severity, State
 from gpulake.incidents import inbox, records
 from gpulake.incidents.outbox import Journal
@@ -304,3 +304,18 @@ def test_an_unknown_incident_is_a_usage_error(lake):
     """A slip of the pen gets an answer."""
     with pytest.raises(UsageError, match="there is no incident"):
         incidents.shown(lake.writer, "abc", config=lake.config)
+
+
+def test_a_request_that_finds_the_disk_full_leaves_nothing_behind(tmp_path):
+    """Nobody takes a half written file for a request, and who asked hears what to do."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(LakeError, match="cannot be written") as told:
+            inbox.ask(tmp_path, Request(inbox.new_id(T0), Kind.ACKNOWLEDGE, "one", "ann", T0, None))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert told.value.do == "free some space, then ask again"
+    assert list((tmp_path / "inbox").iterdir()) == []

@@ -40,6 +40,21 @@ ATTEMPTS = """
     from silver_instances
     where cluster_id = ? and job_id = ?
 """
+WAITS_LIKE = """
+    select grouped_by, value, jobs_submitted, jobs_never_started, km_p50_s, km_p90_s from gold_queue_wait
+    where cluster_id = ? and (
+        grouped_by = 'all'
+        or (grouped_by = 'size_class' and value = ?)
+        or (grouped_by = 'gpu_model' and value = ?)
+        or (grouped_by = 'user' and value = ?)
+    )
+"""
+"""How long jobs like one wait. Parameters: the cluster, and the job's size class, GPU model and user."""
+FREE_THEN = """
+    select pool, capacity_gpu_h, unallocated_gpu_h from gold_capacity_hourly
+    where cluster_id = ? and pool = ? and hour_start_at <= ? and hour_start_at > ?::timestamp - interval 1 hour
+"""
+"""What nobody held of a GPU model in the hour of a moment. Parameters: the cluster, the model, and the moment twice."""
 NEAR = """
     select job_id as name from gold_jobs where cluster_id = ? and starts_with(job_id, left(?, 6))
     order by jaro_winkler_similarity(job_id, left(?, 100)) desc, job_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -36,6 +36,16 @@ class Look(Scope):
         asked = {**(self.asked if path is None else kept), **changes}
         query = urlencode({name: value for name, value in asked.items() if value not in {None, ""}})
         return (path or self.path) + (f"?{query}" if query else "")
+
+    def last_days_url(self, days: int) -> str | None:
+        """The same view of the last days of the cluster's window; None where the window is no longer, or is shown so already."""
+        first, last = self.cluster.first_day, self.cluster.last_day
+        if first is None or last is None or last - first < timedelta(days=days):
+            return None
+        since = last - timedelta(days=days - 1)
+        if (since, last) == (self.since, self.until):
+            return None
+        return self.url(since=self.cluster.written(since), until=self.cluster.written(last))
 
     def day_url(self, path: str, dt: date) -> str:
         """A view of one day."""

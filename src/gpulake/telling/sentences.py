@@ -119,6 +119,33 @@ def job_sentence(job: Mapping[str, Any]) -> str:
     return f"{_held_by_job(job)} {end}."
 
 
+def wait_sentence(job: Mapping[str, Any], *, like: Mapping[str, Any] | None, free: Mapping[str, Any] | None) -> str:
+    """Whether a job's wait was long for its size, and what nobody held of its GPU model when it was submitted.
+
+    `like` is the row of `gold_queue_wait` of its size class, `free` that of `gold_capacity_hourly`; empty where no wait is known.
+    """
+    waited = job["wait_s"]
+    if waited is None:
+        return ""
+    said = f"It waited {span(waited)}"
+    if like and like["km_p50_s"] is not None and like["km_p90_s"] is not None:
+        half, most = (span(like[name]) for name in ("km_p50_s", "km_p90_s"))
+        if waited > like["km_p90_s"]:
+            said += f", longer than nine of ten jobs that ask for as many GPUs: those start within {most}"
+        elif waited > like["km_p50_s"]:
+            said += (
+                f", longer than half of the jobs that ask for as many GPUs ({half}); nine of ten start within {most}"
+            )
+        else:
+            said += f", as half of the jobs that ask for as many GPUs do: those start within {half}"
+    if free and free["unallocated_gpu_h"] is not None:
+        said += (
+            f". In the hour of its submission nobody held {gpu_hours(free['unallocated_gpu_h'])} of the "
+            f"{gpu_hours(free['capacity_gpu_h'])} of {free['pool']}"
+        )
+    return f"{said}."
+
+
 def _held_by_job(job: Mapping[str, Any]) -> str:
     held = job["allocated_gpu_h"]
     if held is None:

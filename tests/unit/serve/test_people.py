@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 from urllib.parse import quote
 
 import httpx
@@ -15,7 +16,14 @@ from gpulake.reading.scope import clusters_of
 from gpulake.serve.markup import kept_together
 from gpulake.serve.things import LONGEST_ADDRESS
 from gpulake.telling.figures import text_of, unit_of
-from gpulake.telling.sentences import job_advice, job_sentence, queue_sentence, user_sentence, users_sentence
+from gpulake.telling.sentences import (
+    job_advice,
+    job_sentence,
+    queue_sentence,
+    user_sentence,
+    users_sentence,
+    wait_sentence,
+)
 
 TAGS = re.compile(r"<[^>]+>")
 
@@ -468,3 +476,33 @@ def test_no_figure_of_a_sentence_is_parted_from_its_unit():
         '<span class="figure">76 %</span> of <span class="figure">504,024 GPU-h</span> &lt;b&gt;, after '
         '<span class="figure">38 h 47 min</span>; 5 %s'
     )
+
+
+LIKE = {"km_p50_s": 8.0, "km_p90_s": 95.0}
+FREE = {"pool": "T4", "capacity_gpu_h": 120.0, "unallocated_gpu_h": 30.0}
+
+
+@pytest.mark.parametrize(
+    ("waited", "like", "free", "said"),
+    [
+        (None, LIKE, FREE, ""),
+        (7, LIKE, None, "It waited 7 s, as half of the jobs that ask for as many GPUs do: those start within 8 s."),
+        (9, LIKE, None, "It waited 9 s, longer than half of the jobs that ask for as many GPUs (8 s); nine of ten start within 1 min 35 s."),
+        (96, LIKE, None, "It waited 1 min 36 s, longer than nine of ten jobs that ask for as many GPUs: those start within 1 min 35 s."),
+        (96, {"km_p50_s": 8.0, "km_p90_s": None}, FREE,
+         "It waited 1 min 36 s. In the hour of its submission nobody held 30.0 GPU-h of the 120 GPU-h of T4."),
+        (96, None, {**FREE, "unallocated_gpu_h": None}, "It waited 1 min 36 s."),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_wait(waited, like, free, said):
+    assert wait_sentence({"wait_s": waited}, like=like, free=free) == said
+
+
+def test_the_last_days_are_a_link_where_there_are_more(get, sql, cluster):
+    (days,) = sql("select max(dt) - min(dt) + 1 as n, max(dt) as last from gold_cluster_util_daily")
+    assert 7 < days["n"] <= 30
+    week = f"since={cluster.written(days['last'] - timedelta(days=6))}&amp;until={cluster.written(days['last'])}"
+    text = get("/cost?users_sort=cost_usd").text
+    assert f'<a href="/cost?users_sort=cost_usd&amp;{week}">last 7 days</a>' in text
+    assert "last 30 days" not in text
+    assert "last 7 days" not in get(f"/cost?{html.unescape(week)}").text

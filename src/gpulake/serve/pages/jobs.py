@@ -11,7 +11,7 @@ from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.things import nothing_called, url_of
-from gpulake.telling.sentences import job_advice, job_sentence, jobs_sentence
+from gpulake.telling.sentences import job_advice, job_sentence, jobs_sentence, wait_sentence
 
 _FILTERS = {"user": "user_id", "status": "job_status", "model": "gpu_model", "size": "size_class"}
 """What a visitor may ask for, and the column of it."""
@@ -243,8 +243,12 @@ def _fill_job(look: Look) -> Filled:
         is_small=True,
         kind_of_row=lambda row: "dim" if row["started_at"] is None or row["ended_at"] is None else "",
     )
+    like = _waits_like(look, job)
+    of_size = next((row for row in like.all_rows if row["grouped_by"] == "size_class"), None)
     return {
         "sentence": job_sentence(job),
+        "wait_sentence": wait_sentence(job, like=of_size, free=_free_then(look, job)),
+        "like": like,
         "advice": job_advice(job),
         "job": job,
         "keys": {
@@ -259,6 +263,38 @@ def _fill_job(look: Look) -> Filled:
         "costs": costs,
         "attempts": attempts,
     }
+
+
+_OF_LIKE = {"all": "all jobs", "size_class": "as many GPUs", "gpu_model": "its GPU model", "user": "its user"}
+
+
+def _waits_like(look: Look, job: Mapping[str, Any]) -> Listing:
+    names = " ".join(f"when '{name}' then '{words}'" for name, words in _OF_LIKE.items())
+    return Listing(
+        look,
+        name="like",
+        title="How long jobs like it wait, whole window",
+        table="gold_queue_wait",
+        query=f"select *, case grouped_by {names} end as alike from ({reading.WAITS_LIKE})",
+        params=(look.cluster.cluster_id, job["size_class"], job["gpu_model"], job["user_id"]),
+        columns=(
+            Column("alike", "alike in", of="grouped_by"),
+            Column("value", "that is"),
+            Column("jobs_submitted", "jobs"),
+            Column("km_p50_s", "half start within"),
+            Column("km_p90_s", "90 % within"),
+            Column("jobs_never_started", "never started"),
+        ),
+        order="jobs_submitted",
+        is_small=True,
+        empty="No wait of such jobs is known.",
+    )
+
+
+def _free_then(look: Look, job: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    model, at = job["gpu_model"], job["submitted_at"]
+    known = model is not None and at is not None
+    return look.row(reading.FREE_THEN, look.cluster.cluster_id, model, at, at) if known else None
 
 
 PAGE = Page(

@@ -17,7 +17,6 @@ sys.path.insert(0, str(ROOT))
 
 from tests.browser.walker import WIDTHS_PX, addresses, browsing, serving, settled  # noqa: E402
 
-
 MOST_BYTES = 150_000
 README = {
     "pages-fleet.webp": (("fleet", 1280, "light", 0, 1180),),

@@ -222,7 +222,7 @@ class _Links(HTMLParser):
                 self.found.add(given[name])
 
 
-MOST_ADDRESSES = 260
+MOST_ADDRESSES = 170
 
 
 def _kind(address):

@@ -47,7 +47,7 @@ def up(config: Config, *, port: int, environ: Mapping[str, str], models: Mapping
         raise LakeError(
             f"Superset could not be laid out: {error.strerror or error}.", where=str(places.home), do="free some space"
         ) from error
-    say("starting Superset (half a minute at most)")
+    say("starting Superset")
     os.execve(  # noqa: S606  # signals reach it directly, and nobody is left to mind two processes
         python,
         [str(python), "-m", "gunicorn", "--config", str(_INSIDE / "gunicorn_config.py"), "superset.app:create_app()"],

@@ -11,6 +11,7 @@ from gpulake.reading.fleet import FLEET
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
+from gpulake.serve.pages.jobs import LONGEST_CHOICE
 from gpulake.serve.things import near_miss, nothing_called
 from gpulake.telling.sentences import machine_sentence, machines_sentence
 
@@ -52,7 +53,7 @@ def _machines(look: Look) -> Filled:
     return {
         "machines": machines,
         "heat": _heat(look, machines),
-        "pools": pools,
+        "pools": [row for row in pools if len(row["pool"]) <= LONGEST_CHOICE],
         "pool": pool,
         "fleet": fleet,
         "sentence": machines_sentence(fleet, machines.rows[:1] if machines.count else []),

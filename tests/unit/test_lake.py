@@ -133,6 +133,16 @@ def test_rule_3_a_writer_lets_go_of_the_catalog_for_another_process(folder):
         assert [1, 2, 3, 4, 5] == sorted(reader.sql("FROM ops.main.numbers")["n"].to_pylist())
 
 
+def test_who_borrows_the_connection_leaves_no_limit_behind(folder, tmp_path):
+    """A build's 800 MB are for its sorts and joins, which can spill; what is read into memory afterwards cannot."""
+    asked = "SELECT current_setting('memory_limit') AS memory, current_setting('threads') AS threads"
+    with writing(folder, purpose="test", tables=META_TABLES) as writer:
+        before = writer.sql(asked).to_pylist()
+        with writer.lend(version=None, threads=2, memory="800MB", scratch=tmp_path) as lent:
+            assert lent.execute("SELECT current_setting('memory_limit')").fetchone() == ("762.9 MiB",)
+        assert writer.sql(asked).to_pylist() == before
+
+
 def test_what_a_killed_writer_committed_is_not_lost(folder):
     """Its last commits stand in a log beside the catalog: whoever looks, writes or publishes next must see them."""
     victim = elsewhere(folder, f"lake.execute('INSERT INTO lake.main.numbers VALUES (3)'); {HOLD}")

@@ -77,6 +77,7 @@ class Writer:
             ) as connection:
                 yield connection
             self._duckdb.execute("SET threads = 1")
+            self._duckdb.execute("RESET memory_limit")
         except BaseException:
             self._close()  # whatever state it is in
             raise

@@ -106,7 +106,7 @@ def test_where_hours_sit_idle_is_what_the_pages_show(days, told, site, sql):
             if each.startswith(f"{user['user_id']} ")
         ]
         (row,) = [each for each in page.split("<tr") if f">{user['user_id']}<" in each]
-        cells = {heading: html.unescape(TAGS.sub("", re.search(r"<bdi>(.*?)</bdi>", cell, re.DOTALL)[1])).replace("< ", "<")
+        cells = {heading.replace("\u2011", "-"): html.unescape(TAGS.sub("", re.search(r"<bdi>(.*?)</bdi>", cell, re.DOTALL)[1])).replace("< ", "<")
                  for heading, cell in re.findall(r'<td[^>]*data-name="([^"]*)"[^>]*>(.*?)</td>', row, re.DOTALL)}  # fmt: skip
         figures = re.sub(r"[▒ ]{2,}", "  ", line).replace("< ", "<").split()
         assert [cells["idle, GPU-h"], cells["held, GPU-h"], cells["in use, of measured, %"], cells["cost, USD"]] == [

@@ -49,7 +49,7 @@ def _outside(teller: Teller) -> str:
     scope, cluster = teller.scope, teller.scope.cluster
     if cluster.first_day is None or cluster.last_day is None:
         return ""
-    if scope.since >= cluster.first_day and scope.until <= cluster.last_day:
+    if cluster.first_day <= scope.since <= scope.until <= cluster.last_day:
         return ""
     inside = scope.since <= cluster.last_day and scope.until >= cluster.first_day
     part = "Part of this range" if inside else "This range"

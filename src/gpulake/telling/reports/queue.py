@@ -83,7 +83,7 @@ def _notes(found: Queue, teller: Teller) -> list[Note]:
         )
     told += [(f"Not told by {words}: {found.lacks[name]}", None) for name, words in (("gpu_model", "GPU model"), ("user_id", "user"))
              if name in found.lacks]  # fmt: skip
-    if found.users and len(found.users) > 1:
+    if len(found.users) > 1 and found.users[0]["value"] is not None:
         told.append(
             ("Whose jobs wait:", teller.command("report", "queue", options=(("user", found.users[0]["value"]),)))
         )

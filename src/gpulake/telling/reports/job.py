@@ -46,7 +46,7 @@ def _facts(job: Mapping[str, Any], teller: Teller) -> list[tuple[str, str]]:
     status = known("job_status")
     if job["status_source"] is not None and job["status_source"].lower() != status:
         status += f" ({job['status_source']})"
-    gpus = "none" if not job["gpu_request_count"] else known("gpu_request_count")
+    gpus = "none" if job["size_class"] == "cpu" else known("gpu_request_count")
     if gpus != "none" and job["gpu_model"] is not None:
         gpus += f" × {job['gpu_model']}"
     machines = known("machines_used", "")

@@ -110,7 +110,7 @@ def _prepare(
         return
     _begin(places)
     _write_bundle(places.bundle, bundle.files(models))
-    is_new = before.get("password") not in {None, wanted["password"]}
+    is_new = before.get("password") != wanted["password"]
     command = [str(python), str(_INSIDE / "prepare.py"), str(places.bundle), str(places.password)]
     command.append("renew" if is_new else "keep")
     with places.log.open("w", encoding="utf-8") as log:

@@ -96,7 +96,6 @@ def renew(lake: Path, *, models: Mapping[str, Model]) -> Renewed | None:
 def _renew(lake: Path, publication: Publication, models: Mapping[str, Model]) -> Renewed | None:
     wanted = json.loads(_order(lake).read_text(encoding="utf-8"))["tables"]
     name = link(lake)
-    name = link(lake)
     before = name.readlink() if name.is_symlink() else None
     if before == _file_name(publication, wanted) and name.is_file():
         return None

@@ -71,13 +71,14 @@ class Writer:
         self.let_go()
         if self._duckdb is None:
             self._duckdb = connect()
+        (limit,) = self._duckdb.execute("SELECT current_setting('memory_limit')").fetchone() or ("",)
         try:
             with lent(
                 self.layout, version=version, threads=threads, memory=memory, scratch=scratch, connection=self._duckdb
             ) as connection:
                 yield connection
             self._duckdb.execute("SET threads = 1")
-            self._duckdb.execute("RESET memory_limit")
+            self._duckdb.execute(f"SET memory_limit = '{limit}'")  # RESET changes what is told, not what holds
         except BaseException:
             self._close()  # whatever state it is in
             raise

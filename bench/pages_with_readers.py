@@ -33,7 +33,7 @@ NAMED = {
     "/jobs/": "select job_id as name from gold_jobs order by idle_held_gpu_h desc nulls last",
     "/users/": "select user_id as name from gold_user_gpu_usage_daily group by all order by sum(allocated_gpu_h) desc",
     "/machines/": "select machine_id as name from gold_machine_util_daily group by all order by sum(allocated_gpu_h) desc nulls last",
-    "/anomalies/": "select dt as name from gold_cluster_util_daily order by dt",
+    "/days/": "select date_diff('day', date '1970-01-01', dt)::varchar as name from gold_cluster_util_daily order by dt",
 }
 
 Waits = dict[str, list[float]]

@@ -138,9 +138,11 @@ def test_who_borrows_the_connection_leaves_no_limit_behind(folder, tmp_path):
     large = "SELECT length(string_agg(repeat('x', 1_000_000), '')) AS n FROM range(100)"
     with writing(folder, purpose="test", tables=META_TABLES) as writer:
         threads = writer.sql("SELECT current_setting('threads') AS n")["n"].to_pylist()
-        with writer.lend(version=None, threads=2, memory="30MB", scratch=tmp_path) as lent:
-            with pytest.raises(duckdb.OutOfMemoryException):
-                lent.execute(large)
+        with (
+            writer.lend(version=None, threads=2, memory="30MB", scratch=tmp_path) as lent,
+            pytest.raises(duckdb.OutOfMemoryException),
+        ):
+            lent.execute(large)
         assert writer.sql(large)["n"].to_pylist() == [100_000_000]
         assert writer.sql("SELECT current_setting('threads') AS n")["n"].to_pylist() == threads
 

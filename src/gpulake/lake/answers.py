@@ -14,31 +14,46 @@ _LARGEST_B = 4 * 1024 * 1024
 
 
 class Answers:
-    """As many as there is room for; those asked for last stay. For many threads at once."""
+    """As many as there is room for; those asked for last stay. For many threads at once.
+
+    They are kept written out: DuckDB answers with room for two thousand rows in each column, whatever it holds.
+    """
 
     def __init__(self, room_b: int = _ROOM_B) -> None:
         self._room_b = room_b
         self._held_b = 0
-        self._kept: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = Lock()
 
     def of(self, query: str, params: Sequence[object], ask: Callable[[], pa.Table]) -> pa.Table:
         """The rows of a query: kept, else asked for."""
         key = (query, repr(params))
         with self._lock:
-            if key in self._kept:
+            kept = self._kept.get(key)
+            if kept is not None:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+        if kept is not None:
+            return pa.ipc.open_stream(kept).read_all()
         found = ask()
-        if _size(key, found) <= _LARGEST_B:
-            with self._lock:
-                if key not in self._kept:
-                    self._kept[key] = found
-                    self._held_b += _size(key, found)
-                while self._held_b > self._room_b:
-                    self._held_b -= _size(*self._kept.popitem(last=False))
+        if found.nbytes <= _LARGEST_B:
+            self._keep(key, _written(found))
         return found
 
+    def _keep(self, key: tuple[str, str], rows: bytes) -> None:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = rows
+                self._held_b += _size(key, rows)
+            while self._held_b > self._room_b:
+                self._held_b -= _size(*self._kept.popitem(last=False))
 
-def _size(key: tuple[str, str], rows: pa.Table) -> int:
-    return int(rows.nbytes) + sum(map(len, key))
+
+def _written(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _size(key: tuple[str, str], rows: bytes) -> int:
+    return len(rows) + sum(map(len, key))

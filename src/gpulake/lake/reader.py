@@ -40,6 +40,7 @@ class View:
 
         Raises as `sql` does.
         """
+        assert self._answers is None, "what a name means must not change where answers are kept"
         name = '"' + table.replace('"', '""') + '"'
         answer(self._connection, f"CREATE TEMP TABLE {name} AS {query}", params)
         try:

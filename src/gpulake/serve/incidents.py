@@ -111,7 +111,9 @@ _BEGUN = """
         select
             *,
             cast(since at time zone 'UTC' at time zone ? as date) as dt,
-            date_trunc('hour', since) as hour_start_at
+            since - (
+                (since at time zone 'UTC' at time zone ?) - date_trunc('hour', since at time zone 'UTC' at time zone ?)
+            ) as hour_start_at
         from groups
     )
 
@@ -180,7 +182,7 @@ def needs(look: Look, *, most: int) -> list[Need]:
 def begun(look: Look, *, most: int) -> pa.Table:
     """The incidents of the cluster that began in the range, by `dt` and `hour_start_at`: what a person should look at first."""
     cluster = look.cluster
-    return look.table(_BEGUN, cluster.cluster_id, cluster.time_zone, look.since, look.until, most)
+    return look.table(_BEGUN, cluster.cluster_id, *[cluster.time_zone] * 3, look.since, look.until, most)
 
 
 def _asked(row: Mapping[str, Any], waiting: Mapping[str, tuple[Request, ...]]) -> tuple[Request, ...]:

@@ -1,9 +1,10 @@
-{{ config(materialized='view') }}
+{{ config(materialized='incremental', pre_hook="{{ delete_due_days() }}") }}
 
 with
 
 costs as (
     select * from {{ ref('int_owned_costs') }}
+    where {{ of_due_days() }}
 )
 
 select

@@ -167,8 +167,9 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_says_so(folder):
     assert [1, 2] == numbers(folder)
 
 
-def test_a_damaged_order_is_a_warning_and_no_crash(folder):
-    (dashboards.folder(folder) / "tables.json").write_text("{", encoding="utf-8")
+@pytest.mark.parametrize("order", ["{", "[]", "{}", "null", '{"tables": 5}'])
+def test_a_damaged_order_is_a_warning_and_no_crash(folder, order):
+    (dashboards.folder(folder) / "tables.json").write_text(order, encoding="utf-8")
 
     renewed = dashboards.renew(folder, models=MODELS)
     assert "could not be renewed" in renewed.error.what

@@ -151,9 +151,8 @@ def test_a_table_fits_and_never_cuts_a_number(name):
 
     assert {True} == {width(each) <= COLUMNS for each in told}
     assert all("1,234,567" in each for each in told[-2:])
-    for number in ("99,999", "1,000,000,000.00"):
-        assert {number in each for each in told[-2:]} in ({True}, {False})  # whole, or its column is not there
-    assert "…" not in "".join(told).replace("…  ", "").rstrip("…") or not name.isascii() or len(name) > 8
+    for number in ("99,999", "1,000,000,000.00"):  # whole, or its column is not there
+        assert not any(number[:3] in each.replace(number, "") for each in told[-2:])
 
 
 def test_a_table_says_what_it_lacks():

@@ -89,7 +89,7 @@ def renew(lake: Path, *, models: Mapping[str, Model]) -> Renewed | None:
     try:
         with _alone(lake):
             return _renew(lake, publication, models)
-    except (GpulakeError, OSError, ValueError) as error:
+    except (GpulakeError, OSError, ValueError, LookupError, TypeError) as error:  # an order may hold anything
         return Renewed(link(lake), publication.build_id, error=_as_warning(error, lake))
 
 
@@ -100,7 +100,7 @@ def _renew(lake: Path, publication: Publication, models: Mapping[str, Model]) ->
     if before == _file_name(publication, wanted) and name.is_file():
         return None
     comments = {table: _words(models[table]) for table in wanted if table in models}
-    for left in [*folder(lake).glob("*.unfinished*"), *folder(lake).glob("*.turned")]:
+    for left in [*folder(lake).glob("build.unfinished*"), *folder(lake).glob("*.turned")]:
         left.unlink()  # of a process that was killed
     unfinished = folder(lake) / "build.unfinished"
     try:

@@ -138,11 +138,15 @@ def bills_query() -> str:
 
 
 def bill_query() -> str:
-    """The same of all pools that have a price. Parameters as for `bills_query`."""
+    """The same of all pools that have a price, and the GPU-hours of the others as `unpriced_gpu_h`. Parameters as for `bills_query`."""
     return f"""
         select *, idle_usd / nullif(cost_usd, 0) as idle_cost_ratio
         from (
-            select sum(cost_usd::decimal(28, 12)) as cost_usd, sum(idle_usd::decimal(28, 12)) as idle_usd
+            select
+                sum(cost_usd::decimal(28, 12)) as cost_usd,
+                sum(idle_usd::decimal(28, 12)) as idle_usd,
+                sum(coalesce(allocated_gpu_h, 0)::decimal(28, 12) + coalesce(unallocated_gpu_h, 0)::decimal(28, 12))
+                    filter (where cost_usd is null)::double as unpriced_gpu_h
             from ({bills_query()})
         )
     """

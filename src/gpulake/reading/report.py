@@ -171,7 +171,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Waste:
-    """One row of `gold_waste_window`: where a cluster's GPU-hours went; null = not recorded."""
+    """One row of `gold_waste_window`: where a cluster's GPU-hours went; null = not recorded. A range has no bound of failed attempts."""
 
     starts_at_capacity: bool
     starts_at_gpu_h: float
@@ -196,7 +196,7 @@ class Waste:
     allocation_coverage_ratio: float | None
     unbounded_spans: int
     failed_unbounded_spans: int
-    failed_unbounded_gpu_h_high: float
+    failed_unbounded_gpu_h_high: float | None = None
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ from gpulake.telling.words import Step, beside_waste, gpu_hours, measured_by, ra
 
 _MEANS = {"productive": "active"}
 _NAMES = tuple(each.name for each in fields(Waste))
+_OF_THE_WINDOW = ("failed_unbounded_gpu_h_high",)
+"""What days do not have, so that no sum over a range has it."""
 
 
 def capacity_lines(waste: Mapping[str, Any] | None, bill: Mapping[str, Any] | None) -> list[Line]:
     """Where the GPU-hours went, each class with its share, and what does not stand in them; nothing where none are known."""
     if waste is None or not waste["starts_at_gpu_h"]:
         return []
-    # A range has no bound for attempts of unknown length.
-    known = Waste(**{name: waste.get(name, 0.0) for name in _NAMES})
+    known = Waste(**{name: waste[name] for name in _NAMES if name in waste or name not in _OF_THE_WINDOW})
     total, *steps = waste_steps(known)
     parts = [Part(_means(step), step.gpu_h) for step in steps]
     lines = heading("Where the GPU-hours went", f"{total.words}: {gpu_hours(total.gpu_h)}")
@@ -29,11 +30,13 @@ def capacity_lines(waste: Mapping[str, Any] | None, bill: Mapping[str, Any] | No
     for step in steps:
         lines += _class_lines(step)
     if bill and bill["cost_usd"] is not None:
-        told = f"It cost {usd(bill['cost_usd'])}"
+        unpriced = bill["unpriced_gpu_h"]
+        told = f"{'The part that has a price' if unpriced else 'It'} cost {usd(bill['cost_usd'])}"
         if bill["idle_usd"] is not None:
             told += f"; {usd(bill['idle_usd'])} of that paid for GPUs that nobody held"
+        told += f". {gpu_hours(unpriced)} have no price" if unpriced else ""
         lines += [(), *text_lines(f"{told}.")]
-    beside = (*measured_by(known), *(each for each in beside_waste(known) if "up to 0.0" not in each))
+    beside = (*measured_by(known), *beside_waste(known))
     return [
         *lines,
         *(each for told in beside for each in text_lines(f"{told[0].upper()}{told[1:]}.", rest="  ", means="soft")),

@@ -71,11 +71,11 @@ def machine_sentence(machine_id: str, summed: Mapping[str, Any] | None) -> str:
 def cost_sentence(bill: Mapping[str, Any] | None, dearest: Sequence[Mapping[str, Any]]) -> str:
     """What the range cost, how much of that paid for capacity that nobody held, and who cost most.
 
-    `bill` has cost_usd, idle_usd and idle_cost_ratio; `dearest` begins with the user who cost most.
+    `bill` has cost_usd, idle_usd, idle_cost_ratio and unpriced_gpu_h; `dearest` begins with the user who cost most.
     """
     if bill is None or bill["cost_usd"] is None:
         return "No cost is known here: no pool of this cluster has a price."
-    said = f"The capacity cost {usd(bill['cost_usd'])}"
+    said = f"The capacity{' that has a price' if bill['unpriced_gpu_h'] else ''} cost {usd(bill['cost_usd'])}"
     if bill["idle_cost_ratio"] is not None:
         said += f"; {ratio_pct(bill['idle_cost_ratio'], digits=0)} of it paid for GPUs that nobody held"
     if dearest and dearest[0]["cost_usd"]:

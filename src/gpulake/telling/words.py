@@ -90,9 +90,10 @@ def beside_waste(waste: Waste) -> tuple[str, ...]:
             where = f"what they held is in {_free(waste)!r}"
         told.append(f"{counted(waste.unbounded_spans, 'attempt')} with GPUs lack a start or an end: {where}")
     if waste.failed_unbounded_spans:
+        most = waste.failed_unbounded_gpu_h_high
         told.append(
-            f"of them {waste.failed_unbounded_spans:,} are of jobs that failed: "
-            f"these held up to {gpu_hours(waste.failed_unbounded_gpu_h_high)} more"
+            f"of them {waste.failed_unbounded_spans:,} are of jobs that failed"
+            + ("" if most is None else f": these held up to {gpu_hours(most)} more")
         )
     if waste.over_allocated_gpu_h:
         told.append(f"{gpu_hours(waste.over_allocated_gpu_h)} were held above what machines have: a fault of the data")

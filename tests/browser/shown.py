@@ -18,7 +18,7 @@ _READ = """
   }
   const tiles = [...document.querySelectorAll('main .tiles li')].map(tile => {
     const said = tile.querySelector('a.def');
-    return [said.getAttribute('href').replace('/definition/', '').replace('/', '.') + ' ' + text(said), text(tile.querySelector('b')), text(tile)];
+    return [said.getAttribute('href').split('?')[0].replace('/definition/', '').replace('/', '.') + ' ' + text(said), text(tile.querySelector('b')), text(tile)];
   });
   const facts = [...document.querySelectorAll('main dl > dt')].map(each => [text(each), text(each.nextElementSibling)]);
   return {tables, tiles, facts, sentence: text(document.querySelector('h1'))};

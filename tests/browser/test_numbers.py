@@ -102,7 +102,7 @@ def weeks(page, sql):
         select * from held join asked using (is_this) join paid using (is_this) order by is_this desc""", C)  # fmt: skip
     this, before = halves
     shown = page.evaluate("""() => [...document.querySelectorAll('#weeks tbody tr')].map(row =>
-        [row.querySelector('a').getAttribute('href').split('/').pop(), ...[...row.querySelectorAll('td.n')].map(each => each.textContent)])""")  # fmt: skip
+        [row.querySelector('a').getAttribute('href').split('?')[0].split('/').pop(), ...[...row.querySelectorAll('td.n')].map(each => each.textContent)])""")  # fmt: skip
     assert {row[0] for row in shown} == set(this) - {"is_this"}
     for name, now, then, change in shown:
         new, old = float(this[name]), float(before[name])
@@ -169,7 +169,7 @@ def one_day(page, sql, number):
     of_day = f"where cluster_id = ? and dt = date '1970-01-01' + interval {int(number)} day"
     (row,) = sql(f"select * from gold_cluster_util_daily_scored {of_day}", C)
     shown = page.evaluate("""() => [...document.querySelectorAll('h2 + .wide tbody tr')].filter(row => !row.closest('.listing'))
-        .map(row => [row.querySelector('a').getAttribute('href').split('/').pop(),
+        .map(row => [row.querySelector('a').getAttribute('href').split('?')[0].split('/').pop(),
                      ...[...row.querySelectorAll('td.n')].map(cell => cell.textContent.trim())])""")  # fmt: skip
     bands = {"avg_gpu_util": "expected_gpu_util expected_low expected_high",
              "allocated_gpu_util": "expected_allocated_gpu_util expected_allocated_low expected_allocated_high",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from gpulake.dbt import warehouse
+from gpulake.errors import UsageError
 from gpulake.reading import figure
 from gpulake.reading.models import Model, read_models
 from gpulake.serve.look import Look
@@ -34,13 +35,18 @@ def _fill(look: Look) -> Filled:
         "column": model.columns.get(name),
         "name": name,
         "key": key,
-        "found": _explained(look, table, name, key) if key else None,
+        **(_figure(look, table, name, key) if key else {"found": None, "not_found": ""}),
     }
 
 
-def _explained(look: Look, table: str, name: str, key: Mapping[str, str]) -> figure.Explanation:
+def _figure(look: Look, table: str, name: str, key: Mapping[str, str]) -> Filled:
+    """One figure with what fed it, or why there is none: an incident that began after the build is in no row of it yet."""
     named = [f"{part}={value}" for part, value in key.items()]
-    return figure.explain(look.reader, models(), table=table, column=name, key=named)
+    try:
+        found = figure.explain(look.reader, models(), table=table, column=name, key=named)
+    except UsageError as error:
+        return {"found": None, "not_found": error.what}
+    return {"found": found, "not_found": ""}
 
 
 PAGE = Page(

@@ -11,7 +11,7 @@ from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.pages.jobs import of_day
-from gpulake.serve.things import url_of
+from gpulake.serve.things import LONGEST_ADDRESS, url_of
 from gpulake.telling.sentences import queue_sentence
 
 _FIGURES = (
@@ -31,7 +31,9 @@ def _of_user(look: Look, row: Mapping[str, Any]) -> str | None:
 
 
 def _of_model(look: Look, row: Mapping[str, Any]) -> str | None:
-    return look.url("/jobs", size="cpu") if row["value"] == "cpu" else look.url("/jobs", model=row["value"])
+    if row["value"] == "cpu":
+        return look.url("/jobs", size="cpu")
+    return look.url("/jobs", model=row["value"]) if len(row["value"] or "") <= LONGEST_ADDRESS else None
 
 
 def _of_size(look: Look, row: Mapping[str, Any]) -> str | None:

@@ -51,7 +51,9 @@ def fleet(page, sql):
         from gold_waste_daily where cluster_id = ?""", C)  # fmt: skip
     of_all = {name: 100 * waste[name] / waste["capacity"] for name in ("free", "unknown", "idle", "productive")}
     used = waste["productive"] + waste["failed"]
+    (bill,) = sql("select sum(cost_usd) as usd from gold_cost_daily where cluster_id = ?", C)
     n = tiles_say(page, {
+        "gold_cost_daily.cost_usd cost of the capacity that has a price": bill["usd"],
         "gold_waste_window.starts_at_gpu_h capacity": waste["capacity"],
         "gold_waste_window.unallocated_ratio held by nobody, or down": of_all["free"],
         "gold_waste_window.unknown_ratio held, use not measured": of_all["unknown"],
@@ -62,21 +64,33 @@ def fleet(page, sql):
     users = sql(f"""
         select user_id, sum(idle_held_gpu_h) as idle, sum(allocated_gpu_h) as held,
                100 * sum(idle_held_gpu_h) / (select sum(idle_held_gpu_h) from gold_user_gpu_usage_daily where cluster_id = ?1) as share,
-               {pct(*IN_USE, "used")}, {pct(*MEASURED, "measured")}
-        from gold_user_gpu_usage_daily where cluster_id = ?1 and user_id is not null group by 1""", C)  # fmt: skip
+               {pct(*IN_USE, "used")}, {pct(*MEASURED, "measured")}, any_value(cost_usd) as cost
+        from gold_user_gpu_usage_daily
+        left join (select user_id, sum(cost_usd) as cost_usd from gold_user_cost_daily where cluster_id = ?1 group by 1)
+            using (user_id)
+        where cluster_id = ?1 and user_id is not null group by 1""", C)  # fmt: skip
+    bills = "select pool, sum(cost_usd) as cost, sum(cost_usd) filter (is_idle) as free_cost from gold_cost_daily group by 1"
     pools = sql(f"""
-        select pool, sum(capacity_gpu_h) as capacity, {pct("allocated_gpu_h", "capacity_gpu_h", "held_pct")},
+        select any_value(cost) as cost, any_value(free_cost) as free_cost, pool, sum(capacity_gpu_h) as capacity, {pct("allocated_gpu_h", "capacity_gpu_h", "held_pct")},
                sum(allocated_gpu_h) as held, sum(idle_held_gpu_h) as idle, {pct(*IN_USE, "used")}
-        from gold_capacity_daily where cluster_id = ? group by 1""", C)  # fmt: skip
+        from gold_capacity_daily left join ({bills}) using (pool) where cluster_id = ? group by pool""", C)  # fmt: skip
+    jobs = sql(f"select *, 100 * efficiency_ratio as used, {AT.format('submitted_at')} as submitted from gold_jobs "
+               "where cluster_id = ?", C)  # fmt: skip
     tables = read(page)["tables"]
+    n += compare(tables["jobs"], jobs, key="job", where="fleet, jobs", columns={
+        "job": "job_id", "user": "user_id", "status": "job_status", "GPUs": "gpu_request_count", "held, GPU-h": "allocated_gpu_h",
+        "idle, GPU-h": "idle_held_gpu_h", "in use, of measured, %": "used", "waited": "wait_s", "ran": "run_s",
+        "cost, USD": "cost_usd", "submitted, Asia/Shanghai": "submitted"})  # fmt: skip
+    assert [row["job"] for row in tables["jobs"]] == [row["job_id"] for row in sorted_first(jobs, "idle_held_gpu_h", 5)]
     assert [row["user"] for row in tables["users"]] == [row["user_id"] for row in sorted_first(users, "idle", 10)]
     n += compare(tables["users"], users, key="user", where="fleet, users", columns={
         "user": "user_id", "idle, GPU-h": "idle", "of all idle, %": "share", "held, GPU-h": "held",
-        "in use, of measured, %": "used", "measured, %": "measured"})  # fmt: skip
+        "in use, of measured, %": "used", "measured, %": "measured", "cost, USD": "cost"})  # fmt: skip
     n += compare(tables["pools"], pools, key="GPU model", where="fleet, pools", columns={
         "GPU model": "pool", "capacity, GPU-h": "capacity", "held, %": "held_pct", "held, GPU-h": "held",
-        "idle, GPU-h": "idle", "in use, of measured, %": "used"})  # fmt: skip
-    assert set(tables) == {"users", "pools"}
+        "idle, GPU-h": "idle", "in use, of measured, %": "used", "cost, USD": "cost",
+        "cost of what nobody held, USD": "free_cost"})  # fmt: skip
+    assert set(tables) == {"users", "jobs", "pools"}
     return n + weeks(page, sql)
 
 

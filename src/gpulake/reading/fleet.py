@@ -31,6 +31,14 @@ MACHINES = ranges.MACHINES.query(by=("machine_id", "pool", "gpu_count"))
 """Parameters: the cluster, the first and the last day."""
 
 
+POOLS = f"""
+    select pools.*, bills.cost_usd, bills.idle_usd, bills.idle_cost_ratio
+    from ({ranges.CAPACITY.query(by=("pool",))}) as pools
+    left join ({ranges.bills_query()}) as bills using (pool)
+"""
+"""Capacity and bill of each pool. Parameters, three times: the cluster, the first and the last day."""
+
+
 @dataclass(frozen=True)
 class Wasted:
     """Where the GPU-hours of a scope went, what they cost, and with whom they sat idle: users, jobs, machines; and pools.
@@ -51,12 +59,7 @@ class Wasted:
 def read_waste(scope: Scope, *, most: int = 8) -> Wasted:
     """What became of the GPU-hours of a scope."""
     days = (scope.cluster.cluster_id, scope.since, scope.until)
-    users = scope.rows(
-        f"select * from ({ranges.users_query()}) where user_id is not null and idle_held_gpu_h > 0 "
-        "order by idle_held_gpu_h desc, user_id",
-        *days,
-        *days,
-    )
+    users = scope.rows(f"{ranges.idle_users_query()} order by idle_held_gpu_h desc, user_id", *days, *days)
     return Wasted(
         waste=waste_of(scope),
         bill=bill_of(scope),
@@ -67,16 +70,6 @@ def read_waste(scope: Scope, *, most: int = 8) -> Wasted:
             f"select * from ({MACHINES}) where idle_held_gpu_h > 0 order by idle_held_gpu_h desc, machine_id limit {most:d}",
             *days,
         ),
-        pools=scope.rows(
-            f"""
-            select pools.*, bills.cost_usd, bills.idle_usd, bills.idle_cost_ratio
-            from ({ranges.CAPACITY.query(by=("pool",))}) as pools
-            left join ({ranges.bills_query()}) as bills using (pool)
-            order by capacity_gpu_h desc nulls last, pool
-            """,
-            *days,
-            *days,
-            *days,
-        ),
+        pools=scope.rows(f"{POOLS} order by capacity_gpu_h desc nulls last, pool", *days, *days, *days),
         lacks=scope.not_recorded("gold_jobs"),
     )

@@ -115,14 +115,8 @@ _IDLE_SHARE = "idle_held_gpu_h / nullif(sum(idle_held_gpu_h) over (), 0) as idle
 
 
 def idle_users_query() -> str:
-    """The users who are known to have left something idle, each with the share of all that sat idle, whoever held it.
-
-    Parameters: the cluster, the first and the last day.
-    """
-    return f"""
-        select * from (select *, {_IDLE_SHARE} from ({USERS.query(by=("user_id",))}))
-        where user_id is not null and idle_held_gpu_h > 0
-    """
+    """Of `users_query` those who are known to have left something idle. Parameters as there."""
+    return f"select * from ({users_query()}) where user_id is not null and idle_held_gpu_h > 0"
 
 
 def bills_query() -> str:

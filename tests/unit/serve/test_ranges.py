@@ -36,8 +36,14 @@ def test_two_halves_make_the_whole_and_a_ratio_is_that_of_the_sums(sql):
 def test_a_share_is_of_all_that_sat_idle_whoever_held_it(sql, monkeypatch):
     """By hand: of 10 idle GPU-hours u holds 6; the 4 of whom nobody knows belong to the whole, and to no list of users."""
     given = "(values ('c', date '1970-01-02', 'u', 6.0), ('c', date '1970-01-02', null, 4.0)) as t (cluster_id, dt, user_id, idle_held_gpu_h)"
-    monkeypatch.setattr(ranges, "USERS", ranges.Summed(given, ("idle_held_gpu_h",)))
-    found = sql(ranges.idle_users_query(), "c", "1970-01-01", "1970-01-03")
+    given = (
+        given.replace("idle_held_gpu_h)", "idle_held_gpu_h, allocated_gpu_h)")
+        .replace("6.0)", "6.0, 8.0)")
+        .replace("4.0)", "4.0, 4.0)")
+    )
+    monkeypatch.setattr(ranges, "USERS", ranges.Summed(given, ("idle_held_gpu_h", "allocated_gpu_h")))
+    days = ("c", "1970-01-01", "1970-01-03")
+    found = sql(ranges.idle_users_query(), *days, *days)
     assert [(row["user_id"], row["idle_held_share_ratio"]) for row in found] == [("u", 0.6)]
 
 

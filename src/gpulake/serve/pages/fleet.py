@@ -22,12 +22,12 @@ from gpulake.charts import (
     week,
 )
 from gpulake.reading import ranges, unusual
-from gpulake.reading.fleet import FLEET, waste_of
+from gpulake.reading.fleet import FLEET, POOLS, bill_of, waste_of
 from gpulake.serve.incidents import begun, counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
-from gpulake.serve.pages.jobs import of_user
+from gpulake.serve.pages.jobs import jobs_of, of_user
 from gpulake.telling.sentences import fleet_sentence
 
 _PARTS = "active_gpu_h, idle_held_gpu_h, unknown_gpu_h"
@@ -61,7 +61,7 @@ def _fill(look: Look) -> Filled:
         title="Who holds GPUs without using them",
         table="gold_user_gpu_usage_daily",
         query=ranges.idle_users_query(),
-        params=days,
+        params=(*days, *days),
         columns=(
             Column("user_id", "user", link=of_user),
             Column("idle_held_gpu_h", "idle", bar="idle"),
@@ -69,6 +69,7 @@ def _fill(look: Look) -> Filled:
             Column("allocated_gpu_h", "held"),
             Column("efficiency_ratio", "in use, of measured"),
             Column("allocation_coverage_ratio", "measured"),
+            Column("cost_usd", "cost"),
         ),
         order="-idle_held_gpu_h",
         rows_a_page=10,
@@ -79,8 +80,8 @@ def _fill(look: Look) -> Filled:
         name="pools",
         title="Pools",
         table="gold_capacity_daily",
-        query=ranges.CAPACITY.query(by=("pool",)),
-        params=days,
+        query=POOLS,
+        params=(*days, *days, *days),
         columns=(
             Column("pool", "GPU model"),
             Column("capacity_gpu_h", "capacity"),
@@ -88,6 +89,8 @@ def _fill(look: Look) -> Filled:
             Column("allocated_gpu_h", "held"),
             Column("idle_held_gpu_h", "idle", bar="idle"),
             Column("efficiency_ratio", "in use, of measured"),
+            Column("cost_usd", "cost"),
+            Column("idle_usd", "cost of what nobody held"),
         ),
         order="-capacity_gpu_h",
         empty="No capacity is known in this range.",
@@ -104,7 +107,16 @@ def _fill(look: Look) -> Filled:
         "weeks": _weeks(look, starts_at_capacity=bool(waste and waste["starts_at_capacity"])),
         "hours_of_week": _hours_of_week(look),
         "lacks": look.not_recorded("gold_capacity_daily"),
+        "bill": bill_of(look),
         "users": idle_users,
+        "jobs": jobs_of(
+            look,
+            title="Which jobs held GPUs without using them",
+            where="idle_held_gpu_h > 0",
+            params=(),
+            lacks=look.not_recorded("gold_jobs"),
+            rows=5,
+        ),
         "pools": pools,
     }
 

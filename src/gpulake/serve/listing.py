@@ -80,7 +80,8 @@ class Listing:
 
     `name` tells listings of one page apart in its address; `table` is the gold table that definitions are asked of,
     none for operations; `order` is how rows stand at first, by a column, the largest first where it begins with "-"; `empty`
-    is said where there is no row. `is_small`: the rows are few, so they are read once, and counted and cut from that.
+    is said where there is no row. `is_small`: the rows are few, so they are read once, and counted and cut from that. `key`: what
+    tells rows apart, so that those of many equals stand in one order; else all columns together.
     """
 
     look: Look
@@ -94,6 +95,7 @@ class Listing:
     empty: str = "No row in this range."
     rows_a_page: int = ROWS_A_PAGE
     is_small: bool = False
+    key: Sequence[str] = ()
     kind_of_row: Callable[[Mapping[str, Any]], str] = field(default=lambda _row: "")
 
     def __post_init__(self) -> None:
@@ -222,8 +224,10 @@ class Listing:
     @property
     def _ordered(self) -> str:
         name, falls = self.sorted_by
-        others = ", ".join(column.name for column in self.columns if column.name != name)
-        return f"select * from ({self.query}) order by {name} {'desc' if falls else 'asc'} nulls last, {others}"
+        apart = self.key or [column.name for column in self.columns]
+        others = ", ".join(each for each in apart if each != name)
+        then = f", {others}" if others else ""
+        return f"select * from ({self.query}) order by {name} {'desc' if falls else 'asc'} nulls last{then}"
 
     @cached_property
     def _most(self) -> dict[str, float]:

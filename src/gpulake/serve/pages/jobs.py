@@ -73,6 +73,7 @@ def jobs_of(
         columns=tuple(column for column in columns if column.name not in lacks),
         order=next(order for order in _ORDERS if order.removeprefix("-") not in lacks),
         rows_a_page=rows,
+        key=("job_id",),
         empty="No job is like that. Take a condition away, or look at all days.",
         kind_of_row=lambda row: "odd" if row["job_status"] == "failed" else "",
     )

@@ -88,7 +88,7 @@ def test_the_report_draws_and_tells(refreshed, cli):
     assert "2 machines with 4 GPUs" in done.stdout
     assert "refused: 1 × machine_gpu is not a number: 'many' (pai_machine_metric)" in done.stdout
     assert (folder / "out/a.png").read_bytes().startswith(b"\x89PNG")
-    assert f"Build {answer['build_id']}" in (folder / "out/a.html").read_text()
+    assert f"gpulake build {answer['build_id']}," in (folder / "out/a.html").read_text()
 
 
 def test_a_lake_can_be_named_by_the_environment(refreshed, cli, tmp_path):
@@ -555,7 +555,7 @@ def test_every_command_takes_the_lake_or_needs_none(cli):
         listed = cli(*group, "--help").stdout
         return [line.split()[0] for line in listed[listed.index("Commands:") :].splitlines()[1:] if line.strip()]
 
-    groups = {"alerts", "rules"}
+    groups = {"alerts", "rules", "superset"}
     names = commands_of()
     assert {"refresh", "land", "build", "detect", "publish", "status", "verify", "sql", "export", "shell"} <= set(names)
     for name in set(names) - {"fetch", "simulate", "docs"} - groups:

@@ -14,6 +14,7 @@ import pytest
 from gpulake import pipeline
 from gpulake.cli.words import text_of
 from gpulake.config import ClusterSettings, Config
+from gpulake.dbt import script
 from gpulake.lake import Layout, open_newest
 
 
@@ -126,13 +127,27 @@ def test_a_build_of_other_settings_that_was_not_published_is_made_good(lake, tmp
 @pytest.mark.slow
 def test_a_full_build_that_did_not_finish_is_begun_again(lake, tmp_path, monkeypatch):
     """Half its tables may be new: to build only the touched days on top would mix two kinds for ever."""
+    ran, whole = [], script._do
+
+    def fail_late(*given, **named):
+        ran.append(whole(*given, **named) if len(ran) < 40 else "too late")
+        return ran[-1]
+
     with monkeypatch.context() as broken:
-        broken.setenv("GPULAKE_MEMORY", "no size")
+        broken.setenv("GPULAKE_ROWS_HELD", "0")
+        broken.setattr(script, "_do", fail_late)
         failed = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace", full=True)
     done = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace")
 
     assert "DataTestError" == failed.error.as_json()["kind"]
     assert (True, True) == (done.published, done.build.full_build)
+
+
+def test_a_size_of_memory_that_is_none_is_named(lake, tmp_path, monkeypatch):
+    """A setting that somebody typed wrong is no fault of the lake."""
+    monkeypatch.setenv("GPULAKE_MEMORY", "no size")
+    failed = pipeline.refresh(Config(lake=lake), data=tmp_path / "trace", full=True)
+    assert ("UsageError", "GPULAKE_MEMORY") == (failed.error.as_json()["kind"], failed.error.where)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -94,7 +94,8 @@ class Warehouse:
         if self._child is None:
             return
         if self._child.stdin:
-            self._child.stdin.close()
+            with suppress(BrokenPipeError):  # it was killed before it read what was asked
+                self._child.stdin.close()
         self._child.wait()
         self._replies.close()
 

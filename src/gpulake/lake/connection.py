@@ -106,7 +106,12 @@ def lent(
     used = connection or connect()
     try:
         used.execute(f"SET threads = {int(threads)}")
-        used.execute(f"SET memory_limit = '{memory}'")
+        try:
+            used.execute(f"SET memory_limit = '{quoted(memory)}'")
+        except duckdb.ParserException as error:
+            raise UsageError(
+                f"{memory[:40]!r} is no size of memory.", where="GPULAKE_MEMORY", do="write it as 800MB"
+            ) from error
         with suppress(duckdb.NotImplementedException):  # once it was used it cannot be another
             used.execute(f"SET temp_directory = '{quoted(scratch)}'")
         try:
@@ -159,6 +164,6 @@ def first_line(error: Exception) -> str:
     return f"{first} {near}".rstrip()
 
 
-def quoted(path: Path) -> str:
-    """A path inside an SQL string."""
+def quoted(path: Path | str) -> str:
+    """A path, or another text, inside an SQL string."""
     return str(path).replace("'", "''")

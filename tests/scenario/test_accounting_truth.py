@@ -19,7 +19,7 @@ AMOUNTS = ("allocated", "active", "idle_held", "unknown", "over_use", "zero_util
 KINDS = {"started_only": "start only", "ended_only": "end only", "neither": "neither"}
 
 
-@pytest.fixture(scope="module", params=range(1, 4))
+@pytest.fixture(scope="module", params=range(1, 6))
 def fleet(request, tmp_path_factory):
     """A fresh trace with its truth, what the oracle makes of its files, and a reader of what was published."""
     dice = random.SystemRandom()

@@ -95,9 +95,8 @@ def test_what_must_be_found_is_found(tmp_path):
     assert [] == missed("user_idle_hold")
     # A quarter of the use is a step of 1.4 to 2 in logit; a day's own spread on 95 machines is 0.3 to 0.4, and 2.45 of them are allowed.
     assert [] == missed("fleet_low_use", most=0.25, hours=24)
-    # Of a machine lifetime means show little: a job of which a part stood still has a mean, and hours without any are no evidence.
-    # 9 of 24 are found in the bench's four fleets, so six are all missed by one fleet in seventeen.
-    assert len(missed("machine_zero_use")) < 6
+    # The detector's recall on utilisation alone is about a half (anomaly bars: 0.50), of four that last a day or longer.
+    assert len(missed("machine_zero_use", hours=24)) <= 3
     # A page is an outage: two of them, told again every four hours until they are over, and one by chance.
     assert sent(found, Severity.PAGE) <= 2 + 6 + 1
     # Found faults, their reminders, and a ticket a week by chance or by what simulated users do.

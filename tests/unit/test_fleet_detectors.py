@@ -10,6 +10,7 @@ import pytest
 
 from gpulake.detectors import Block, blocks, gpu_peers, machine_peers
 from gpulake.detectors.levels import weekly
+from gpulake.detectors.machine_rows import fleet_of, rules_of
 
 MACHINE_BLOCK = Block((0, 72), (72, 120), (120, 168))
 GPU_BLOCK = Block((0, 60), (60, 96), (96, 132))
@@ -419,6 +420,19 @@ def test_means_over_a_jobs_life_are_not_taken_for_a_frozen_exporter():
     assert sampled.flag[later].all()
     assert "host-2: all metrics stand still" in sampled.reasons(np.flatnonzero(later)[:1].tolist())[0]
     assert not any("stand still" in said for said in means.reasons(np.flatnonzero(later).tolist()))
+
+
+def test_jobs_that_do_nothing_one_after_another_are_counted_by_hand():
+    """From the hour in which a machine was last seen doing anything; an hour without a row is no evidence either way."""
+    told = [  # machine, hour, use, job; the hour 3 of machine 0 is not there
+        (0, 0, 40.0, 1), (0, 1, 0.0, 1), (0, 2, 0.0, 1), (0, 4, 0.0, 2), (0, 5, 0.0, 1), (0, 6, 0.0, 3), (0, 7, 9.0, 3), (0, 8, 0.0, 4),
+        (1, 0, 0.0, 3), (1, 1, 0.0, -1), (1, 2, 0.0, 5),
+    ]  # fmt: skip
+    machine, hour, util, job = (np.array(each) for each in zip(*told, strict=True))
+    rows = {"hour_idx": hour.astype(float), "machine": machine, "cohort": np.full(len(hour), "T4"), "gpu_util": util,
+            "alloc": np.full(len(hour), 8.0), "main_job": job}  # fmt: skip
+    assert rules_of(fleet_of(rows)).idle_jobs.tolist() == [0, 1, 1, 2, 2, 3, 0, 1, 1, 1, 2]
+    assert rules_of(fleet_of({name: values[:0] for name, values in rows.items()})).idle_jobs.tolist() == []
 
 
 def test_means_over_a_jobs_life_are_held_against_the_rules_only():

@@ -40,6 +40,8 @@ RULE_POINTS, ZERO_POINTS = 6.0, 1.5
 MATES_WEIGHT, MATES_WEIGHT_BLIND = 1.0, 2.0
 """Without power, temperature and clock the metrics say little of each other, and the mates count double."""
 CONTRADICTION_Z = -3.0
+IDLE_JOBS = 3
+"""A job that does nothing is its own fault. Where as many in a row do nothing it is the machine's."""
 WEEKS_PER_ALARM = 100.0
 WARM_UP_HOURS = 48
 LEAST_SHARING = 3
@@ -176,7 +178,10 @@ def _judge_block(fleet: Fleet, rules: Rules, block: Block, found: _Found) -> Non
     often = np.mean(rules.unchanged[in_calibration]) if in_calibration.any() else 0.0
     frozen = rules.unchanged & bool(often <= OFTEN)
     stuck = rules.zero & (
-        rules.was_busy | (rules.mates_pct > part.values[:, UTIL] + BUSY_PCT) | (look.z_util < CONTRADICTION_Z)
+        rules.was_busy
+        | (rules.idle_jobs >= IDLE_JOBS)
+        | (rules.mates_pct > part.values[:, UTIL] + BUSY_PCT)
+        | (look.z_util < CONTRADICTION_Z)
     )
     by_rule = np.select([rules.visible, frozen, stuck], [_VISIBLE, _UNCHANGED, UTIL], -1)
     rule = judged & (by_rule >= 0)

@@ -88,6 +88,7 @@ class Rules:
     unchanged_hours: blocks.Ints
     zero: blocks.Bools
     was_busy: blocks.Bools  # this job's earlier median here was above 5 %
+    idle_jobs: blocks.Ints  # jobs that held it since it was last seen doing anything
     mates_pct: blocks.Floats  # the mates' median utilisation
     mates: blocks.Ints  # and their number
 
@@ -173,6 +174,7 @@ def rules_of(fleet: Fleet) -> Rules:
         unchanged_hours=_streak(unchanged),
         zero=zero,
         was_busy=_was_busy(fleet),
+        idle_jobs=_jobs_while(zero, fleet),
         mates_pct=mates,
         mates=count,
     )
@@ -201,6 +203,21 @@ def _streak(flag: blocks.Bools) -> blocks.Ints:
     """How many rows running it has held."""
     places = np.arange(len(flag))
     return places - np.maximum.accumulate(np.where(flag, -1, places)) if len(flag) else places
+
+
+def _jobs_while(flag: blocks.Bools, fleet: Fleet) -> blocks.Ints:
+    """How many jobs have held a machine so far since the flag rose; 0 where it is down. A gap neither raises nor lowers it."""
+    out = np.zeros(len(flag), np.int64)
+    starts = np.r_[True, fleet.machine[1:] != fleet.machine[:-1]] if len(flag) else flag
+    stretch = np.cumsum(starts | ~flag)
+    at = np.flatnonzero(flag & (fleet.job >= 0))
+    _, first = np.unique(blocks.coded(stretch[at], fleet.job[at]), return_index=True)
+    new = np.zeros(len(flag), np.int64)
+    new[at[first]] = 1
+    so_far = np.cumsum(new)
+    before = np.maximum.accumulate(np.where(starts | ~flag, so_far - new, 0)) if len(flag) else so_far
+    out[flag] = (so_far - before)[flag]
+    return out
 
 
 def _was_busy(fleet: Fleet) -> blocks.Bools:

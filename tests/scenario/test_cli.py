@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -332,6 +333,24 @@ def test_a_place_that_cannot_be_written_to_is_no_bug(refreshed, gpulake_json, tm
     assert told["error"]["where"].startswith(named.format(**places))
     assert "mine" == places["file"].read_text()
     assert places["device"].is_char_device()
+
+
+@pytest.mark.parametrize("flag", ["--png", "--html"])
+def test_what_cannot_be_written_to_its_end_leaves_the_old_file(refreshed, gpulake_json, tmp_path, flag):
+    """Whoever mails last night's page must not find half of one there because the disk filled up."""
+    file = tmp_path / "kept"
+    file.write_text("the old one")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, before[1]))
+    try:
+        code, told = gpulake_json("report", "--lake", refreshed[0] / "lake", flag, file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert (2, "this cannot be written: File too large.") == (code, told["error"]["what"])
+    assert str(file) == told["error"]["where"]
+    assert "the old one" == file.read_text()
+    assert [file] == list(tmp_path.iterdir())
 
 
 def test_the_picture_is_a_png_whatever_its_name(refreshed, gpulake_json, tmp_path):

@@ -150,8 +150,8 @@ def digest(
     if html is None:
         edge.put(message.text)
         return
-    with edge.writing_to(html):
-        html.write_text(message.html, encoding="utf-8")
+    with edge.whole_file(html) as unfinished:
+        unfinished.write_text(message.html, encoding="utf-8")
     edge.put(f"{html}  {message.subject}")
 
 

@@ -119,6 +119,32 @@ def writing_to(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write what shall stand at `path`: the old file stays until the new one is written to its end.
+
+    A device, a pipe or a folder is no file to put another in place of: it is written to itself. Raises as `writing_to` does.
+    """
+    with writing_to(path):
+        file = Path(os.path.realpath(path))  # a link stays one
+        if file.exists() and not file.is_file():
+            yield path
+            return
+        unfinished = file.with_name(f".{file.name}.{os.getpid()}.unfinished")
+        try:
+            yield unfinished
+            if file.exists():
+                unfinished.chmod(file.stat().st_mode)
+            unfinished.replace(file)
+        except OSError as error:
+            if error.filename == str(unfinished):
+                error.filename = str(path)
+            raise
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
 def plain(value: object) -> object:
     """A value with nothing in it that JSON lacks: times are ISO text, NaN and infinities are null."""
     match value:

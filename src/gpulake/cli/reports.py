@@ -242,14 +242,14 @@ def _drawn(report: Report | None, *, png: Path | None, waterfall: Path | None) -
     if png is not None and report is not None:
         from gpulake.telling.drawings import write_days
 
-        with edge.writing_to(png):
-            write_days(report, png)
+        with edge.whole_file(png) as unfinished:
+            write_days(report, unfinished)
         drawn[png] = "the days"
     if waterfall is not None and report is not None:
         from gpulake.telling.drawings import write_waterfall
 
-        with edge.writing_to(waterfall):
-            write_waterfall(report, waterfall)
+        with edge.whole_file(waterfall) as unfinished:
+            write_waterfall(report, unfinished)
         drawn[waterfall] = "where the GPU-hours went"
     return drawn
 
@@ -257,5 +257,5 @@ def _drawn(report: Report | None, *, png: Path | None, waterfall: Path | None) -
 def _write_pages(config: Config, addresses: Sequence[str], file: Path) -> None:
     from gpulake.serve.alone import write_pages
 
-    with edge.writing_to(file):
-        write_pages(config, addresses=addresses, file=file)
+    with edge.whole_file(file) as unfinished:
+        write_pages(config, addresses=addresses, file=unfinished)

@@ -16,6 +16,7 @@ from gpulake import pipeline
 from gpulake.config import Config
 from gpulake.lake import open_newest, open_publication
 from gpulake.reading import report
+from gpulake.reading.fleet import POOLS
 from gpulake.sources import openb2023
 from gpulake.telling.drawings import write_days
 from gpulake.telling.ink import written
@@ -132,6 +133,14 @@ def test_gpu_hours_count_the_fraction_that_a_pod_holds(openb, pods):
     assert by_hand == {row["phase"]: row["mgpu_s"] for row in found}
     assert {"Running": 4_149, "Succeeded": 185, "Failed": 1_869} == {row["phase"]: row["n"] for row in found}
     assert 185_294_426_970 == by_hand.total()
+
+
+def test_of_a_sample_nobody_says_which_share_of_the_capacity_was_held(openb):
+    """The trace has the pods of a part of the load: what else its 6,212 GPUs did is in no file."""
+    days = ("openb2023", START.date(), START.date() + timedelta(days=149))
+    (pool,) = openb.sql(POOLS, days * 3).to_pylist()
+    assert (pool["capacity_gpu_h"], pool["allocated_ratio"], pool["idle_usd"]) == (6_212 * 24 * 150.0, None, None)
+    assert pool["allocated_gpu_h"] > 0
 
 
 def test_days_run_from_the_first_second_to_the_last(openb):

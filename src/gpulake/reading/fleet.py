@@ -32,11 +32,16 @@ MACHINES = ranges.MACHINES.query(by=("machine_id", "pool", "gpu_count"))
 
 
 POOLS = f"""
-    select pools.*, bills.cost_usd, bills.idle_usd, bills.idle_cost_ratio
-    from ({ranges.CAPACITY.query(by=("pool",))}) as pools
+    select
+        pools.* exclude (cluster_id) replace (case when known.starts_at_capacity then pools.allocated_ratio end as allocated_ratio),
+        bills.cost_usd,
+        bills.idle_usd,
+        bills.idle_cost_ratio
+    from ({ranges.CAPACITY.query(by=("cluster_id", "pool"))}) as pools
+    left join gold_waste_window as known using (cluster_id)
     left join ({ranges.bills_query()}) as bills using (pool)
 """
-"""Capacity and bill of each pool. Parameters, three times: the cluster, the first and the last day."""
+"""Capacity and bill of each pool; of a sample of the load nobody knows which share was held. Parameters, three times: the cluster, the first and the last day."""
 
 
 @dataclass(frozen=True)

@@ -122,12 +122,18 @@ def idle_users_query() -> str:
 def bills_query() -> str:
     """One row per pool: what its capacity cost, and how much of that nobody held. Without a price both are null.
 
+    What nobody held is not told of a sample of the load: others may have held it.
+
     Parameters: the cluster, the first and the last day, and these three once more.
     """
     return f"""
-        select costs.*, idle.cost_usd as idle_usd, idle.cost_usd / nullif(costs.cost_usd, 0) as idle_cost_ratio
-        from ({COSTS.query(by=("pool",))}) as costs
-        left join ({COSTS.query(by=("pool",), where="is_idle")}) as idle using (pool)
+        select *, idle_usd / nullif(cost_usd, 0) as idle_cost_ratio
+        from (
+            select costs.* exclude (cluster_id), case when starts_at_capacity then idle.cost_usd end as idle_usd
+            from ({COSTS.query(by=("cluster_id", "pool"))}) as costs
+            left join ({COSTS.query(by=("pool",), where="is_idle")}) as idle using (pool)
+            left join gold_waste_window as known using (cluster_id)
+        )
     """
 
 

@@ -89,15 +89,14 @@ def read_unusual(scope: Scope, *, user: str | None = None) -> Unusual | None:
         return None
     days = (scope.cluster.cluster_id, scope.since, scope.until)
 
-    def strangest(query: str, then: str) -> list[dict[str, Any]]:
-        return scope.rows(f"select * from ({query}) order by anomaly_score desc nulls last, {then}", *days)
+    def strangest(query: str, then: str, *of: object) -> list[dict[str, Any]]:
+        return scope.rows(f"select * from ({query}) order by anomaly_score desc nulls last, {then}", *days, *of)
 
-    jobs = strangest(JOBS, "job_id")
     return Unusual(
         judged=scope.row(ranges.judged_query(), *days),
         days=() if user else strangest(DAYS, "dt"),
         hours=() if user else strangest(HOURS, "start_at"),
         machines=() if user else strangest(MACHINES, "start_at, machine_id"),
-        jobs=[row for row in jobs if row["user_id"] == user] if user else jobs,
+        jobs=strangest(f"{JOBS} and user_id = ?", "job_id", user) if user else strangest(JOBS, "job_id"),
         judges=scope.rows(JUDGES, scope.cluster.cluster_id),
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
+import pyarrow as pa
 import pytest
 
+from gpulake.lake import in_memory
 from gpulake.reading import ranges
 
 WHOLE = ("pai2020", "1970-01-01", "2100-01-01")
@@ -113,3 +116,20 @@ def test_the_use_of_an_hour_of_the_week_is_that_of_its_sums(sql):
         expected = sum(row["gpu_pct_s"] or 0.0 for row in of) / covered if covered else None
         assert cell["avg_gpu_util"] == (None if expected is None else pytest.approx(expected))
     assert len(cells) == 24 * 7
+
+
+@pytest.mark.parametrize(("is_whole", "idle"), [(True, 7.0), (False, None)])
+def test_what_nobody_held_is_not_billed_of_a_sample(is_whole, idle):
+    """By hand: of 10 USD 7 paid for what no job of the trace held. Where the trace is a sample others may have held it."""
+    day = date(1970, 1, 2)
+    costs = [
+        {"cluster_id": "c", "dt": day, "pool": "P", "is_idle": False, "allocated_gpu_h": 3.0, "unallocated_gpu_h": None, "cost_usd": 3.0},
+        {"cluster_id": "c", "dt": day, "pool": "P", "is_idle": True, "allocated_gpu_h": 0.0, "unallocated_gpu_h": 7.0, "cost_usd": 7.0},
+    ]  # fmt: skip
+    window = [{"cluster_id": "c", "starts_at_capacity": is_whole}]
+    given = {"gold_cost_daily": pa.Table.from_pylist(costs), "gold_waste_window": pa.Table.from_pylist(window)}
+    with in_memory(given) as view:
+        (pool,) = view.sql(ranges.bills_query(), ["c", day, day] * 2).to_pylist()
+        (bill,) = view.sql(ranges.bill_query(), ["c", day, day] * 2).to_pylist()
+    assert (pool["pool"], float(pool["cost_usd"]), pool["idle_usd"]) == ("P", 10.0, idle)
+    assert (float(bill["cost_usd"]), bill["idle_cost_ratio"] and float(bill["idle_cost_ratio"])) == (10.0, idle and 0.7)

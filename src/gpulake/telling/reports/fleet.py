@@ -94,5 +94,5 @@ KIND = Kind(
     sentence=_sentence,
     lines=_lines,
     notes=_notes,
-    paths=lambda _name: ("/", "/anomalies"),
+    paths=lambda _name: ("/", "/anomalies", "/data"),
 )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date, timedelta
 
 import pytest
+
+from gpulake.serve import incidents
 
 
 def section(text, name):
@@ -66,3 +69,28 @@ def test_the_stack_marks_unusual_days_and_incidents(site, sql):
     at = marks["at"] if isinstance(marks["at"], list) else [marks["at"]["of"][i] for i in marks["at"]["at"]]
     assert flagged == {ms // 86_400_000 for ms, kind in zip(at, kinds, strict=True) if kind == "flagged"}
     assert ({"urgent", "noted"} & set(kinds)) or not groups
+
+
+def test_an_incident_is_marked_at_the_hour_of_its_own_zone(sql):
+    """Where clocks stand half an hour beside UTC the steps of a picture begin at half past."""
+    zone = "Asia/Kolkata"
+    found = sql(incidents._BEGUN, "pai2020", zone, zone, zone, date(1970, 1, 1), date(2100, 1, 1), 1000)
+    begun = {row["since"] for row in sql("select since from ops.main.gold_incidents where cluster_id = 'pai2020'")}
+    assert found
+    for row in found:
+        assert row["hour_start_at"].minute == 30
+        assert any(timedelta(0) <= since - row["hour_start_at"] < timedelta(hours=1) for since in begun)
+
+
+def test_the_heat_map_has_the_machines_of_its_page(site, sql):
+    """In their order; who turns the page sees others."""
+    shown = []
+    for page in (1, 2):
+        text = site.get(f"/machines?machines_rows=2&machines_page={page}").text
+        data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+        drawn = json.dumps(data["rows"])
+        names = re.findall(r'<a href="/machines/(\w+)', text)
+        machines = [row["machine_id"] for row in sql("select distinct machine_id from gold_machine_util_daily")]
+        assert {name for name in machines if f'"{name}' in drawn} <= set(names)
+        shown += [name for name in machines if f'"{name}' in drawn]
+    assert len(shown) == len(set(shown)) > 1

@@ -368,7 +368,9 @@ class _Said:
             given = blocks.mates_in_words(int(self.rules.mates[row])) if found.by_mates[row] else "its other metrics"
             text += f", expected {blocks.said(self.expected[row])} ± {blocks.said(self.band[row])}{unit} given {given}"
         if found.rule[row] == UTIL:
-            text += ", stuck at zero while GPUs are allocated"
+            jobs = int(self.rules.idle_jobs[row])
+            held = f", to {jobs} jobs one after another" if jobs >= IDLE_JOBS else ""
+            text += f", stuck at zero while GPUs are allocated{held}"
         return text + hours
 
 

@@ -91,7 +91,7 @@
     that the select reads may not stand yet: so this is a statement of its own, run before the model is made. The comment in front tells
     it from what dbt only asks.
 #}
-{% macro get_assert_columns_equivalent(sql) -%}
+{% macro duckdb__get_assert_columns_equivalent(sql) -%}
     {%- call statement('contract') -%}
         /*contract*/ with
 

@@ -29,6 +29,7 @@ from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
 
 from gpulake.dbt import connection, project
+from gpulake.whole import keep_newest, write_whole
 
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
 _PROJECTS_KEPT = 8
@@ -153,12 +154,8 @@ def _kept_project(file: Path) -> Any:  # dbt has no types
 
 def _keep_project(manifest: Any, file: Path) -> None:
     with suppress(OSError):  # nowhere to keep it: the next process parses again
-        newest_first = sorted(file.parent.glob("*.msgpack"), key=lambda kept: kept.stat().st_mtime, reverse=True)
-        for old in newest_first[_PROJECTS_KEPT - 1 :]:
-            old.unlink(missing_ok=True)
-        unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
-        unfinished.replace(file)
+        keep_newest(file.parent.glob("*.msgpack"), _PROJECTS_KEPT - 1)
+        write_whole(file, manifest.to_msgpack(extended_mashumaro_encoder))
 
 
 def draw_union_edges(manifest: Any) -> None:

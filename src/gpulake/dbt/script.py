@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from gpulake.dbt.asked import Asked
 from gpulake.dbt.results import BuildResult, CompiledModel, NodeResult
 from gpulake.dbt.transactions import FewCommits
 from gpulake.lake import Connection, QueryError, first_line
+from gpulake.whole import keep_newest, write_whole
 
 _FAILING_ROWS_SHOWN = 5
 _KEPT = 64
@@ -82,12 +82,8 @@ def kept(file: Path) -> Script | None:
 def keep(script: Script, file: Path) -> None:
     """Keep it, and only the few that were used last. Where that cannot be, dbt writes it again."""
     with suppress(OSError):
-        unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(json.dumps(asdict(script)))
-        unfinished.replace(file)
-        newest_first = sorted(file.parent.glob("*.json"), key=lambda other: other.stat().st_mtime, reverse=True)
-        for old in newest_first[_KEPT:]:
-            old.unlink(missing_ok=True)
+        write_whole(file, json.dumps(asdict(script)).encode())
+        keep_newest(file.parent.glob("*.json"), _KEPT)
 
 
 # ---------------------------------------------------------------------------------------------- running

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +28,7 @@ from gpulake.judging.names import unknown_name
 from gpulake.judging.parsed import Expression
 from gpulake.judging.template import Template
 from gpulake.reading.models import Column, Model, read_models
+from gpulake.whole import keep_newest, write_whole
 
 HOUR_S, DAY_S = 3_600, 86_400
 _LENGTHS = {"hour": HOUR_S, "hours": HOUR_S, "day": DAY_S, "days": DAY_S}
@@ -195,12 +195,8 @@ def load_kept(config: Config, *, folder: Path, key: str) -> Rules:
     for rule in loaded.usable:
         _ = rule.sql, rule.columns  # once written they are kept along: whoever only asks needs no parser
     with suppress(OSError):  # where nothing can be kept it is read each time
-        unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_bytes(pickle.dumps(loaded))
-        unfinished.replace(file)
-        newest_first = sorted(folder.glob("rules-*.kept"), key=lambda other: other.stat().st_mtime, reverse=True)
-        for old in newest_first[_KEPT:]:
-            old.unlink(missing_ok=True)
+        write_whole(file, pickle.dumps(loaded))
+        keep_newest(folder.glob("rules-*.kept"), _KEPT)
     return loaded
 
 

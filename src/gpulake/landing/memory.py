@@ -10,6 +10,7 @@ from pathlib import Path
 from gpulake.errors import SourceError
 from gpulake.landing.files import Digest
 from gpulake.landing.recognition import Recognised
+from gpulake.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,8 @@ class Memory:
 
     def save(self) -> None:
         """Write it down where that is possible; what is not remembered is read again."""
-        unfinished = self._file.with_suffix(".unfinished")
         with suppress(OSError):
-            unfinished.write_text(json.dumps(self._known), encoding="utf-8")
-            unfinished.replace(self._file)
+            write_whole(self._file, json.dumps(self._known).encode())
 
 
 def _place(delivery: Recognised) -> str:

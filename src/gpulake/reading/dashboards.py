@@ -19,6 +19,7 @@ from pathlib import Path
 from gpulake.errors import GpulakeError, LakeError, UsageError
 from gpulake.lake import Layout, Publication, write_duckdb
 from gpulake.reading.models import Column, Model
+from gpulake.whole import write_whole
 
 PUBLICATION = "publication"
 """The table that says which build the file holds."""
@@ -62,9 +63,7 @@ def order(lake: Path, *, tables: Sequence[str]) -> None:
     try:
         folder(lake).mkdir(exist_ok=True)
         if not file.is_file() or file.read_text(encoding="utf-8") != wanted:
-            unfinished = file.with_suffix(".unfinished")
-            unfinished.write_text(wanted, encoding="utf-8")
-            unfinished.replace(file)
+            write_whole(file, wanted.encode())
     except OSError as error:
         raise UsageError(
             f"the lake's folder cannot be written: {error.strerror}.",

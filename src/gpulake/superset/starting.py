@@ -17,6 +17,7 @@ from gpulake.reading import dashboards
 from gpulake.reading.models import Model
 from gpulake.superset import bundle, environment
 from gpulake.superset.places import Places, Say, hold, made, tail
+from gpulake.whole import write_whole
 
 _INSIDE = Path(__file__).parent / "inside"
 
@@ -134,9 +135,7 @@ def _prepare(
             where=str(places.log),
             do=f"look there and run it again; to begin anew, delete {places.home}",
         )
-    unfinished = places.prepared.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(wanted), encoding="utf-8")
-    unfinished.replace(places.prepared)
+    write_whole(places.prepared, json.dumps(wanted).encode())
     places.records_before.unlink(missing_ok=True)
 
 

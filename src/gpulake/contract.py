@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,23 @@ class Parquet:
     suffixes: tuple[str, ...] = (".parquet",)
 
 
-Format = Delimited | JsonLines | Parquet
+@dataclass(frozen=True)
+class Parsed:
+    """Text that its source takes apart by itself: a document, a log, a report for people.
+
+    `is_it` says by the first bytes of a file (at most 64 KiB, uncompressed) whether it is one. `rows` gets the file in
+    blocks of whole lines, and its name without a folder; it yields frames: `source_row` (the 1-based line at which a row
+    begins, or the row's number where a line holds several) and the columns that it knows, as text, numbers or times; one
+    that it lacks is null. Where it refuses a row, `reason` says why and `raw_text` is what stands there; both are null in
+    other rows. It raises nothing because of what it reads, but SourceError where the whole is no such document.
+    """
+
+    is_it: Callable[[bytes], bool]
+    rows: Callable[[Iterable[bytes], str], Iterator[pl.DataFrame]]
+    suffixes: tuple[str, ...] = (".txt", ".log", ".json", ".out")
+
+
+Format = Delimited | JsonLines | Parquet | Parsed
 """How the rows of a table stand in a file. `suffixes` announce it, in any case; text may be compressed or in an archive."""
 
 
@@ -49,6 +68,7 @@ class Column:
     `form` is how a time is written: `iso8601`, `epoch_s`, `epoch_ms`, or a strptime format. A text that tells no offset
     from UTC is local time of the cluster's zone. Bronze holds UTC. The hour that the zone's clocks show twice, and the
     one that they skip, cannot be told: such a time is null, and the landing counts it (`times_unknown`).
+    A file that names its columns may be without one that it `may_lack`, which is null then.
     """
 
     name: str
@@ -57,6 +77,7 @@ class Column:
     required: bool = False
     pattern: str = ""
     form: str = "iso8601"
+    may_lack: bool = False
 
     @property
     def sql_type(self) -> str:
@@ -91,7 +112,8 @@ class Table:
     `stems` are the beginnings of file names that announce it; a file with another name is recognised by its header
     row or its content, unless it is told `only_by_name` because other tables have the same header. A landing of a
     `shapes_history` table changes figures of every day, so it forces a full build.
-    `format` is how its source writes it. JSON lines and Parquet are read too, where a file names the columns.
+    `format` is how its source writes it, and `also` how it does so elsewhere. JSON lines and Parquet are read too, where a
+    file names the columns.
     `look_alikes` are beginnings of other file names, each with why: such files have the same columns but hold other
     facts, so they are listed and left alone, unless they are delivered as a cluster of their own.
     """
@@ -101,6 +123,7 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     format: Format = Delimited()
+    also: tuple[Parsed, ...] = ()
     stems: tuple[str, ...] = ()
     only_by_name: bool = False
     look_alikes: tuple[tuple[str, str], ...] = ()
@@ -112,14 +135,22 @@ class Table:
 
     @property
     def in_other_formats(self) -> tuple[Table, ...]:
-        """The table as JSON lines and as Parquet, where that is not how its source writes it."""
+        """The table in its further formats, as JSON lines and as Parquet, where that is not how its source writes it."""
         others = [form for form in (JsonLines(), Parquet()) if type(form) is not type(self.format)]
-        return tuple(replace(self, format=form, is_own_format=False) for form in others)
+        return (
+            *(replace(self, format=form) for form in self.also),
+            *(replace(self, format=form, is_own_format=False) for form in others),
+        )
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names in the order the source writes them."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def needed_names(self) -> tuple[str, ...]:
+        """Those of columns that every file has."""
+        return tuple(column.name for column in self.columns if not column.may_lack)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import yaml
 from hypothesis import find, settings
 from hypothesis import strategies as st
 
-from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
+from gpulake.contract import Column, Delimited, JsonLines, Parquet, Parsed, Table
 from gpulake.dbt import warehouse
 from gpulake.errors import ContractError
 from gpulake.landing import recognition
@@ -60,13 +60,16 @@ def rows_of(table: Table, count: int = 6) -> list[dict[str, str]]:
 
 
 def deliver(file: Path, table: Table, rows: list[dict[str, str]], *, torn_at: int | None = None, header: bool = True):
-    """Write a file in the table's own format, its columns in the rows' order; a torn line, if asked, after some."""
+    """Write a file in the table's own format, its columns in the rows' order; a torn line, if asked, after some.
+
+    What its source takes apart by itself is written as JSON lines: its own texts have tests of their own.
+    """
     names = list(rows[0]) if rows else list(table.column_names)
     match table.format:
         case Delimited(delimiter=delimiter):
             lines = [delimiter.join(row.values()) for row in rows]
             torn, top = delimiter.join(["torn", "line"]), [delimiter.join(names)] if header else []
-        case JsonLines():
+        case JsonLines() | Parsed():
             lines = [json.dumps({name: value or None for name, value in row.items()}) for row in rows]
             torn, top = '{"torn":', []
         case Parquet():
@@ -80,7 +83,8 @@ def deliver(file: Path, table: Table, rows: list[dict[str, str]], *, torn_at: in
 
 
 def named(table: Table, stem: str = "") -> str:
-    return f"{stem or table.stems[0]}{table.format.suffixes[0]}"
+    suffix = ".jsonl" if isinstance(table.format, Parsed) else table.format.suffixes[0]
+    return f"{stem or table.stems[0]}{suffix}"
 
 
 def read(file, table, folder):

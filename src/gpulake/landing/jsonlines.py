@@ -19,6 +19,7 @@ class LinesOfJson:
 
     lines: Lines
     names: tuple[str, ...]
+    needed: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -30,13 +31,13 @@ class LinesOfJson:
 
     def closely(self) -> pl.DataFrame:
         """The rows line by line, with their text, the reason where a line is no row, and the keys that were left."""
-        return taken_apart(one_by_one(self.lines), self.names)
+        return taken_apart(one_by_one(self.lines), self.names, needed=self.needed)
 
 
-def taken_apart(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
+def taken_apart(frame: pl.DataFrame, names: tuple[str, ...], *, needed: tuple[str, ...]) -> pl.DataFrame:
     """The values of lines of JSON, and the reason where one is no row; `broken` ones are not UTF-8."""
     read = [
-        ("not valid UTF-8", {}) if broken else _read(line, names)
+        ("not valid UTF-8", {}) if broken else _read(line, names, needed)
         for line, broken in frame.select("raw_text", "broken").iter_rows()
     ]
     values = {name: pl.Series([_text(row.get(name)) for _, row in read], dtype=pl.String) for name in names}
@@ -45,10 +46,10 @@ def taken_apart(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     return frame.select("source_row", "raw_text", reason=reason, left=left, **values)
 
 
-def chunks(stream: IO[bytes], names: tuple[str, ...]) -> Iterator[LinesOfJson]:
-    """The lines of a stream, whose keys are to be the names given."""
+def chunks(stream: IO[bytes], names: tuple[str, ...], *, needed: tuple[str, ...]) -> Iterator[LinesOfJson]:
+    """The lines of a stream, whose keys are to be the names given; which of them no line needs is no fault."""
     for lines in whole_lines(stream):
-        yield LinesOfJson(lines, names)
+        yield LinesOfJson(lines, names, needed)
 
 
 def keys_of(line: str) -> set[str] | None:
@@ -60,7 +61,7 @@ def keys_of(line: str) -> set[str] | None:
     return {key.strip().lower() for key in found} if isinstance(found, dict) else None
 
 
-def _read(line: str, names: tuple[str, ...]) -> tuple[str | None, dict[str, object]]:
+def _read(line: str, names: tuple[str, ...], needed: tuple[str, ...]) -> tuple[str | None, dict[str, object]]:
     """Why a line is no row, or None and its values by column."""
     try:
         # A double's own text may lack digits of the source's: a column of text is to hold them all.
@@ -72,7 +73,7 @@ def _read(line: str, names: tuple[str, ...]) -> tuple[str | None, dict[str, obje
     row = {key.strip().lower(): value for key, value in found.items()}
     if len(row) < len(found):
         return "two keys differ in case only", {}
-    if not row.keys() >= set(names):  # a further key may be one that lacks, misspelt
+    if not row.keys() >= set(needed):  # a further key may be one that lacks, misspelt
         for key in row:
             if key not in names:
                 return f"it has a key of no column: '{_whole(key)}'", {}

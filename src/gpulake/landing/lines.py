@@ -14,7 +14,8 @@ CHUNK_BYTES = 16 << 20
 _HEADER = re.compile(rb"(?:[ \t\r\f\v]*\n)*[^\n]*\S[^\n]*\n")
 """The first line that is not blank, with the blank ones before it."""
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""What some programs write before UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def whole_lines(
             block = b"".join((block, stream.readline()))
         block += rest_of_row(block, stream)
         count = count_of(block, b"\n") + (not block.endswith(b"\n"))
-        lines = block.removeprefix(_BOM) if row == 1 else block
+        lines = block.removeprefix(BOM) if row == 1 else block
         skipped = 0
         if header:
             skipped, lines = _after_header(lines)

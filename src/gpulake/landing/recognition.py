@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
+from gpulake.contract import Column, Delimited, JsonLines, Parquet, Parsed, Table
 from gpulake.errors import ContractError, SourceError
 from gpulake.landing import files, jsonlines
 from gpulake.landing.delimited import unquoted
@@ -43,14 +43,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class Layout:
-    """How the lines of one file map to its table: `positions[i]` is the field that holds the table's column i.
+    """How the lines of one file map to its table: `positions[i]` is the field that holds the table's column i, if one does.
 
     `fields` are the names in the header.
     """
 
     header: bool
     index: bool
-    positions: tuple[int, ...]
+    positions: tuple[int | None, ...]
     width: int
     word: str = ""
     fields: tuple[str, ...] = ()
@@ -203,6 +203,9 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
         return _not_unpacked(path, "a Parquet file is read as it is only: unpack it", named)
     if is_compressed(head):
         return _not_unpacked(path, "it holds a compressed file: unpack it once", named)
+    for table in sorted(tables, key=lambda table: table is not named):
+        if isinstance(table.format, Parsed) and table.format.is_it(head):
+            return Recognised(path, table, replace(_by_key(table), word="parsed"), among=tuple(tables))
     encoding = _of_two_bytes(head)
     lines = head.decode(encoding or "utf-8", "replace").lstrip("\ufeff").split("\n")
     if len(head) == HEAD_BYTES:
@@ -269,6 +272,8 @@ def _of_lines(path: Path, lines: list[str], tables: Sequence[Table], named: Tabl
             raise SourceError("it is no Parquet file.", where=str(path), do="fetch it again")
         case JsonLines():
             return Recognised(path, named, _by_key(named))
+        case Parsed():
+            raise ContractError(f"it is none of the texts that {named.name} is read from.", where=str(path))
     if named.only_by_name:
         raise ContractError(
             f"it has no header row, and {named.name} is read by the names of its columns.", where=str(path)
@@ -285,7 +290,7 @@ def _of_fields(
         numbers = [
             at
             for at, column in zip(found.layout.positions, found.table.columns, strict=True)
-            if column.kind == "number"
+            if column.kind == "number" and at is not None
         ]
         written = [row[at].strip() for row in rows for at in numbers if at < len(row)]
         with_comma = [text for text in written if DECIMAL_COMMA.fullmatch(text)]
@@ -328,7 +333,7 @@ def _of_parquet(path: Path, tables: Sequence[Table], named: Table | None) -> Rec
     asked = [table for table in tables if isinstance(table.format, Parquet)]
     found = _by_header(path, columns_of(path), asked, named)
     if isinstance(found, Recognised):
-        check_columns(path, found.layout.positions)
+        check_columns(path, [at for at in found.layout.positions if at is not None])
         return replace(found, layout=replace(found.layout, word="columns"))
     found = found or Unrecognised(path, "its columns are those of no known table")
     if named in asked:
@@ -370,7 +375,13 @@ def _by_header(
     best: Table | None = None
     best_missing: list[str] = []
     for table in tables:
-        missing = [name for name in table.column_names if names.count(name) != 1]
+        missing = [
+            column.name
+            for column in table.columns
+            if names.count(column.name) > 1 or (column.name not in names and not column.may_lack)
+        ]
+        if not missing and not (table is named or _is_most(names, table)):
+            continue
         if missing:
             known = len(table.columns) - len(missing)
             if known >= 2 and (best is None or known > len(best.columns) - len(best_missing) or table is named):
@@ -380,8 +391,8 @@ def _by_header(
         else:
             whole.append(table)
     if whole:
-        table = max(whole, key=lambda table: (table is named, len(table.columns)))
-        positions = tuple(names.index(name) for name in table.column_names)
+        table = max(whole, key=lambda table: (table is named, len(set(names) & set(table.column_names))))
+        positions = tuple(names.index(name) if name in names else None for name in table.column_names)
         further = set(names) - set(table.column_names)
         index = len(names) == len(positions) + 1 and further <= _INDEX_NAMES
         layout = Layout(header=True, index=index, positions=positions, width=len(names), fields=tuple(names))
@@ -393,6 +404,11 @@ def _by_header(
     twice = [name for name in best_missing if name in names]
     what = f"has {', '.join(twice)} twice" if twice else f"lacks {', '.join(best_missing)}"
     return Unrecognised(path, f"its header is not {best.name}'s: it {what}")
+
+
+def _is_most(names: list[str], table: Table) -> bool:
+    """Whether a header that names all that a table needs is its own: more of its names are known to it than are not."""
+    return len(table.needed_names) == len(table.columns) or 2 * len(set(names) & set(table.column_names)) > len(names)
 
 
 def _by_content(path: Path, rows: list[list[str]], tables: Sequence[Table], named: Table | None) -> Recognised | None:
@@ -418,7 +434,7 @@ def _by_keys(
     fitting = []
     for table in tables:
         columns, needed = set(table.column_names), {column.name for column in table.columns if column.required}
-        is_whole = columns <= names
+        is_whole = set(table.needed_names) <= names and (table is named or _is_most(list(names), table))
         is_enough = names <= columns and (table.is_own_format or table is named)
         rows = sum(needed <= keys for keys in found)
         if (

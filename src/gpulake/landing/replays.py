@@ -40,10 +40,10 @@ class _Refused:
         """Never."""
 
     def closely(self) -> pl.DataFrame:
-        """The rows taken apart once more; a Parquet file's have been kept as JSON."""
+        """The rows taken apart once more; those of Parquet, and of text that its source takes apart, have been kept as JSON."""
         if self.fields:
             return delimited.taken_apart(self.frame, self.fields)
-        return jsonlines.taken_apart(self.frame, self.table.column_names)
+        return jsonlines.taken_apart(self.frame, self.table.column_names, needed=self.table.needed_names)
 
 
 def replay(writer: Writer, sources: Sequence[Source], *, config: Config, now: datetime) -> LandReport:
@@ -125,7 +125,7 @@ def _join(
 
 def _fields_of(record: Mapping[str, Any], table: Table) -> delimited.Fields | None:
     """Where the columns stood in the file, or None for rows of keys: JSON lines, and what has been kept as such."""
-    if record["layout"] in {"keys", "columns"}:
+    if record["layout"] in {"keys", "columns", "parsed"}:
         return None
     assert isinstance(table.format, Delimited)
     names = json.loads(record["fields"]) if record["fields"] else None

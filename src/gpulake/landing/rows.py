@@ -21,9 +21,9 @@ from typing import Protocol
 import polars as pl
 import pyarrow as pa
 
-from gpulake.contract import Column, Delimited, JsonLines, Parquet, Table
+from gpulake.contract import Column, Delimited, JsonLines, Parquet, Parsed, Table
 from gpulake.errors import LakeError
-from gpulake.landing import delimited, jsonlines
+from gpulake.landing import delimited, jsonlines, parsed
 from gpulake.landing.files import Progress
 from gpulake.landing.lines import CHUNK_BYTES
 from gpulake.landing.recognition import Recognised, opened
@@ -182,7 +182,7 @@ def _keep_freed_memory() -> None:
 def _chunks(delivery: Recognised) -> Iterator[Iterator[Chunk]]:
     """The chunks of a delivery, in the format of its table. Raises SourceError, while they are read too."""
     layout, table = delivery.layout, delivery.table
-    columns = dict(zip(layout.positions, table.columns, strict=True))
+    columns = {at: column for at, column in zip(layout.positions, table.columns, strict=True) if at is not None}
     match table.format:
         case Delimited(delimiter=delimiter):
             with opened(delivery) as stream:
@@ -190,7 +190,10 @@ def _chunks(delivery: Recognised) -> Iterator[Iterator[Chunk]]:
                 yield delimited.chunks(stream, fields, header=layout.header)
         case JsonLines():
             with opened(delivery) as stream:
-                yield jsonlines.chunks(stream, table.column_names)
+                yield jsonlines.chunks(stream, table.column_names, needed=table.needed_names)
+        case Parsed():
+            with opened(delivery) as stream:
+                yield parsed.chunks(stream, table.format, delivery.path.name)
         case Parquet():
             from gpulake.landing import parquet
 
@@ -242,6 +245,9 @@ def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str,
 
 def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
     """Give each column its contract's type, each row a reason where a value is not of it, and count times unknown."""
+    frame = frame.with_columns(
+        pl.lit(None, dtype=pl.String).alias(column.name) for column in table.columns if column.name not in frame.columns
+    )
     values: dict[str, pl.Expr] = {}
     faults: list[tuple[pl.Expr, pl.Expr]] = []
     unknown: list[pl.Expr] = [pl.lit(0)]

@@ -65,9 +65,10 @@ class Column:
 
     `pattern` is a regular expression its text must match in full when a headerless file is recognised by its content;
     it never refuses a row.
-    `form` is how a time is written: `iso8601`, `epoch_s`, `epoch_ms`, or a strptime format. A text that tells no offset
-    from UTC is local time of the cluster's zone. Bronze holds UTC. The hour that the zone's clocks show twice, and the
-    one that they skip, cannot be told: such a time is null, and the landing counts it (`times_unknown`).
+    `form` is how a time is written: `iso8601`, `epoch_s`, `epoch_ms`, `iso8601_or_epoch` (digits alone are seconds since
+    1970), or a strptime format. A text that tells no offset from UTC is local time of the cluster's zone. Bronze holds
+    UTC. The hour that the zone's clocks show twice, and the one that they skip, cannot be told: such a time is null, and
+    the landing counts it (`times_unknown`).
     A file that names its columns may be without one that it `may_lack`, which is null then.
     """
 

@@ -40,7 +40,12 @@ def text_like(pattern: str) -> str:
     return find(st.from_regex(pattern, fullmatch=True), lambda text: text.isprintable() and text != "", settings=plain)
 
 
-TIMES = {"iso8601": "2026-07-01T00:00:0{}", "epoch_s": "178286400{}", "epoch_ms": "178286400{}000"}
+TIMES = {
+    "iso8601": "2026-07-01T00:00:0{}",
+    "iso8601_or_epoch": "2026-07-01T00:00:0{}Z",
+    "epoch_s": "178286400{}",
+    "epoch_ms": "178286400{}000",
+}
 
 
 def value_of(column: Column, row: int) -> str:

@@ -26,7 +26,7 @@ from gpulake.landing.files import (
     members,
     uncompressed,
 )
-from gpulake.landing.times import ISO_8601
+from gpulake.landing.times import EPOCH_SECONDS, ISO_8601
 from gpulake.landing.values import DECIMAL_COMMA, is_missing
 
 _SAMPLE_LINES = 50
@@ -487,6 +487,8 @@ def _looks_like(column: Column, text: str) -> bool:
         return bool(_NUMBER.fullmatch(text))
     if column.form == "iso8601":
         return bool(re.match(ISO_8601, text))
+    if column.form == "iso8601_or_epoch":
+        return bool(re.match(ISO_8601, text) or re.match(EPOCH_SECONDS, text))
     try:
         datetime.strptime(text, column.form)  # noqa: DTZ007  # only whether it can be read
     except ValueError:

@@ -16,6 +16,9 @@ ISO_8601 = (
     r"^(?P<date>\d{4}-\d{2}-\d{2})"
     r"(?:[T ](?P<clock>\d{2}:\d{2})(?P<seconds>:\d{2}(?:[.,]\d{1,9})?)?(?P<offset>[Zz]|[+-]\d{2}(?::?\d{2})?)?)?$"
 )
+EPOCH_SECONDS = r"^[+-]?\d{1,11}(?:\.\d*)?$"
+"""Seconds since 1970 as a text: with an exponent their last digits are gone, and more digits are no seconds."""
+
 _UNITS_PER_SECOND = {"epoch_s": 1.0, "epoch_ms": 1000.0}
 
 
@@ -35,12 +38,15 @@ def moment(field: pl.Expr, *, dtype: pl.DataType, form: str, time_zone: str) -> 
             utc = field.dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.cast_time_unit("us")
             return Moment(utc, utc)
         return Moment(_utc(local, time_zone), local)
+    if form == "iso8601_or_epoch" and dtype.is_numeric():
+        form = "epoch_s"
     if form in _UNITS_PER_SECOND:
-        seconds = field.cast(pl.Float64, strict=False) / _UNITS_PER_SECOND[form]
-        is_time = seconds.is_finite() & (seconds.abs() <= LATEST_S)
-        utc = pl.when(is_time).then((seconds * 1e6).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")))
-        return Moment(utc, utc)
+        return _epoch(field, _UNITS_PER_SECOND[form])
     text = field.cast(pl.String)
+    if form == "iso8601_or_epoch":
+        iso = _iso_8601(text, time_zone)
+        epoch = _epoch(pl.when(text.str.contains(EPOCH_SECONDS)).then(text), 1.0)
+        return Moment(pl.coalesce(iso.utc, epoch.utc), pl.coalesce(iso.written, epoch.written))
     if form == "iso8601":
         return _iso_8601(text, time_zone)
     if "%z" in form:
@@ -48,6 +54,13 @@ def moment(field: pl.Expr, *, dtype: pl.DataType, form: str, time_zone: str) -> 
         return Moment(utc, utc)
     local = text.str.strptime(pl.Datetime("us"), form, strict=False)
     return Moment(_utc(local, time_zone), local)
+
+
+def _epoch(field: pl.Expr, units_per_second: float) -> Moment:
+    seconds = field.cast(pl.Float64, strict=False) / units_per_second
+    is_time = seconds.is_finite() & (seconds.abs() <= LATEST_S)
+    utc = pl.when(is_time).then((seconds * 1e6).round().cast(pl.Int64, strict=False).cast(pl.Datetime("us")))
+    return Moment(utc, utc)
 
 
 def _iso_8601(text: pl.Expr, time_zone: str) -> Moment:

@@ -574,7 +574,7 @@ def test_every_command_takes_the_lake_or_needs_none(cli):
         listed = cli(*group, "--help").stdout
         return [line.split()[0] for line in listed[listed.index("Commands:") :].splitlines()[1:] if line.strip()]
 
-    groups = {"alerts", "rules", "superset"}
+    groups = {"alerts", "collect", "rules", "superset"}
     names = commands_of()
     assert {"refresh", "land", "build", "detect", "publish", "status", "verify", "sql", "export", "shell"} <= set(names)
     for name in set(names) - {"fetch", "simulate", "docs"} - groups:

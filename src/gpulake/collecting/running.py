@@ -1,0 +1,344 @@
+"""One run of a collector: its files are kept until they have landed, and only then is less asked for next time.
+
+A run that is cut off anywhere loses nothing: files that were whole land with the next run, the rest is asked for again,
+and what lands twice is told apart by its bytes, else by its keys.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpulake import clock
+from gpulake.collecting import Asked, Collector, Cursor, Fetched, Progress, Tell
+from gpulake.config import Config, check_cluster_name
+from gpulake.errors import GpulakeError, LakeError, LockError, SourceError, UsageError
+from gpulake.whole import write_whole
+
+if TYPE_CHECKING:
+    from gpulake.landing import LandReport
+    from gpulake.pipeline import StepResult
+
+_BYTES_PER_LANDING = 64 << 20
+"""So much of what has been fetched waits at most for a landing; each landing has its price."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What one run did: how many files and rows it fetched, of which time, and what became of them in the lake.
+
+    `error` is what ended it early, or the first file that was refused: it is kept in `refused_folder`.
+    """
+
+    collector: str
+    source: str
+    cluster_id: str
+    since: datetime | None = None
+    until: datetime | None = None
+    deliveries: int = 0
+    rows: int = 0
+    plan: tuple[str, ...] = ()
+    land: LandReport | None = None
+    refresh: StepResult | None = None
+    refused_folder: Path | None = None
+    dry_run: bool = False
+    error: GpulakeError | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """One object, whatever happened."""
+        facts: dict[str, object] = {
+            "collector": self.collector,
+            "source": self.source,
+            "cluster_id": self.cluster_id,
+            "since": self.since,
+            "until": self.until,
+            "deliveries": self.deliveries,
+            "rows": self.rows,
+        }
+        if self.dry_run:
+            facts |= {"dry_run": True, "plan": list(self.plan)}
+        if self.land:
+            facts |= self.land.as_json()
+        if self.refresh:
+            facts["refresh"] = self.refresh.as_json()
+        return facts | {
+            "refused_folder": str(self.refused_folder) if self.refused_folder else None,
+            "error": self.error.as_json() if self.error else None,
+        }
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Where the files of one collector and cluster wait: `<lake>/collected/<collector>/<cluster>` and beside it."""
+
+    lake: Path
+    collector: str
+    cluster: str
+
+    @property
+    def folder(self) -> Path:
+        """The files that have not landed."""
+        return self.lake / "collected" / self.collector / self.cluster
+
+    @property
+    def refused(self) -> Path:
+        """Files that landing refused as a whole: nobody tries them again by himself."""
+        return self.folder.with_name(f"{self.cluster}.refused")
+
+    @property
+    def cursor_file(self) -> Path:
+        """What the last run noted."""
+        return self.folder.with_name(f"{self.cluster}.cursor.json")
+
+    def files(self) -> list[Path]:
+        """What waits to land."""
+        return sorted(path for path in self.folder.glob("*") if path.is_file() and path.suffix != ".unfinished")
+
+    def cursor(self) -> Cursor:
+        """What the last run noted; nothing where there was none. Raises LakeError for a damaged note."""
+        try:
+            found = json.loads(self.cursor_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise LakeError(
+                "what the collector noted cannot be read.",
+                where=str(self.cursor_file),
+                do="delete it: the next run then asks from --since on",
+            ) from error
+        return found if isinstance(found, dict) else {}
+
+    def keep(self, fetched: Fetched) -> int:
+        """Put a file there, whole; its bytes. Raises LakeError where the disk does not take it."""
+        assert fetched.content is not None
+        try:
+            write_whole(self.folder / fetched.file_name, fetched.content)
+        except OSError as error:
+            raise _unwritten(self.folder, error) from error
+        return len(fetched.content)
+
+    def note(self, cursor: Cursor) -> None:
+        """Note how far it has come."""
+        try:
+            write_whole(self.cursor_file, json.dumps(cursor).encode())
+        except OSError as error:
+            raise _unwritten(self.cursor_file, error) from error
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make the folder, and keep other runs out. Raises LockError while there is one, LakeError without a folder."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.folder.with_name(f"{self.cluster}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise _unwritten(self.folder, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise LockError(
+                f"another run collects {self.collector} of {self.cluster}.",
+                where=str(self.folder),
+                do="try again when it has finished",
+            ) from error
+        finally:
+            os.close(descriptor)
+
+
+def collect(
+    config: Config,
+    collector: Collector,
+    *,
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    cluster: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    again: bool = False,
+    keep: bool = False,
+    refresh: bool = False,
+    dry_run: bool = False,
+    wait_s: float = 0.0,
+    tell: Tell = lambda _sentence: None,
+    progress: Progress = lambda _what, _share: None,
+) -> Collected:
+    """Fetch what is new, land it, and note how far that is; with `refresh` build and publish it too.
+
+    What went wrong on the way is the result's `error`: whatever was fetched before has landed, or waits for the next run.
+    Raises UsageError for a call that cannot be meant, LockError while another run of it goes on.
+    """
+    cluster_id = cluster or collector.source
+    check_cluster_name(cluster_id, where="--cluster")
+    spool = Spool(config.lake, collector.name, cluster_id)
+    result = Collected(collector.name, collector.source, cluster_id)
+    asked = Asked(
+        cluster=cluster_id,
+        now=clock.now(),
+        cursor=spool.cursor(),
+        options=options,
+        environ=environ,
+        since=since,
+        until=until,
+        again=again,
+        tell=tell,
+        progress=progress,
+    )
+    if dry_run:
+        return replace(result, plan=tuple(collector.plan(asked)), dry_run=True)
+    with spool.alone():
+        run = _Run(config, collector, spool, asked, result, wait_s=wait_s, keep=keep)
+        result = run.through()
+    if refresh and result.error is None:
+        result = _refreshed(config, result, wait_s=wait_s, progress=progress)
+    return result
+
+
+class _Run:
+    """What one run has fetched, and what of it has landed."""
+
+    def __init__(
+        self,
+        config: Config,
+        collector: Collector,
+        spool: Spool,
+        asked: Asked,
+        result: Collected,
+        *,
+        wait_s: float,
+        keep: bool,
+    ) -> None:
+        self._config = config
+        self._collector = collector
+        self._spool = spool
+        self._asked = asked
+        self._result = result
+        self._wait_s = wait_s
+        self._keep = keep
+        self._cursor: Cursor | None = None
+        self._waiting_bytes = 0
+
+    def through(self) -> Collected:
+        """Fetch to the end, or to an error; then land what waits."""
+        failed: GpulakeError | None = None
+        try:
+            for fetched in self._collector.collect(self._asked):
+                self._take(fetched)
+        except (UsageError, LockError):
+            raise
+        except GpulakeError as error:
+            failed = error
+        self._land()
+        return replace(self._result, error=failed or self._result.error)
+
+    def _take(self, fetched: Fetched) -> None:
+        result = self._result
+        if fetched.content is not None:
+            self._waiting_bytes += self._spool.keep(fetched)
+            result = replace(result, deliveries=result.deliveries + 1, rows=result.rows + fetched.rows)
+        self._result = replace(
+            result,
+            since=_first(min, result.since, fetched.since),
+            until=_first(max, result.until, fetched.until),
+        )
+        self._cursor = fetched.cursor
+        if self._collector.is_endless or self._waiting_bytes >= _BYTES_PER_LANDING:
+            try:
+                self._land()
+            except LockError as error:  # a refresh is at work: the files wait for it
+                self._asked.tell(f"{error.what} What was fetched waits.")
+
+    def _land(self) -> None:
+        """Land the files that wait, and note how far that is. Raises LockError and LakeError: then they wait on."""
+        files = self._spool.files()
+        if files:
+            land, error = self._landed()
+            refused = _paths(land) if land else set(files)
+            self._put_away(files, refused)
+            self._result = replace(
+                self._result,
+                land=_together(self._result.land, land) if land else self._result.land,
+                error=self._result.error or error,
+            )
+        self._waiting_bytes = 0
+        if self._cursor is not None:
+            self._spool.note(self._cursor)
+
+    def _landed(self) -> tuple[LandReport | None, GpulakeError | None]:
+        """What became of the files; None where none of them is one that the source reads."""
+        from gpulake import pipeline
+
+        try:
+            step = pipeline.land(
+                self._config,
+                data=self._spool.folder,
+                source=self._collector.source,
+                cluster=self._asked.cluster,
+                wait_s=self._wait_s,
+                progress=self._asked.progress,
+            )
+        except SourceError as error:
+            return None, error
+        return step.land, step.error
+
+    def _put_away(self, files: list[Path], refused: set[Path]) -> None:
+        for file in files:
+            if file in refused:
+                self._spool.refused.mkdir(exist_ok=True)
+                file.replace(self._spool.refused / file.name)
+                self._result = replace(self._result, refused_folder=self._spool.refused)
+            elif self._keep:
+                kept = self._spool.folder.with_name(f"{self._spool.cluster}.landed")
+                kept.mkdir(exist_ok=True)
+                file.replace(kept / file.name)
+            else:
+                file.unlink(missing_ok=True)
+
+
+def _refreshed(config: Config, result: Collected, *, wait_s: float, progress: Progress) -> Collected:
+    from gpulake import pipeline
+
+    def do(step: pipeline.Step, asked: pipeline.Asked) -> StepResult:
+        return pipeline.do(step, config, asked, wait_s=wait_s, progress=progress)
+
+    steps = (pipeline.BUILD, pipeline.DETECT, pipeline.PUBLISH, pipeline.ALERT)
+    done = pipeline.renew_dashboards(config, pipeline.walk(do, pipeline.Asked(), steps=steps))
+    return replace(result, refresh=done, error=done.error)
+
+
+def _paths(land: LandReport) -> set[Path]:
+    return {each.path for each in land.refused} | {each.path for each in land.unrecognised}
+
+
+def _together(before: LandReport | None, after: LandReport) -> LandReport:
+    if before is None:
+        return after
+    ids = {landing.landing_id for landing in before.landings}
+    return replace(
+        before,
+        landings=(*before.landings, *(landing for landing in after.landings if landing.landing_id not in ids)),
+        refused=(*before.refused, *after.refused),
+        unrecognised=(*before.unrecognised, *after.unrecognised),
+    )
+
+
+def _first(
+    choose: Callable[[datetime, datetime], datetime], one: datetime | None, other: datetime | None
+) -> datetime | None:
+    if one is None or other is None:
+        return one or other
+    return choose(one, other)
+
+
+def _unwritten(path: Path, error: OSError) -> LakeError:
+    return LakeError(
+        f"what was collected cannot be written: {error.strerror or error}.",
+        where=str(path),
+        do="free some space or check the folder's rights, and run it again: it goes on from there",
+    )

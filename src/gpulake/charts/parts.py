@@ -36,12 +36,13 @@ STEPS: Mapping[str, tuple[str, str]] = {
 
 OR_DOWN = "held by nobody, or down"
 
-WATERFALL_LEFT_PX, WATERFALL_RIGHT_PX = 178, 176
+WATERFALL_LEFT_PX, WATERFALL_RIGHT_PX, WATERFALL_MONEY_PX = 178, 176, 88
 
 
 def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calendar: Calendar | None = None) -> Chart:
     """From all GPU-hours down to those put to use, one bar per class. Wants one row of `gold_waste_window`.
 
+    What each class cost stands beside it where the row has that too (`<class>_usd`, and `starts_at_usd`).
     Where the source tells of no machines the bars start at what jobs held. Raises UsageError on more than a row.
     """
     calendar = calendar or Calendar()
@@ -50,13 +51,31 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
             f"a waterfall wants one row, not {table.num_rows:,}.", do="select one cluster of gold_waste_window"
         )
     ratios = {name: name.replace("_gpu_h", "_ratio") for name in STEPS}
-    row = rows_of(table, ["starts_at_capacity", "starts_at_gpu_h", *STEPS, *ratios.values()], calendar=calendar)[0]
+    costs = {name: name.replace("_gpu_h", "_usd") for name in ("starts_at_gpu_h", *STEPS)}
+    priced = [cost for cost in costs.values() if cost in table.column_names]
+    row = rows_of(
+        table, ["starts_at_capacity", "starts_at_gpu_h", *STEPS, *ratios.values(), *priced], calendar=calendar
+    )[0]
     first = "capacity" if row["starts_at_capacity"] else "held by jobs"
     rows: list[dict[str, Any]] = [
-        {"step": first, "kind": "total", "gpu_h": row["starts_at_gpu_h"], "ratio": None, "below": 0}
+        {
+            "step": first,
+            "kind": "total",
+            "gpu_h": row["starts_at_gpu_h"],
+            "ratio": None,
+            "usd": row.get("starts_at_usd"),
+            "below": 0,
+        }
     ]
     rows += [
-        {"step": _called(name, words, row), "kind": kind, "gpu_h": row[name], "ratio": row[ratios[name]], "below": 1}
+        {
+            "step": _called(name, words, row),
+            "kind": kind,
+            "gpu_h": row[name],
+            "ratio": row[ratios[name]],
+            "usd": row.get(costs[name]),
+            "below": 1,
+        }
         for name, (kind, words) in STEPS.items()
         if row[name] is not None and (row["starts_at_capacity"] or kind not in {"down", "unallocated"})
     ]
@@ -71,6 +90,7 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
             {"field": "step", "type": "nominal", "title": "part"},
             {"field": "gpu_h", "type": "quantitative", "format": ",.1f", "title": "GPU-hours"},
             {"field": "ratio", "type": "quantitative", "format": ".1%", "title": "share"},
+            *([{"field": "usd", "type": "quantitative", "format": ",.0f", "title": "USD"}] if priced else []),
         ],
     }  # fmt: skip
     coloured = {"field": "kind", "type": "nominal", "legend": None,
@@ -88,7 +108,8 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
             {"calculate": "datum.below ? datum.all - datum.gone : 0", "as": "from"},
             {"calculate": "datum.from + datum.gpu_h", "as": "to"},
             {"calculate": "!isValid(datum.ratio) ? '' : datum.ratio > 0 && datum.ratio < 0.0005 ? ' · < 0.1 %' : ' · ' + format(datum.ratio * 100, '.1f') + ' %'", "as": "share"},
-            {"calculate": "format(datum.gpu_h, datum.gpu_h < 100 ? ',.1f' : ',.0f') + ' GPU-h' + datum.share", "as": "words"},
+            {"calculate": "isValid(datum.usd) ? ' · ' + format(datum.usd, ',.0f') + ' USD' : ''", "as": "money"},
+            {"calculate": "format(datum.gpu_h, datum.gpu_h < 100 ? ',.1f' : ',.0f') + ' GPU-h' + datum.share + datum.money", "as": "words"},
         ],
         "encoding": bars,
         "layer": [
@@ -126,9 +147,14 @@ def capacity_waterfall(table: pa.Table, *, title: str, subtitle: str = "", calen
         + ".",
         spec=spec,
         rows={"steps": rows},
-        columns=(Column("step", "part", "name"), Column("gpu_h", "GPU-hours"), Column("ratio", "share", "ratio")),
+        columns=(
+            Column("step", "part", "name"),
+            Column("gpu_h", "GPU-hours"),
+            Column("ratio", "share", "ratio"),
+            *([Column("usd", "USD")] if priced else []),
+        ),
         left_px=WATERFALL_LEFT_PX,
-        right_px=WATERFALL_RIGHT_PX,
+        right_px=WATERFALL_RIGHT_PX + (WATERFALL_MONEY_PX if priced else 0),
         calendar=calendar,
     )
 

@@ -21,6 +21,11 @@ def waste_of(scope: Scope) -> dict[str, Any] | None:
     return scope.row(ranges.waste_query(), cluster, scope.since, scope.until)
 
 
+def waste_costs_of(scope: Scope) -> dict[str, Any] | None:
+    """What the classes of `waste_of` cost, in the pools that have a price; None where none has."""
+    return scope.row(ranges.waste_cost_query(), scope.cluster.cluster_id, scope.since, scope.until)
+
+
 def bill_of(scope: Scope) -> dict[str, Any] | None:
     """What the capacity of a scope cost, and how much of that nobody held."""
     days = (scope.cluster.cluster_id, scope.since, scope.until)

@@ -93,6 +93,11 @@ MACHINES = Summed(
     partly=("gpu_pct_s", "cpu_pct_s", "cpu_covered_s", *_HELD, "over_allocated_gpu_h"),
 )
 """By machine, with `pool` and `gpu_count` among the keys."""
+WASTE_COSTS = Summed(
+    "gold_waste_cost_daily",
+    (),
+    partly=("cost_usd", "unallocated_usd", "unknown_usd", "idle_held_usd", "failed_active_usd", "productive_usd"),
+)
 COSTS = Summed("gold_cost_daily", (), partly=("allocated_gpu_h", "unallocated_gpu_h", "cost_usd"))
 
 HOURS_OF_WEEK = Summed(
@@ -221,6 +226,21 @@ def waste_query() -> str:
             active_gpu_h / nullif(measured_gpu_h, 0) as efficiency_ratio,
             measured_gpu_h / nullif(allocated_gpu_h, 0) as allocation_coverage_ratio
         from begun
+    """
+
+
+def waste_cost_query() -> str:
+    """What each class of `waste_query` cost, in the pools that have a price: `<class>_usd`, and what the bars start at.
+
+    Parameters: the cluster, the first and the last day.
+    """
+    return f"""
+        select
+            costs.* replace (case when starts_at_capacity then unallocated_usd end as unallocated_usd),
+            case when starts_at_capacity then cost_usd else cost_usd - unallocated_usd end as starts_at_usd
+        from ({WASTE_COSTS.query(by=("cluster_id",))}) as costs
+        inner join gold_waste_window using (cluster_id)
+        where cost_usd is not null
     """
 
 

@@ -51,6 +51,10 @@ WASTE = pa.table({
     "idle_held_ratio": [0.125], "failed_active_ratio": [0.0416667], "productive_ratio": [0.0833333],
 })  # fmt: skip
 
+WASTE_IN_MONEY = WASTE.append_column("starts_at_usd", pa.array([192.0])).append_column(
+    "idle_held_usd", pa.array([24.0])
+)
+
 PARTS = {
     "active_gpu_h": [1.0, 2.0, 3.0, 4.0],
     "idle_held_gpu_h": [5.0, 6.0, 7.0, 8.0],
@@ -90,6 +94,7 @@ FLAGS = charts.Mark(charts.FLAGGED, "diamond: unusual", FLAGGED_DAYS, "dt", "why
 
 MADE: dict[str, tuple[Callable[[], Chart], list[pa.Table]]] = {
     "waterfall": (lambda: charts.capacity_waterfall(WASTE, title="Where?"), [WASTE]),
+    "money": (lambda: charts.capacity_waterfall(WASTE_IN_MONEY, title="Which money?"), [WASTE_IN_MONEY]),
     "days": (lambda: charts.parts_by_day(DAY_PARTS, title="Which days?"), [DAY_PARTS]),
     "marked": (lambda: charts.parts_by_day(DAY_PARTS, title="When?", marks=(FLAGS,)), [DAY_PARTS, FLAGGED_DAYS]),
     "hours": (lambda: charts.parts_by_hour(HOUR_PARTS, title="Which hours?"), [HOUR_PARTS]),
@@ -129,6 +134,7 @@ def test_a_picture_shows_columns_and_computes_none(name: str) -> None:
     layout = {
         "part",
         "gpu_h",
+        "usd",
         "from_ground",
         "from_axis",
         "called",

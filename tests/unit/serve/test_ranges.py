@@ -60,6 +60,18 @@ def test_what_nobody_held_is_a_part_of_the_bill(sql):
     assert float(bill["cost_usd"] - bill["idle_usd"]) == pytest.approx(float(held))
 
 
+def test_what_became_of_the_gpus_cost_what_the_bill_says(sql):
+    """The waterfall in money must end where the bill does, and its grey bar must be what Cost calls held by nobody."""
+    (costs,) = sql(ranges.waste_cost_query(), *WHOLE)
+    (bill,) = sql(ranges.bill_query(), *WHOLE, *WHOLE)
+    parts = ("unallocated_usd", "unknown_usd", "idle_held_usd", "failed_active_usd", "productive_usd")
+    assert all(costs[part] > 0 for part in parts if part != "failed_active_usd")
+    assert costs["starts_at_usd"] == costs["cost_usd"] == pytest.approx(float(bill["cost_usd"]), abs=0.001)
+    assert costs["unallocated_usd"] == pytest.approx(float(bill["idle_usd"]), abs=0.001)
+    assert sum(costs[part] for part in parts) == pytest.approx(costs["cost_usd"], abs=0.001)
+    assert sql(ranges.waste_cost_query(), "openb2023", "1970-01-01", "2100-01-01") == []
+
+
 def test_an_amount_that_one_day_does_not_know_is_not_known_of_the_range(sql):
     given = ranges.Summed("(values ('c', date '1970-01-02', 1.0, 5.0), ('c', date '1970-01-03', null, 7.0)) as t (cluster_id, dt, a, b)",
                           ("a",), {"r": ("a", "b")}, partly=("b",))  # fmt: skip

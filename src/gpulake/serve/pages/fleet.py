@@ -22,7 +22,7 @@ from gpulake.charts import (
     week,
 )
 from gpulake.reading import ranges, unusual
-from gpulake.reading.fleet import FLEET, POOLS, bill_of, waste_of
+from gpulake.reading.fleet import FLEET, POOLS, bill_of, waste_costs_of, waste_of
 from gpulake.serve.incidents import begun, counts, incident_path, needs
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
@@ -55,6 +55,7 @@ def _fill(look: Look) -> Filled:
     cluster, since, until = look.cluster.cluster_id, look.since, look.until
     days = (cluster, since, until)
     waste = waste_of(look)
+    bill = bill_of(look)
     idle_users = Listing(
         look,
         name="users",
@@ -98,7 +99,7 @@ def _fill(look: Look) -> Filled:
     return {
         "waste": waste,
         "keys": {"gold_waste_window": {"cluster_id": cluster}} if look.is_whole else {},
-        **({} if waste is None else _pictures(look, waste)),
+        **({} if waste is None else _pictures(look, waste, bill)),
         "sentence": fleet_sentence(waste, idle_users.rows[:1]),
         "fleet": look.row(FLEET, cluster),
         "needs": needs(look, most=MOST_NEEDS),
@@ -107,7 +108,7 @@ def _fill(look: Look) -> Filled:
         "weeks": _weeks(look, starts_at_capacity=bool(waste and waste["starts_at_capacity"])),
         "hours_of_week": _hours_of_week(look),
         "lacks": look.not_recorded("gold_capacity_daily"),
-        "bill": bill_of(look),
+        "bill": bill,
         "users": idle_users,
         "jobs": jobs_of(
             look,
@@ -121,7 +122,7 @@ def _fill(look: Look) -> Filled:
     }
 
 
-def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
+def _pictures(look: Look, waste: Mapping[str, Any], bill: Mapping[str, Any] | None) -> Filled:
     days = (look.cluster.cluster_id, look.since, look.until)
     calendar = look.calendar
     # What nobody held cannot be told of a sample of the load.
@@ -137,12 +138,15 @@ def _pictures(look: Look, waste: Mapping[str, Any]) -> Filled:
     title = "What became of the GPUs, hour by hour" if by_hour else "What became of the GPUs, day by day"
     flagged_days = look.table(unusual.FLAGGED_BY_DAY, *days)
     flagged = look.table(unusual.FLAGGED_BY_HOUR, *days) if by_hour else flagged_days
-    told = {name: value for name, value in waste.items() if name != "cluster_id"}
+    costs = waste_costs_of(look)
+    told = {name: value for name, value in {**waste, **(costs or {})}.items() if name != "cluster_id"}
     return {
         "waterfall": capacity_waterfall(
             pa.Table.from_pylist([told]),
-            title="Where did the GPU-hours go?",
-            subtitle=look.range_words,
+            title="Where did the GPU-hours and the money go?" if costs else "Where did the GPU-hours go?",
+            subtitle=f"{look.range_words}; money of the pools that have a price"
+            if costs and bill and bill["unpriced_gpu_h"]
+            else look.range_words,
             calendar=calendar,
         ),
         "stack": (parts_by_hour if by_hour else parts_by_day)(

@@ -117,7 +117,7 @@ def test_its_contract_is_sound(source, table):
     names = table.column_names
     assert len(set(names)) == len(names)
     assert set(table.key) <= set(names)
-    assert {"landing_id", "source_row"}.isdisjoint(names)
+    assert {"landing_id", "source_row", "reason", "raw_text", "left", "times_unknown"}.isdisjoint(names)
     assert names == tuple(name.lower() for name in names)
     if table.span:
         kinds = {column.name: column.kind for column in table.columns}

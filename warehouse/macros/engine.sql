@@ -139,6 +139,12 @@
     nullif(trim(split_part({{ text }}, '{{ separator }}', {{ place }})), '')
 {%- endmacro %}
 
+{# One row per piece of a separated text. #}
+{% macro text_pieces(text, separator) %}{{ return(adapter.dispatch('text_pieces', 'gpulake')(text, separator)) }}{% endmacro %}
+{% macro duckdb__text_pieces(text, separator) -%}
+    unnest(string_split({{ text }}, '{{ separator }}'))
+{%- endmacro %}
+
 {# A text of the project's own files as SQL writes it; none is null. #}
 {% macro text_literal(text) -%}
     {{ 'cast(null as varchar)' if text is none else "'" ~ (text | replace("'", "''")) ~ "'" }}

@@ -374,6 +374,7 @@ def _by_header(
     whole, alike = [], []
     best: Table | None = None
     best_missing: list[str] = []
+    best_known = 1
     for table in tables:
         missing = [
             column.name
@@ -383,9 +384,9 @@ def _by_header(
         if not missing and not (table is named or _is_most(names, table)):
             continue
         if missing:
-            known = len(table.columns) - len(missing)
-            if known >= 2 and (best is None or known > len(best.columns) - len(best_missing) or table is named):
-                best, best_missing = table, missing
+            known = sum(names.count(name) == 1 for name in table.column_names)
+            if known > best_known or (known >= 2 and table is named):
+                best, best_missing, best_known = table, missing, known
         elif table.only_by_name and table is not named:
             alike.append(table.name)
         else:
@@ -393,8 +394,8 @@ def _by_header(
     if whole:
         table = max(whole, key=lambda table: (table is named, len(set(names) & set(table.column_names))))
         positions = tuple(names.index(name) if name in names else None for name in table.column_names)
-        further = set(names) - set(table.column_names)
-        index = len(names) == len(positions) + 1 and further <= _INDEX_NAMES
+        further = [name for name in names if name not in table.column_names]
+        index = len(further) == 1 and further[0] in _INDEX_NAMES
         layout = Layout(header=True, index=index, positions=positions, width=len(names), fields=tuple(names))
         return Recognised(path, table, layout)
     if alike:

@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -103,7 +103,13 @@ def convert(
     if body:
         # Few deliveries have a time that is far out: only those are read twice.
         parts = _parts(delivery, body, landing_id, folder, time_zone, None, workers)
-    return together(parts, left=delivery.layout.left)
+    converted = together(parts, left=delivery.layout.left)
+    # What no row has of what a file may lack is no gap in it.
+    lackable = {column.name for column in delivery.table.columns if column.may_lack}
+    missing = {
+        name: count for name, count in converted.missing.items() if count < converted.rows_kept or name not in lackable
+    }
+    return replace(converted, missing=missing)
 
 
 def together(parts: Sequence[Part], *, left: Sequence[str] = ()) -> Converted:

@@ -35,7 +35,9 @@ def _index() -> Column:
     return Column("gpu_index", "number", unit="GPUs of its machine, counted from 0; empty where only the uuid is known")
 
 
-def _table(name: str, columns: tuple[Column, ...], key: tuple[str, ...], *, span: Span | None = None, **more: bool) -> Table:
+def _table(
+    name: str, columns: tuple[Column, ...], key: tuple[str, ...], *, span: Span | None = None, **more: bool
+) -> Table:
     return Table(
         name=f"plain_{name}",
         bronze=f"bronze_plain_{name}",
@@ -223,7 +225,7 @@ MACHINE_STATES = _table(
         _key("state"),
         _time("from_at", may_lack=False, required=True),
         _time("to_at"),
-        _text("reason"),
+        _text("state_reason"),
     ),
     ("machine_id", "from_at"),
     span=Span("from_at", "to_at"),

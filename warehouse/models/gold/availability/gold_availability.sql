@@ -1,5 +1,7 @@
 {{ config(materialized='table') }}
 
+-- A need is a table, one column of a table (`table.column`), or one of several of these (`… or …`). A column is there where
+-- a file's header names it, or where a file has none: then the rows alone say what they hold.
 with
 
 needs as (
@@ -14,13 +16,28 @@ landings as (
     select * from {{ source('meta', 'landings') }}
 ),
 
+alternatives as (
+    select
+        needs_table,
+        {{ text_pieces('needs_table', ' or ') }} as alternative
+    from needs
+    where needs_table is not null
+    group by needs_table
+),
+
 landed as (
     select
-        cluster_id,
-        table_name,
-        sum(rows_kept) as rows_kept
+        landings.cluster_id,
+        alternatives.needs_table,
+        sum(landings.rows_kept) as rows_kept
     from landings
-    group by cluster_id, table_name
+    inner join alternatives
+        on landings.table_name = {{ text_part('alternatives.alternative', '.', 1) }}
+    where
+        {{ text_part('alternatives.alternative', '.', 2) }} is null
+        or landings.fields is null
+        or landings.fields like concat('%"', {{ text_part('alternatives.alternative', '.', 2) }}, '"%')
+    group by landings.cluster_id, alternatives.needs_table
 ),
 
 checked as (
@@ -36,7 +53,7 @@ checked as (
         on clusters.source = needs.source
     left join landed
         on clusters.cluster_id = landed.cluster_id
-            and needs.needs_table = landed.table_name
+            and needs.needs_table = landed.needs_table
 )
 
 select

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import polars as pl
@@ -166,6 +167,30 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Something that is no fault of a row by itself, and most likely not what was meant: an end before a start.
+
+    `where` is the first of the `rows` that show it, as `file:line`, where there is one.
+    """
+
+    table: str
+    what: str
+    rows: int
+    where: str = ""
+    do: str = ""
+
+
+class Doubts(Protocol):
+    """What a source doubts of deliveries that lie together. Each table has its columns, `source_row` and `file`."""
+
+    def __call__(
+        self, tables: Mapping[str, pl.LazyFrame], /, *, now: datetime, status_words: frozenset[str]
+    ) -> Iterator[Doubt]:
+        """Look at all of them. `status_words` are those of the source that have a common word; none: nobody knows."""
+        ...
+
+
+@dataclass(frozen=True)
 class Source:
     """One outside format. A value, never an effect: reading and landing it is `gpulake.landing`'s work."""
 
@@ -185,6 +210,8 @@ class Source:
     kaggle_dataset: str = ""
     shipped: tuple[Path, ...] = ()
     """Deliveries that come with gpulake itself and land in every lake."""
+    doubts: Doubts | None = None
+    """What `gpulake check` doubts beside what landing refuses."""
     describes_cluster: bool = True
     """False for reference tables that belong to no cluster."""
 

@@ -18,7 +18,7 @@ from gpulake.config import Config, check_cluster_name
 from gpulake.contract import Source
 from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.lake import Publication
-from gpulake.landing import LandReport, Survey
+from gpulake.landing import Checked, LandReport, Survey
 from gpulake.reading import dashboards
 from gpulake.reading.dashboards import Renewed
 from gpulake.session import Alerted, Built, Progress, Session, Tested
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gpulake.detecting.outcomes import Detected
     from gpulake.reading.difference import Difference
     from gpulake.reading.figure import Explanation
+    from gpulake.reading.needs import Need
 
 
 @dataclass(frozen=True)
@@ -332,6 +333,46 @@ def alert(config: Config, *, wait_s: float = 0.0, progress: Progress | None = No
 
 
 # ------------------------------------------------------------------------------------------- other calls
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What would become of a folder, and what further tables and columns of its sources would make known."""
+
+    checked: Checked
+    unlocks: tuple[Need, ...]
+    error: GpulakeError | None
+    """What sets the exit code of a refresh sets that of a check: the first file that would be refused."""
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            **self.checked.as_json(),
+            "unlocks": [asdict(need) for need in self.unlocks],
+            "error": self.error.as_json() if self.error else None,
+        }
+
+
+def check(config: Config, *, data: Path, source: str | None = None, cluster: str | None = None) -> CheckResult:
+    """Say what is wrong with a folder before anything lands; nothing is written. Raises SourceError, UsageError."""
+    from gpulake.dbt import warehouse
+    from gpulake.reading.needs import read_needs, read_status_words
+
+    if cluster is not None:
+        check_cluster_name(cluster, where="--cluster")
+    sources = _choose(source)
+    surveyed = landing.look(data, sources, cluster=cluster)
+    names = sorted({each.source.name for each in surveyed.delivered})
+    words = {name: read_status_words(warehouse.project(), name) for name in names}
+    checked = landing.check(surveyed, config=config, cluster=cluster, now=clock.now(), status_words=words)
+    given = {each.table for each in checked.files}
+    given |= {f"{each.table}.{column}" for each in checked.files for column in each.given}
+    needs = [need for name in names for need in read_needs(warehouse.project(), name)]
+    return CheckResult(
+        checked,
+        unlocks=tuple(need for need in needs if need.unlocks and not need.is_met(given)),
+        error=checked.refused[0].error if checked.refused else landing.nothing_known(surveyed, data, sources),
+    )
 
 
 def status(config: Config) -> upkeep.Status:

@@ -27,13 +27,14 @@ graph = SimpleNamespace(
 
 
 class _Config:
-    """`config(...)` says nothing to the linter; `config.get` gives the one list that a model is made of."""
+    """`config(...)` says nothing to the linter; `config.get` gives the lists that models are made of."""
 
     def __call__(self, **_: object) -> str:
         return ""
 
     def get(self, _: str) -> SimpleNamespace:
-        return SimpleNamespace(needs=[SimpleNamespace(table=None, reason="", figures={"gold": ["a", "b"]})])
+        needs = [SimpleNamespace(table=None, reason="", figures={"gold": ["a", "b"]})]
+        return SimpleNamespace(needs=needs, words={"failed": ["a", "b"]})
 
 
 config = _Config()

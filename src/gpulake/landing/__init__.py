@@ -5,20 +5,27 @@ are the same delivery. Each is one transaction of the lake. A delivery that cann
 its reason; the others land.
 """
 
+from gpulake.landing.checking import Checked, FileChecked, Reason, check
 from gpulake.landing.clusters import settle_clusters
 from gpulake.landing.landings import Landing, LandReport, foresee, land
 from gpulake.landing.memory import Memory
 from gpulake.landing.replays import replay
-from gpulake.landing.surveys import Refused, Survey, survey
+from gpulake.landing.surveys import Refused, Survey, look, nothing_known, survey
 
 __all__ = [
+    "Checked",
+    "FileChecked",
     "LandReport",
     "Landing",
     "Memory",
+    "Reason",
     "Refused",
     "Survey",
+    "check",
     "foresee",
     "land",
+    "look",
+    "nothing_known",
     "replay",
     "settle_clusters",
     "survey",

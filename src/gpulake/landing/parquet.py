@@ -58,6 +58,12 @@ def columns_of(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
+def rows_of(path: Path) -> int:
+    """How many rows a file has. Raises SourceError."""
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def check_columns(path: Path, places: Iterable[int]) -> None:
     """Raise SourceError where one of these columns is no plain value."""
     with _opened(path) as file:

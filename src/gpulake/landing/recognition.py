@@ -36,6 +36,7 @@ _SEARCHED_BYTES = 64 << 20
 _FITTING_SHARE = 0.8
 """A headerless file is of a table when this share of its first lines fits the table's columns."""
 
+_NO_ROWS = "it names the columns of {} and has no rows"
 _INDEX_NAMES = {"", "index", "unnamed: 0", "id"}
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -216,7 +217,16 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
     if encoding:
         return _of_another_encoding(path, lines, encoding, tables, named)
     found = _of_lines(path, lines, tables, named)
-    return replace(found, among=tuple(tables)) if isinstance(found, Recognised) else found
+    if not isinstance(found, Recognised):
+        return found
+    if len(lines) == 1 and len(head) < HEAD_BYTES and found.layout.header and _may_be_empty(found.table):
+        return Unrecognised(path, _NO_ROWS.format(found.table.name))
+    return replace(found, among=tuple(tables))
+
+
+def _may_be_empty(table: Table) -> bool:
+    """Whether a file of it without rows says that nothing was the case: what is delivered by the day has such days."""
+    return any(column.may_lack for column in table.columns)
 
 
 def _not_unpacked(path: Path, why: str, named: Table | None) -> Unrecognised:
@@ -328,12 +338,14 @@ def _refuse_other_delimiters(
 
 def _of_parquet(path: Path, tables: Sequence[Table], named: Table | None) -> Recognised | Unrecognised:
     # It takes a tenth of a second to load.
-    from gpulake.landing.parquet import check_columns, columns_of
+    from gpulake.landing.parquet import check_columns, columns_of, rows_of
 
     asked = [table for table in tables if isinstance(table.format, Parquet)]
     found = _by_header(path, columns_of(path), asked, named)
     if isinstance(found, Recognised):
         check_columns(path, [at for at in found.layout.positions if at is not None])
+        if rows_of(path) == 0 and _may_be_empty(found.table):
+            return Unrecognised(path, _NO_ROWS.format(found.table.name))
         return replace(found, layout=replace(found.layout, word="columns"))
     found = found or Unrecognised(path, "its columns are those of no known table")
     if named in asked:

@@ -61,8 +61,33 @@ class Survey:
 def survey(data: Path, sources: Sequence[Source], *, cluster: str | None = None) -> Survey:
     """Say of every file below a folder (or of the one file given) which table it is, or why it is none.
 
-    A table's look-alike is a delivery where a cluster of its own is named, and no other file is of that table.
     Raises SourceError when there is no such folder, or when it holds nothing that any of the sources knows.
+    """
+    found = look(data, sources, cluster=cluster)
+    if error := nothing_known(found, data, sources):
+        raise error
+    return found
+
+
+def nothing_known(found: Survey, data: Path, sources: Sequence[Source]) -> SourceError | None:
+    """What is wrong with a folder that holds nothing which any of the sources knows; None where it does."""
+    if found.delivered or found.refused:
+        return None
+    tables = [table for source in sources for table in source.tables]
+    names = ", ".join(sorted(table.name for table in tables))
+    why = f": {found.unrecognised[0].reason}" if len(found.unrecognised) == 1 else ""
+    return SourceError(
+        f"none of its {len(found.unrecognised)} files is a table of {', '.join(s.name for s in sources)}{why}.",
+        where=str(data),
+        do=f"expect {names} as {', '.join(endings(tables))}; `gpulake fetch` downloads them",
+    )
+
+
+def look(data: Path, sources: Sequence[Source], *, cluster: str | None = None) -> Survey:
+    """The same, also of a folder that holds nothing known.
+
+    A table's look-alike is a delivery where a cluster of its own is named, and no other file is of that table.
+    Raises SourceError when there is no such folder.
     """
     owners = {table.name: source for source in sources for table in source.tables}
     tables = [table for source in sources for table in source.tables]
@@ -79,14 +104,6 @@ def survey(data: Path, sources: Sequence[Source], *, cluster: str | None = None)
                     unrecognised.append(other)
         except (SourceError, ContractError) as error:
             refused.append(Refused(path, error))
-    if not delivered and not refused:
-        names = ", ".join(sorted(owners))
-        why = f": {unrecognised[0].reason}" if len(unrecognised) == 1 else ""
-        raise SourceError(
-            f"none of its {len(files) + len(others)} files is a table of {', '.join(s.name for s in sources)}{why}.",
-            where=str(data),
-            do=f"expect {names} as {', '.join(endings(tables))}; `gpulake fetch` downloads them",
-        )
     return Survey(tuple(delivered), tuple(unrecognised), tuple(refused))
 
 

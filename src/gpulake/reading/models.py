@@ -51,11 +51,12 @@ def read_models(project: Path) -> dict[str, Model]:
     """Every model of a dbt project that its yml describes, by name."""
     models = project / "models"
     texts = {file.stem: file for file in models.rglob("*.sql")}
-    described = [model for file in sorted(models.rglob("*.yml")) for model in _read_yml(file).get("models", [])]
+    described = [model for file in sorted(models.rglob("*.yml")) for model in read_yml(file).get("models", [])]
     return {model["name"]: _model(model, project, texts[model["name"]]) for model in described}
 
 
-def _read_yml(file: Path) -> dict[str, Any]:
+def read_yml(file: Path) -> dict[str, Any]:
+    """What stands in a file of the project; nothing where it is empty."""
     return yaml.load(file.read_text(encoding="utf-8"), _YAML) or {}  # noqa: S506  # a safe loader, see there
 
 

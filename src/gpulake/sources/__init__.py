@@ -12,5 +12,6 @@ from gpulake.contract import Source
 @cache
 def all_sources() -> tuple[Source, ...]:
     """Every known source, by name."""
-    found = (import_module(f"{__name__}.{module.name}").SOURCE for module in iter_modules(__path__))
+    modules = (module.name for module in iter_modules(__path__) if not module.ispkg)
+    found = (import_module(f"{__name__}.{name}").SOURCE for name in modules)
     return tuple(sorted(found, key=lambda source: source.name))

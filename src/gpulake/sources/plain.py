@@ -11,6 +11,7 @@ after a table (`plain_jobs.csv`) is held to that: if a column lacks there, it is
 from __future__ import annotations
 
 from gpulake.contract import Column, Delimited, Source, Span, Table
+from gpulake.sources.checks.plain import doubts
 
 _TIME = "iso8601_or_epoch"
 
@@ -36,7 +37,12 @@ def _index() -> Column:
 
 
 def _table(
-    name: str, columns: tuple[Column, ...], key: tuple[str, ...], *, span: Span | None = None, **more: bool
+    name: str,
+    columns: tuple[Column, ...],
+    key: tuple[str, ...],
+    *,
+    span: Span | None = None,
+    shapes_history: bool = False,
 ) -> Table:
     return Table(
         name=f"plain_{name}",
@@ -46,7 +52,7 @@ def _table(
         columns=columns,
         key=key,
         span=span,
-        **more,
+        shapes_history=shapes_history,
     )
 
 
@@ -136,7 +142,7 @@ GPU_SAMPLES = _table(
         _time("sampled_at", may_lack=False, required=True),
         _text("gpu_uuid"),
         _text("mig_id"),
-        _number("interval_s", "s that a sample speaks for, up to its time"),
+        _number("interval_s", "s that a sample speaks for, from its time on"),
         _text("sample_kind"),
         _number("gpu_util_pct", "percent of the time in which any kernel ran, 0 to 100"),
         _number("gr_engine_active_ratio", "share of the time, 0 to 1"),
@@ -182,7 +188,7 @@ MACHINE_SAMPLES = _table(
     (
         _key("machine_id"),
         _time("sampled_at", may_lack=False, required=True),
-        _number("interval_s", "s that a sample speaks for, up to its time"),
+        _number("interval_s", "s that a sample speaks for, from its time on"),
         _number("cpu_util_pct", "percent of all cores, 0 to 100"),
         _number("load_1", "processes, mean of a minute"),
         _number("memory_used_bytes", "bytes"),
@@ -236,5 +242,6 @@ SOURCE = Source(
     name="plain",
     title="Your own data in plain files",
     licence="yours",
+    doubts=doubts,
     tables=(JOBS, ALLOCATIONS, MACHINES, GPUS, GPU_SAMPLES, MACHINE_SAMPLES, EVENTS, MACHINE_STATES),
 )

@@ -1,37 +1,8 @@
--- The common word for each that schedulers and people use, in small letters, in capitals, and with one capital. A word that
--- is not here is `unknown`. A changed mind is a new row with its day: the last one stands.
-{%- set words = {
-    'waiting': [
-        'waiting', 'pending', 'queued', 'submitted', 'held', 'suspended', 'configuring', 'requeued',
-        'blocked', 'created',
-    ],
-    'running': [
-        'running', 'started', 'completing', 'active',
-    ],
-    'succeeded': [
-        'succeeded', 'success', 'successful', 'completed', 'complete', 'done', 'finished', 'ok', 'pass',
-        'passed',
-    ],
-    'failed': [
-        'failed', 'failure', 'fail', 'error', 'errored', 'crashed', 'exit', 'out_of_memory', 'oom',
-        'oomkilled', 'boot_fail', 'deadline', 'launch_failed',
-    ],
-    'cancelled': [
-        'cancelled', 'canceled', 'killed', 'deleted', 'stopped', 'aborted', 'revoked',
-    ],
-    'timeout': [
-        'timeout', 'timed_out', 'timedout', 'deadlineexceeded', 'expired',
-    ],
-    'preempted': [
-        'preempted', 'evicted', 'interrupted',
-    ],
-    'node_fail': [
-        'node_fail', 'node_failed', 'nodefail', 'nodelost', 'node_lost',
-    ],
-} %}
+-- The common word for each of status_words.yml, in small letters, in capitals, and with one capital. One that is not there
+-- is `unknown`. A changed mind is a new row with its day: the last one stands.
 {%- set rows = [] %}
-{%- for job_status, spelled in words.items() %}
-    {%- for word in spelled %}
+{%- for job_status, words in config.get('meta').words.items() %}
+    {%- for word in words %}
         {%- for written in [word, word | upper, word | capitalize] %}
             {%- do rows.append([written, job_status]) %}
         {%- endfor %}

@@ -1,0 +1,1 @@
+"""What sources doubt of deliveries that lie together: one module per source."""

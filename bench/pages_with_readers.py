@@ -1,6 +1,7 @@
 """Ten readers of `gpulake serve`, alone and while refreshes deliver and publish: how long each page lets them wait.
 
-Each asks for a page, reads it for a second, and goes on to another: of jobs, users, machines and days not always the same.
+Each asks for a page, reads it for a second, and goes on to another: of jobs, users, machines and days not always the same, and
+in each phase others. How long the first visitors after the server's start wait is told apart.
 At GPULAKE_BENCH_SCALE=1 the lake is of the real trace's size, and takes a quarter of an hour to make.
 """
 
@@ -37,6 +38,8 @@ NAMED = {
 }
 
 Waits = dict[str, list[float]]
+ALONE, BESIDE = range(2)
+"""Which pages are asked for, and when, is drawn anew in each phase: what was asked for in one is no visit before in the other."""
 
 
 def main() -> None:
@@ -59,15 +62,17 @@ def main() -> None:
     )
     try:
         _wait_for(port)
-        first_kb = len(_answered(port, "/")) / 1024
-        alone = _read(port, names)
+        first_kb, first = _first_visits(port)
+        alone = _read(port, names, phase=ALONE)
         writer = threading.Thread(target=_deliver, args=(lake, late), daemon=True)
         writer.start()
-        beside = _read(port, names)
+        beside = _read(port, names, phase=BESIDE)
         writer.join()
     finally:
         server.terminate()
         server.wait()
+    print(f"\nfirst visits after the server's start: ms (scale {SCALE:g})")
+    print("  " + ", ".join(f"{path} {ms:.0f}" for path, ms in first.items()))
     _tell(alone, beside)
     print(f"  the first page has {first_kb:.0f} KB{verdict(first_kb, FIRST_PAGE_KB)}", flush=True)
 
@@ -104,6 +109,18 @@ def _answered(port: int, path: str) -> bytes:
     return body
 
 
+def _first_visits(port: int) -> tuple[float, dict[str, float]]:
+    """How large the first page is, in KB, and how long each page takes that has not been asked for; in ms."""
+    waits = {}
+    first_kb = 0.0
+    for path in PAGES:
+        asked = time.monotonic()
+        body = _answered(port, path)
+        waits[path] = (time.monotonic() - asked) * 1_000
+        first_kb = first_kb or len(body) / 1024
+    return first_kb, waits
+
+
 READ = """
 import json, sys
 from bench.pages_with_readers import read_for
@@ -111,20 +128,20 @@ print(json.dumps(read_for(*json.loads(sys.argv[1]))))
 """
 
 
-def _read(port: int, names: dict[str, list[str]]) -> Waits:
+def _read(port: int, names: dict[str, list[str]], *, phase: int) -> Waits:
     """In a process of its own: readers and writer must not wait for one another's interpreter."""
-    given = json.dumps([port, names])
+    given = json.dumps([port, names, phase])
     found = subprocess.run([PYTHON, "-c", READ, given], capture_output=True, text=True, check=True)
     return dict(json.loads(found.stdout))
 
 
-def read_for(port: int, names: dict[str, list[str]]) -> Waits:
+def read_for(port: int, names: dict[str, list[str]], phase: int) -> Waits:
     """All readers for some seconds: milliseconds that each page took, from the first byte asked to the last one come."""
     waits: Waits = defaultdict(list)
     until = time.monotonic() + SECONDS
 
     def go(reader: int) -> None:
-        dice = random.Random(reader)
+        dice = random.Random(phase * READERS + reader)
         time.sleep(dice.random() * READS_FOR_S)
         while time.monotonic() < until:
             kind = dice.choice([*PAGES, *names])

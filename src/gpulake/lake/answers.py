@@ -39,6 +39,13 @@ class Answers:
             self._keep(key, _written(found))
         return found
 
+    def take(self, others: Answers, *, but: str) -> None:
+        """Keep what others hold as well, save answers to queries that contain a text."""
+        with others._lock:
+            held = [(key, rows) for key, rows in others._kept.items() if but not in key[0]]
+        for key, rows in held:
+            self._keep(key, rows)
+
     def _keep(self, key: tuple[str, str], rows: bytes) -> None:
         with self._lock:
             if key not in self._kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gpulake.errors import LakeError, UsageError
@@ -97,12 +98,20 @@ class Layout:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LakeError(
-                f"the publication pointer cannot be read: {error.strerror}.",
-                where=str(self.pointer),
-                do="check its rights",
-            ) from error
+            raise self._unreadable(error) from error
         except (ValueError, TypeError) as error:
             raise LakeError(
                 "the publication pointer is damaged.", where=str(self.pointer), do="run any writing command to renew it"
             ) from error
+
+    def pointed_at(self) -> datetime:
+        """Since when the pointer says what it says."""
+        try:
+            return datetime.fromtimestamp(self.pointer.stat().st_mtime, UTC).replace(tzinfo=None)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> LakeError:
+        return LakeError(
+            f"the publication pointer cannot be read: {error.strerror}.", where=str(self.pointer), do="check its rights"
+        )

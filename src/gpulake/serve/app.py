@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +17,8 @@ from starlette.staticfiles import StaticFiles
 from gpulake.charts import page_style, static_file
 from gpulake.config import Config
 from gpulake.errors import GpulakeError, LakeError, UsageError
+from gpulake.lake import Reader
+from gpulake.reading.scope import Cluster
 from gpulake.serve import addresses, exporting, posts
 from gpulake.serve.look import Look
 from gpulake.serve.markup import rendered, templates
@@ -52,6 +55,15 @@ def create_app(
     app.state.newest = newest
     layout = templates()
     addresses.register()
+
+    def visit(reader: Reader, clusters: tuple[Cluster, ...]) -> Iterator[None]:
+        for page in menu():
+            look = Look(reader, clusters=clusters, path=page.path, lake=config.lake)
+            with suppress(GpulakeError):  # who comes is told
+                rendered(page, filled=page.fill(look), look=look, by=layout)
+            yield
+
+    app.state.visit = visit
 
     def answer(page: Page, request: Request) -> Response:
         asked = dict(request.query_params)

@@ -34,8 +34,10 @@ def run(config: Config, *, host: str, port: int, token: str | None, told: Callab
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3)
         )
-        server.run(sockets=[listening])
-        app.state.newest.close()
+        newest = app.state.newest
+        with newest.watched(app.state.visit):
+            server.run(sockets=[listening])
+        newest.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,215 @@
+"""The truth of a site beside its telemetry: what every job and GPU really did, and what was broken; Parquet, and CSV for labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from gpulake.simulate.site.faults import Fault
+from gpulake.simulate.site.fleet import Grid, Site
+from gpulake.simulate.site.incidents import Event, State
+from gpulake.simulate.site.jobs import Job
+from gpulake.simulate.site.kernel_log import line_of
+from gpulake.simulate.site.scheduling import Attempt
+from gpulake.simulate.site.signal import HW_THERMAL, POWER_CAP, SW_THERMAL, Samples
+from gpulake.simulate.truth import save
+
+
+def utc(seconds: Sequence[int | None]) -> pl.Series:
+    """Whole seconds since 1970 as UTC moments; null stays null."""
+    return (pl.Series(seconds, dtype=pl.Int64) * 1_000).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC")
+
+
+def hours_frame(samples: Samples, site: Site, grid: Grid) -> pl.DataFrame:
+    """One row per GPU and UTC hour: what it really did, and what its samples show. Sums over a sample's time belong to the hour it ends in."""
+    every = grid.every_s
+    hour = (grid.moments_s - 1) // 3_600
+    first = np.flatnonzero(np.diff(hour, prepend=hour[0] - 1))
+    use, seen = samples.use, samples.seen
+
+    def summed(
+        values: np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+        return np.add.reduceat(values, first, axis=1, dtype=np.int64).ravel()
+
+    rows = len(seen)
+    gpus = np.repeat(np.arange(use.first_gpu, use.first_gpu + rows), len(first))
+    machine = pl.Series(site.machines).gather(gpus // site.gpus_per_node)
+    return pl.DataFrame(
+        {
+            "machine_id": machine,
+            "gpu_index": gpus % site.gpus_per_node,
+            "gpu_uuid": pl.Series(site.uuids).gather(gpus),
+            "hour_start_at": utc(np.tile(hour[first] * 3_600, rows).tolist()),
+            "held_s": summed(use.held_s),
+            "active_pct_s": summed(use.use_pct_s),
+            "samples": summed(seen),
+            "seen_util_pct_s": summed(np.where(seen, samples.gpu_util_pct, 0)) * every,
+            "energy_mj": summed(samples.true_power_dw) * (100 * every),
+            "thermal_s": summed((samples.reasons & (SW_THERMAL | HW_THERMAL)) > 0) * every,
+            "power_cap_s": summed((samples.reasons & POWER_CAP) > 0) * every,
+            "hottest_c": np.maximum.reduceat(samples.temperature_c, first, axis=1).ravel().astype(np.int64),
+            "most_memory_mib": np.maximum.reduceat(samples.memory_used_mib, first, axis=1).ravel().astype(np.int64),
+        }
+    )
+
+
+def attempts_frame(
+    attempts: Sequence[Attempt], active_pct_s: dict[tuple[int, int], int], site: Site, grid: Grid
+) -> pl.DataFrame:
+    """One row per attempt and GPU that it held: from when to when within the window, and what it did there."""
+    rows = [
+        (
+            one.job.shown_id,
+            one.job.job_id,
+            one.number,
+            site.machine_of(gpu),
+            gpu % site.gpus_per_node,
+            site.uuids[gpu],
+            one.start_s,
+            one.until(grid),
+            one.until(grid) - one.start_s,
+            active_pct_s.get((number, gpu), 0),
+        )
+        for number, one in enumerate(attempts)
+        for gpu in one.gpus
+    ]
+    names = (
+        "job_id",
+        "job_id_raw",
+        "attempt",
+        "machine_id",
+        "gpu_index",
+        "gpu_uuid",
+        "from_at",
+        "to_at",
+        "held_s",
+        "active_pct_s",
+    )
+    frame = _frame(rows, names, texts={"job_id", "machine_id", "gpu_uuid"})
+    return frame.with_columns(
+        utc(frame["from_at"].to_list()).alias("from_at"), utc(frame["to_at"].to_list()).alias("to_at")
+    )
+
+
+def jobs_frame(
+    jobs: Sequence[Job], attempts: Sequence[Attempt], active_pct_s: dict[tuple[int, int], int], grid: Grid
+) -> pl.DataFrame:
+    """One row per job that was submitted: GPU-seconds allocated, active and idle within the window, over all its attempts."""
+    of_job: dict[int, list[tuple[int, Attempt]]] = {}
+    for number, one in enumerate(attempts):
+        of_job.setdefault(one.job.number, []).append((number, one))
+    rows = []
+    for job in jobs:
+        mine = of_job.get(job.number, [])
+        if not mine:
+            continue
+        last = mine[-1][1]
+        started = [one.start_s for _, one in mine if one.ran]
+        held = sum(len(one.gpus) * (one.until(grid) - one.start_s) for _, one in mine if one.ran)
+        active = sum(active_pct_s.get((number, gpu), 0) for number, one in mine for gpu in one.gpus)
+        rows.append(
+            (
+                *(job.shown_id, job.job_id, job.kind.name, job.user, job.account, last.state, job.submit_s),
+                *(
+                    min(started) if started else None,
+                    last.end_s if last.end_s >= 0 else None,
+                    len(mine),
+                    job.nodes,
+                    job.gpus,
+                ),
+                *(held, active / 100, held - active / 100),
+            )
+        )
+    names = (
+        *("job_id", "job_id_raw", "kind", "user_id", "group_id", "state", "submitted_at", "started_at", "ended_at"),
+        *("attempts", "nodes", "gpus", "allocated_gpu_s", "active_gpu_s", "idle_gpu_s"),
+    )
+    frame = _frame(
+        rows, names, texts={"job_id", "kind", "user_id", "group_id", "state"}, floats={"active_gpu_s", "idle_gpu_s"}
+    )
+    return frame.with_columns(
+        utc(frame[name].to_list()).alias(name) for name in ("submitted_at", "started_at", "ended_at")
+    )
+
+
+def faults_frame(
+    faults: Sequence[Fault], attempts: Sequence[Attempt], felt_s: dict[int, int], site: Site, grid: Grid
+) -> pl.DataFrame:
+    """One row per fault: where, from when to when, how strong, for how long its GPUs felt it, and which jobs it met."""
+    per_node = site.gpus_per_node
+    rows = []
+    for number, fault in enumerate(faults):
+        met = [
+            one.job.shown_id
+            for one in attempts
+            if one.ran
+            and one.start_s < fault.to_s
+            and one.until(grid) >= fault.from_s
+            and any(fault.covers(gpu // per_node, gpu) for gpu in one.gpus)
+        ]
+        rows.append(
+            (
+                *(fault.kind, site.machines[fault.machine], fault.gpu % per_node if fault.gpu >= 0 else None),
+                *(site.uuids[fault.gpu] if fault.gpu >= 0 else None, fault.from_s, fault.to_s, fault.strength),
+                *(felt_s.get(number), " ".join(dict.fromkeys(met))),
+            )
+        )
+    names = ("kind", "machine_id", "gpu_index", "gpu_uuid", "from_at", "to_at", "strength", "felt_s", "job_ids")
+    frame = _frame(rows, names, texts={"kind", "machine_id", "gpu_uuid", "job_ids"}, floats={"strength"})
+    return frame.with_columns(
+        utc(frame["from_at"].to_list()).alias("from_at"), utc(frame["to_at"].to_list()).alias("to_at")
+    )
+
+
+def states_frame(states: Sequence[State], site: Site, grid: Grid) -> pl.DataFrame:
+    """One row per span in which a machine took no jobs; null where it lasts beyond the window."""
+    rows = [
+        (site.machines[one.machine], one.state, one.reason, one.from_s, one.to_s if one.to_s < grid.end_s else None)
+        for one in states
+    ]
+    frame = _frame(rows, ("machine_id", "state", "reason", "from_at", "to_at"), texts={"machine_id", "state", "reason"})
+    return frame.with_columns(
+        utc(frame["from_at"].to_list()).alias("from_at"), utc(frame["to_at"].to_list()).alias("to_at")
+    )
+
+
+def events_frame(events: Sequence[Event], site: Site) -> pl.DataFrame:
+    """One row per line of a kernel log that matters."""
+    rows = [
+        (
+            *(site.machines[one.machine], one.at_s, one.kind, one.code if one.code >= 0 else None),
+            one.gpu % site.gpus_per_node if one.gpu >= 0 else None,
+            site.uuids[one.gpu] if one.gpu >= 0 else None,
+            site.bus(one.gpu % site.gpus_per_node).lower() if one.gpu >= 0 else None,
+            *(one.process_id if one.process_id >= 0 else None, one.process_name or None, line_of(one, site)),
+        )
+        for one in events
+    ]
+    names = (
+        *("machine_id", "happened_at", "kind", "code", "gpu_index", "gpu_uuid", "pci_bus_id"),
+        *("process_id", "process_name", "message"),
+    )
+    texts = {"machine_id", "kind", "gpu_uuid", "pci_bus_id", "process_name", "message"}
+    frame = _frame(rows, names, texts=texts)
+    return frame.with_columns(utc(frame["happened_at"].to_list()).alias("happened_at"))
+
+
+def _frame(
+    rows: Sequence[tuple[object, ...]],
+    names: Sequence[str],
+    *,
+    texts: set[str],
+    floats: frozenset[str] | set[str] = frozenset(),
+) -> pl.DataFrame:
+    kinds = {name: pl.String if name in texts else pl.Float64 if name in floats else pl.Int64 for name in names}
+    return pl.DataFrame(rows, schema=kinds, orient="row")
+
+
+def save_labels(frame: pl.DataFrame, folder: Path, name: str) -> None:
+    """Write a small table of labels twice: for programs and for eyes."""
+    save(frame, folder / f"{name}.parquet")
+    frame.write_csv(folder / f"{name}.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")

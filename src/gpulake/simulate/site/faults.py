@@ -40,6 +40,8 @@ _HOTTER_THAN_ALLOWED_C = 18
 _SINGLE_BIT_PER_HOUR, _XIDS_OF_A_STORM = 400.0, 240.0
 _FIRST, _LAST = 0.08, 0.92
 _LEAST_S = 900
+_LOOKED_AT = 8
+"""Moments that are looked at for each fault: it is put where most would meet it."""
 _APART_S = 1_800
 """Two faults of one machine lie at least so far apart."""
 
@@ -93,14 +95,15 @@ def plan_faults(
     span_s = grid.end_s - grid.start_s
     shrink = min(1.0, grid.days / 7)
     for number, which in enumerate(rng.permutation(len(kinds))):
-        kind = kinds[which]
-        begin = grid.start_s + int(
-            span_s * (edges[number] + rng.uniform(0.1, 0.6) * (edges[number + 1] - edges[number]))
-        )
-        begin -= (begin - grid.start_s) % 60
-        length_s = max(_LEAST_S, int(_HOURS[kind] * shrink * 3_600)) if _HOURS[kind] else grid.every_s
-        end = min(begin + length_s - length_s % 60, grid.end_s) if _HOURS[kind] else begin + length_s
-        faults.append(_place(kind, begin, end, attempts, faults, site, grid, rng))
+        kind, room_s = kinds[which], span_s * (edges[number + 1] - edges[number])
+        places = []
+        for at in rng.uniform(0.1, 0.6, _LOOKED_AT):
+            begin = grid.start_s + int(span_s * edges[number] + at * room_s)
+            begin -= (begin - grid.start_s) % 60
+            length_s = max(_LEAST_S, int(_HOURS[kind] * shrink * 3_600)) if _HOURS[kind] else grid.every_s
+            end = min(begin + length_s - length_s % 60, grid.end_s) if _HOURS[kind] else begin + length_s
+            places.append(_place(kind, begin, end, attempts, faults, site, grid, rng))
+        faults.append(max(places, key=lambda place: place[0])[1])
         if breakdowns_of(faults[-1]):
             every = [breakdown for fault in faults for breakdown in breakdowns_of(fault)]
             attempts = schedule(jobs, site, grid, every)
@@ -116,8 +119,8 @@ def _place(
     site: Site,
     grid: Grid,
     rng: np.random.Generator,
-) -> Fault:
-    """The GPU, or machine, with most work in those hours of which no other fault is near."""
+) -> tuple[float, Fault]:
+    """The GPU, or machine, with most work in those hours of which no other fault is near; and how much that is."""
     work = _work(attempts, site, grid, from_s, max(to_s, from_s + 600)) + 1e-6 * rng.random(site.gpus)
     per_node = site.gpus_per_node
     for other in faults:
@@ -130,10 +133,11 @@ def _place(
         )
     if kind in _OF_ONE_GPU:
         gpu = int(np.argmax(work))
-        machine = gpu // per_node
+        machine, most = gpu // per_node, float(work[gpu])
     else:
-        gpu, machine = -1, int(np.argmax(work.reshape(-1, per_node).sum(axis=1)))
-    return Fault(kind, machine, gpu, from_s, to_s, _strength(kind, gpu, machine, site))
+        of_machine = work.reshape(-1, per_node).sum(axis=1)
+        gpu, machine, most = -1, int(np.argmax(of_machine)), float(of_machine.max())
+    return most, Fault(kind, machine, gpu, from_s, to_s, _strength(kind, gpu, machine, site))
 
 
 def _strength(kind: str, gpu: int, machine: int, site: Site) -> float:

@@ -26,7 +26,7 @@ _BUSES = (0x0F, 0x1B, 0x3B, 0x43, 0x51, 0x5D, 0x8D, 0x9B, 0xA1, 0xAB, 0xBB, 0xC3
 class Grid:
     """Whole local days of a zone in UTC seconds, and every how many seconds a sample is taken.
 
-    A sample at t speaks for the time up to it, (t - every, t]: the first comes one step after the begin, the last at the end.
+    A sample at t speaks for the time from there to the next, [t, t + every): use is its mean, everything else its value.
     """
 
     zone: str
@@ -57,7 +57,7 @@ class Grid:
     @property
     def moments_s(self) -> Ints:
         """The moment of every sample."""
-        return self.start_s + self.every_s * np.arange(1, len(self) + 1, dtype=np.int64)
+        return self.start_s + self.every_s * np.arange(len(self), dtype=np.int64)
 
     @property
     def days(self) -> float:
@@ -70,7 +70,7 @@ class Grid:
 
     def first_from(self, at_s: int) -> int:
         """The number of the first sample at or after a moment."""
-        return min(max(-(-(at_s - self.start_s) // self.every_s) - 1, 0), len(self))
+        return min(max(-(-(at_s - self.start_s) // self.every_s), 0), len(self))
 
     def slot(self, at_s: int) -> int:
         """The number of the sample whose time holds a moment."""

@@ -18,16 +18,6 @@ from gpulake.simulate.site.truth import events_frame, states_frame, utc
 from gpulake.simulate.truth import Growing
 
 MIB = 1 << 20
-STATUS = {
-    "COMPLETED": "succeeded",
-    "FAILED": "failed",
-    "OUT_OF_MEMORY": "failed",
-    "TIMEOUT": "timeout",
-    "CANCELLED": "cancelled",
-    "NODE_FAIL": "node_fail",
-    "RUNNING": "running",
-    "PENDING": "waiting",
-}
 
 
 def write_tables(
@@ -46,9 +36,7 @@ def write_tables(
         "plain_machines": _machines(site),
         "plain_gpus": _gpus(site, grid),
         "plain_events": events_frame(events, site),
-        "plain_machine_states": states_frame(states, site, grid).select(
-            "machine_id", "state", "from_at", "to_at", "reason"
-        ),
+        "plain_machine_states": states_frame(states, site, grid),
     }
     for name, frame in frames.items():
         frame.write_csv(folder / f"{name}.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
@@ -67,7 +55,7 @@ def _jobs(jobs: Sequence[Job], attempts: Sequence[Attempt], site: Site) -> pl.Da
             "submitted_at": utc([job.submit_s for job, _ in told]),
             "started_at": utc([min(starts) if starts else None for starts in started]),
             "ended_at": utc([mine[-1].end_s if mine[-1].end_s >= 0 else None for _, mine in told]),
-            "status": [STATUS[mine[-1].state] for _, mine in told],
+            "status": [mine[-1].state for _, mine in told],
             "user_id": [job.user for job, _ in told],
             "group_id": [job.account for job, _ in told],
             "queue": [_queue(job, site) for job, _ in told],
@@ -93,7 +81,7 @@ def _allocations(attempts: Sequence[Attempt], site: Site) -> pl.DataFrame:
             rows.append(
                 (
                     *(one.job.shown_id, site.machines[machine], one.start_s, one.end_s if one.end_s >= 0 else None),
-                    *(str(one.number), STATUS[one.state], len(held)),
+                    *(str(one.number), one.state, len(held)),
                     " ".join(str(gpu % per_node) for gpu in held),
                     " ".join(site.uuids[gpu] for gpu in held),
                 )

@@ -257,13 +257,15 @@ def _rate(busy: Small, mb_per_s: Small, noise: Small) -> Ints:
 def _counters(
     true_dw: Ints, faults: Sequence[Fault], events: Sequence[Event], gpus: Ints, site: Site, grid: Grid, dice: Dice
 ) -> dict[str, Ints]:
-    """What only grows, but for reboots and resets. Between two samples energy grows by the power of the later one, times the step."""
+    """What only grows, but for reboots and resets. Between two samples energy grows by the power of the earlier, times the step."""
     shape, first = true_dw.shape, int(gpus[0])
     rows, step_s = shape[0], grid.every_s
     rng = dice.on("counters")
     uptime_s = grid.start_s - site.boot_s[gpus // site.gpus_per_node]
     before_mj = rng.uniform(150, 400, site.gpus)[gpus].astype(np.int64) * uptime_s * 1_000
-    energy = np.cumsum(true_dw, axis=1, dtype=np.int64) * (100 * step_s) + before_mj[:, None]
+    energy = np.zeros(shape, np.int64)
+    np.cumsum(true_dw[:, :-1], axis=1, dtype=np.int64, out=energy[:, 1:])
+    energy = energy * (100 * step_s) + before_mj[:, None]
     old_single, old_replays = rng.poisson(2.0, site.gpus)[gpus], rng.poisson(1.0, site.gpus)[gpus]
     single, double, pending = (np.zeros(shape, np.int32) for _ in range(3))
     replays = np.repeat(old_replays[:, None], shape[1], axis=1).astype(np.int32)

@@ -209,14 +209,13 @@ def _felt(week: Week, samples: Samples) -> dict[int, int]:
         if not use.first_gpu <= first < last:
             continue
         rows = slice(first - use.first_gpu, first - use.first_gpu + (per_node if fault.gpu < 0 else 1))
-        inside = (moments > fault.from_s) & (moments <= fault.to_s)
+        inside = (moments >= fault.from_s) & (moments < fault.to_s)
         if fault.kind in {THROTTLING, POWER_CAP}:
             bit = SW_THERMAL if fault.kind == THROTTLING else CAPPED
             slowed = (samples.reasons[rows, inside] & bit) > 0
             found[number] = int(slowed.sum()) * week.grid.every_s
         elif blind_spans(fault):
-            lacking = (moments >= fault.from_s) & (moments < fault.to_s)
-            found[number] = int((~samples.seen[rows, lacking]).sum()) * week.grid.every_s
+            found[number] = int((~samples.seen[rows, inside]).sum()) * week.grid.every_s
     return found
 
 

@@ -24,9 +24,9 @@ def utc(seconds: Sequence[int | None]) -> pl.Series:
 
 
 def hours_frame(samples: Samples, site: Site, grid: Grid) -> pl.DataFrame:
-    """One row per GPU and UTC hour: what it really did, and what its samples show. Sums over a sample's time belong to the hour it ends in."""
+    """One row per GPU and UTC hour: what it really did, and what its samples show. A sample's time belongs to the hour that it begins in."""
     every = grid.every_s
-    hour = (grid.moments_s - 1) // 3_600
+    hour = grid.moments_s // 3_600
     first = np.flatnonzero(np.diff(hour, prepend=hour[0] - 1))
     use, seen = samples.use, samples.seen
 
@@ -171,7 +171,9 @@ def states_frame(states: Sequence[State], site: Site, grid: Grid) -> pl.DataFram
         (site.machines[one.machine], one.state, one.reason, one.from_s, one.to_s if one.to_s < grid.end_s else None)
         for one in states
     ]
-    frame = _frame(rows, ("machine_id", "state", "reason", "from_at", "to_at"), texts={"machine_id", "state", "reason"})
+    frame = _frame(
+        rows, ("machine_id", "state", "state_reason", "from_at", "to_at"), texts={"machine_id", "state", "state_reason"}
+    )
     return frame.with_columns(
         utc(frame["from_at"].to_list()).alias("from_at"), utc(frame["to_at"].to_list()).alias("to_at")
     )

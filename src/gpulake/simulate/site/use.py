@@ -26,7 +26,7 @@ _ON_OFF = (0.004, 0.03)
 class Use:
     """One row per GPU of some machines, one column per sample.
 
-    `holder` is the attempt that held the GPU until the sample's moment, `doer` the last one that held it in the sample's time, -1 for none;
+    `holder` is the attempt that holds the GPU at the sample's moment, `doer` the last one that held it in the sample's time, -1 for none;
     `use_pct_s` sums percent x seconds over what was held, `activity` says how much of the GPU's power above idle that wants.
     """
 
@@ -90,12 +90,12 @@ def _add(
     use.use_pct_s[mine, cells] += used
     use.held_s[mine, cells] += seconds.astype(np.int32)
     use.activity[mine, cells] += (used * (job.intensity / (100 * every))).astype(np.float32)
-    there = since + every <= end_s
+    there = since >= attempt.start_s
     use.holder[mine, cells] = np.where(there, number, use.holder[mine, cells])
     use.doer[mine, cells] = number
     model = site.models[attempt.gpus[0] // site.gpus_per_node]
     plateau = job.memory_share * (model.memory_mib - model.reserved_mib)
-    age = since + every - attempt.start_s
+    age = np.maximum(since - attempt.start_s, 0)
     filled = np.rint(plateau * np.minimum(0.3 + 0.7 * age / 120, 1)).astype(np.int32)
     use.memory_mib[mine, cells] = np.where(there, filled, use.memory_mib[mine, cells])
     for row, total in zip(mine.tolist(), used.sum(axis=1, dtype=np.int64).tolist(), strict=True):

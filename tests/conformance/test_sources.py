@@ -217,7 +217,8 @@ def test_no_two_tables_claim_one_file(tmp_path):
         stem = table.stems[0] if table.only_by_name else "anything"
         file = deliver(tmp_path / named(table, stem), table, rows_of(table))
 
-        assert table is recognition.recognise(file, tables).table
+        # What a source takes apart by itself is written as JSON lines here, which is no format of its own.
+        assert table.name == recognition.recognise(file, tables).table.name
 
 
 @pytest.mark.parametrize("table", [table for _, table in TABLES if table.only_by_name], ids=ids)

@@ -64,7 +64,22 @@ def entity_keys() -> dict[str, SimpleNamespace]:
 def measured_amounts() -> dict[str, dict[str, SimpleNamespace]]:
     """Two amounts of every entity."""
     amounts = {"a": SimpleNamespace(above="1", mean=""), "b": SimpleNamespace(above="2", mean="a")}
-    return dict.fromkeys(("task", "usage", "machine_window", "machine", "gpu_model"), amounts)
+    return dict.fromkeys(("task", "usage", "machine_window", "machine", "gpu_model", "gpu_sample"), amounts)
+
+
+def gpu_means() -> list[str]:
+    """Any two."""
+    return ["power_w", "temperature_c"]
+
+
+def gpu_counters() -> list[str]:
+    """Any two."""
+    return ["energy_j", "pcie_replays"]
+
+
+def clocks_event_bits() -> dict[str, int]:
+    """Any two."""
+    return {"sw_thermal": 32, "hw_thermal": 64}
 
 
 def entity_times() -> dict[str, list[str]]:

@@ -21,6 +21,12 @@
     (epoch_us({{ moment }}) // 900000000)
 {%- endmacro %}
 
+{# The start of the hour of UTC that a timestamp lies in. #}
+{% macro hour_of(moment) %}{{ return(adapter.dispatch('hour_of', 'gpulake')(moment)) }}{% endmacro %}
+{% macro duckdb__hour_of(moment) -%}
+    date_trunc('hour', {{ moment }})
+{%- endmacro %}
+
 {# Seconds from one timestamp to another, with their fraction. #}
 {% macro seconds_between(start, end) %}{{ return(adapter.dispatch('seconds_between', 'gpulake')(start, end)) }}{% endmacro %}
 {% macro duckdb__seconds_between(start, end) -%}

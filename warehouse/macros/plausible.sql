@@ -16,6 +16,8 @@
         'most': gpu_bytes, 'share': 1.1, 'of': 'gpu_memory_bytes', 'whole': true, 'above': '110 % of the memory of its GPUs',
     } -%}
     {%- set network = {'most': bytes_per_s, 'above': '500 GB/s'} -%}
+    {%- set device_share = {'most': 1, 'share': 1.1, 'above': '110 %'} -%}
+    {%- set counted = {'most': 10 ** 15, 'above': 'what a counter can count'} -%}
     {%- set load = {'most': processes, 'above': 'what a kernel can count'} -%}
     {{ return({
         'machine': {
@@ -49,6 +51,36 @@
             'net_rx_bytes_per_s': network,
             'net_tx_bytes_per_s': network,
         },
+        'gpu_sample': {
+            'gpu_util_pct': {'most': 1, 'share': 110, 'above': '110 %'},
+            'gr_engine_active_ratio': device_share,
+            'sm_active_ratio': device_share,
+            'sm_occupancy_ratio': device_share,
+            'tensor_active_ratio': device_share,
+            'dram_active_ratio': device_share,
+            'mem_copy_util_pct': {'most': 1, 'share': 110, 'above': '110 %'},
+            'memory_used_bytes': {'most': gpu_bytes, 'above': '4 TiB'},
+            'memory_total_bytes': {'most': gpu_bytes, 'above': '4 TiB'},
+            'power_w': {'most': 100000, 'above': '100 kW'},
+            'power_limit_w': {'most': 100000, 'above': '100 kW'},
+            'energy_j': counted,
+            'temperature_c': {'most': 200, 'above': '200 °C'},
+            'memory_temperature_c': {'most': 200, 'above': '200 °C'},
+            'sm_clock_hz': {'most': 10 ** 11, 'above': '100 GHz'},
+            'mem_clock_hz': {'most': 10 ** 11, 'above': '100 GHz'},
+            'pcie_rx_bytes_per_s': {'most': 10 ** 14, 'above': '100 TB/s'},
+            'pcie_tx_bytes_per_s': {'most': 10 ** 14, 'above': '100 TB/s'},
+            'nvlink_rx_bytes_per_s': {'most': 10 ** 14, 'above': '100 TB/s'},
+            'nvlink_tx_bytes_per_s': {'most': 10 ** 14, 'above': '100 TB/s'},
+            'ecc_sbe_volatile': counted,
+            'ecc_dbe_volatile': counted,
+            'ecc_sbe_aggregate': counted,
+            'ecc_dbe_aggregate': counted,
+            'remapped_rows_correctable': counted,
+            'remapped_rows_uncorrectable': counted,
+            'pcie_replays': counted,
+            'nvlink_errors': counted,
+        },
         'gpu_model': {
             'launch_year': {'most': 2100, 'whole': true, 'above': 'the year 2100'},
             'memory_bytes': {'most': gpu_bytes, 'whole': true, 'above': '4 TiB'},
@@ -81,6 +113,13 @@
     {%- for column in measured_amounts()[entity] %}
     {{ plausible(entity, column) }} as {{ column }},
     {{ column }} as delivered_{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{# How many amounts of a row of `plausible_amounts` were delivered, and cannot be. #}
+{% macro implausible_amounts(entity) -%}
+    {%- for column in measured_amounts()[entity] %}
+    case when {{ column }} is null and delivered_{{ column }} is not null then 1 else 0 end{{ ' +' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
 

@@ -25,3 +25,11 @@ select
     ended_at
 from {{ ref('int_delivered_instances') }}
 where {{ delivered_of_touched_jobs() }}
+union all
+select distinct
+    'machine_window' as entity,
+    cluster_id,
+    {{ hour_of('sampled_at') }} - interval 1 hour as started_at,
+    {{ hour_of('sampled_at') }} + interval 2 hour as ended_at
+from {{ ref('int_delivered_gpu_samples') }}
+where {{ pending_only() }}

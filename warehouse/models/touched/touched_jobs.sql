@@ -17,6 +17,18 @@ from {{ rows }}
 where {{ pending_only() }} and job_id is not null
 union
 {%- endfor %}
+select
+    cluster_id,
+    job_id
+from {{ ref('int_delivered_gpu_holds') }}
+where {{ pending_only() }}
+union
+-- What was measured of a machine while a job was on it may be of that job.
+select
+    cluster_id,
+    job_id
+from {{ ref('int_sampled_jobs') }}
+union
 -- A tag names a job by its second id. A job that is not in silver_jobs yet is pending itself.
 select
     jobs.cluster_id,

@@ -1,67 +1,43 @@
 {{ config(materialized='table') }}
 
--- A need is a table, one column of a table (`table.column`), or one of several of these (`… or …`). A column is there where
--- a file's header names it, or where a file has none: then the rows alone say what they hold.
+-- A cluster may be told of by several sources: what one of them gives is known. Where none does, that is told which a table
+-- would give, before that which nothing can.
 with
 
-needs as (
-    select * from {{ ref('int_figure_needs') }}
+figures as (
+    select * from {{ ref('int_source_figures') }}
 ),
 
-clusters as (
-    select * from {{ source('meta', 'clusters') }}
-),
-
-landings as (
-    select * from {{ source('meta', 'landings') }}
-),
-
-alternatives as (
+sources as (
     select
-        needs_table,
-        {{ text_pieces('needs_table', ' or ') }} as alternative
-    from needs
-    where needs_table is not null
-    group by needs_table
+        cluster_id,
+        count(*) as sources
+    from {{ ref('int_told_clusters') }}
+    group by cluster_id
 ),
 
-landed as (
+asked as (
     select
-        landings.cluster_id,
-        alternatives.needs_table,
-        sum(landings.rows_kept) as rows_kept
-    from landings
-    inner join alternatives
-        on landings.table_name = {{ text_part('alternatives.alternative', '.', 1) }}
-    where
-        {{ text_part('alternatives.alternative', '.', 2) }} is null
-        or landings.fields is null
-        or landings.fields like concat('%"', {{ text_part('alternatives.alternative', '.', 2) }}, '"%')
-    group by landings.cluster_id, alternatives.needs_table
-),
-
-checked as (
-    select
-        clusters.cluster_id,
-        needs.table_name,
-        needs.column_name,
-        coalesce(needs.needs_table, '') as needs_table,
-        needs.reason,
-        coalesce(landed.rows_kept, 0) > 0 as is_landed
-    from clusters
-    inner join needs
-        on clusters.source = needs.source
-    left join landed
-        on clusters.cluster_id = landed.cluster_id
-            and needs.needs_table = landed.needs_table
+        figures.cluster_id,
+        figures.table_name,
+        figures.column_name,
+        count(case when not figures.available then 1 end) < max(sources.sources) as available,
+        max(case when not figures.available then figures.missing_table end) as missing_table,
+        {{ first_by(
+            'figures.reason', '(case when figures.missing_table is null then 1 else 0 end, figures.source)',
+            'not figures.available',
+        ) }} as reason
+    from figures
+    inner join sources
+        on figures.cluster_id = sources.cluster_id
+    group by figures.cluster_id, figures.table_name, figures.column_name
 )
 
 select
     cluster_id,
     table_name,
     column_name,
-    count(case when not is_landed then 1 end) = 0 as available,
-    nullif(min(case when not is_landed then needs_table end), '') as missing_table,
-    {{ first_by('reason', "coalesce(needs_table, '')", 'not is_landed') }} as reason
-from checked
-group by cluster_id, table_name, column_name
+    available,
+    case when not available then missing_table end as missing_table,
+    case when not available then reason end as reason
+from asked

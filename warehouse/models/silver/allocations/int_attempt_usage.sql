@@ -67,6 +67,16 @@ measured as (
         {{ plausible('usage', 'gpu_mem_used_bytes_mean') }} as gpu_mem_used_bytes_mean,
         {{ plausible('usage', 'gpu_mem_used_bytes_max') }} as gpu_mem_used_bytes_max
     from summed
+    union all
+    select
+        measured_key,
+        from_s,
+        to_s,
+        sample_kind,
+        gpu_used_count,
+        gpu_mem_used_bytes_mean,
+        gpu_mem_used_bytes_max
+    from {{ ref('int_device_usage') }}
 )
 
 select *

@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- GPU-holding attempts: one row per attempt with a start, a later end and GPUs, in whole seconds. A second row of an attempt
--- holds its GPUs too, and is not measured: it has no measured_key.
+-- GPU-holding attempts: one row per attempt with a start, a later end and GPUs, in whole seconds; where its devices are
+-- known, one row for each. A second row of an attempt holds its GPUs too, and is not measured: it has no measured_key.
 with
 
 instances as (
@@ -11,6 +11,10 @@ instances as (
 
 gpu_tasks as (
     select * from {{ ref('int_gpu_tasks') }}
+),
+
+devices as (
+    select * from {{ ref('int_attempt_devices') }}
 )
 
 select
@@ -18,17 +22,29 @@ select
     instances.job_id,
     instances.task_id,
     instances.attempt_id,
-    {{ row_hash(['instances.task_id', 'instances.instance_id']) }} as instance_hash,
+    case
+        when devices.gpu_device is null then {{ row_hash(['instances.task_id', 'instances.instance_id']) }}
+        else {{ row_hash(['instances.task_id', 'instances.instance_id', 'devices.gpu_device']) }}
+    end as instance_hash,
     instances.machine_id,
     {{ utc_to_epoch('instances.started_at') }} as start_s,
     {{ utc_to_epoch('instances.ended_at') }} as end_s,
-    gpu_tasks.held_mgpu,
-    case when instances.is_measured
-        then {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.attempt_id']) }}
+    gpu_tasks.held_mgpu // coalesce(devices.devices, 1) as held_mgpu,
+    case
+        when instances.is_measured and devices.gpu_device is null
+            then {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.attempt_id']) }}
+        when instances.is_measured
+            then {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.attempt_id', 'devices.gpu_device']) }}
     end as measured_key,
     instances.landing_no,
     instances.source_row
 from instances
 inner join gpu_tasks
     on {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.task_id']) }} = gpu_tasks.task_key
+left join devices
+    on instances.cluster_id = devices.cluster_id
+        and instances.job_id = devices.job_id
+        and instances.attempt_id = devices.attempt_id
+        and instances.machine_id = devices.machine_id
+        and gpu_tasks.held_mgpu % devices.devices = 0
 where {{ utc_to_epoch('instances.ended_at') }} > {{ utc_to_epoch('instances.started_at') }}

@@ -20,14 +20,57 @@ days as (
 
 machines as (
     select * from {{ ref('silver_machines') }}
+),
+
+gpus as (
+    select * from {{ ref('int_hours_of_gpus') }}
+),
+
+windows as (
+    select
+        measured_machines.cluster_id,
+        measured_machines.machine_id,
+        days.dt,
+        days.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
+        least(3600, days.day_s - hours.hour_no * 3600) as hour_s,
+        hours.*
+    from hours
+    inner join measured_machines
+        on hours.machine_no = measured_machines.machine_no
+    inner join days
+        on hours.day_no = days.day_no
+),
+
+-- Where single GPUs were measured, their samples are what is said of the GPUs.
+measured as (
+    select
+        coalesce(windows.cluster_id, gpus.cluster_id) as cluster_id,
+        coalesce(windows.machine_id, gpus.machine_id) as machine_id,
+        coalesce(windows.dt, gpus.dt) as dt,
+        coalesce(windows.hour_start_at, gpus.hour_start_at) as hour_start_at,
+        coalesce(windows.hour_s, gpus.hour_s) as hour_s,
+        coalesce(gpus.gpu_covered_s, windows.gpu_covered_s) as gpu_covered_s,
+        coalesce(gpus.gpu_pct_us, windows.gpu_pct_us) as gpu_pct_us,
+        coalesce(gpus.gpu_pct_us, windows.gpu_pct_weighted_us) as gpu_pct_weighted_us,
+        coalesce(windows.cpu_covered_s, 0) as cpu_covered_s,
+        windows.cpu_pct_us,
+        coalesce(windows.load_covered_s, 0) as load_covered_s,
+        windows.load_us,
+        coalesce(windows.net_covered_s, 0) as net_covered_s,
+        windows.net_byte_s
+    from windows
+    full outer join gpus
+        on windows.cluster_id = gpus.cluster_id
+            and windows.machine_id = gpus.machine_id
+            and windows.hour_start_at = gpus.hour_start_at
 )
 
 select
-    measured_machines.cluster_id,
-    measured_machines.machine_id,
-    days.dt,
-    days.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
-    least(3600, days.day_s - hours.hour_no * 3600) as hour_s,
+    hours.cluster_id,
+    hours.machine_id,
+    hours.dt,
+    hours.hour_start_at,
+    hours.hour_s,
     machines.gpu_count,
     machines.cpu_cores,
     hours.gpu_covered_s,
@@ -46,12 +89,8 @@ select
     cast(hours.cpu_pct_us / 1000000 / nullif(hours.cpu_covered_s, 0) as decimal(18, 6)) as cpu_util_pct,
     cast(hours.load_us / 1000000 / nullif(hours.load_covered_s, 0) as decimal(18, 6)) as load_1m,
     cast(hours.net_byte_s / nullif(hours.net_covered_s, 0) as decimal(18, 6)) as net_rx_bytes_per_s
-from hours
-inner join measured_machines
-    on hours.machine_no = measured_machines.machine_no
-inner join days
-    on hours.day_no = days.day_no
+from measured as hours
 left join machines
-    on measured_machines.cluster_id = machines.cluster_id
-        and measured_machines.machine_id = machines.machine_id
-        and {{ is_valid_at('machines', 'days.starts_at + hours.hour_no * interval 1 hour') }}
+    on hours.cluster_id = machines.cluster_id
+        and hours.machine_id = machines.machine_id
+        and {{ is_valid_at('machines', 'hours.hour_start_at') }}

@@ -1,0 +1,69 @@
+{# What silver reads of GPU samples: how a device is called, which amounts are means over time, which count, which bits are which. #}
+
+{# A device in its machine: its place where that is known, else its uuid, and which part of it where it is parted (MIG). #}
+{% macro gpu_device(index, uuid, mig_id) -%}
+    concat(coalesce(cast({{ index }} as varchar), {{ uuid }}), case when {{ mig_id }} is not null then concat('/', {{ mig_id }}) else '' end)
+{%- endmacro %}
+
+{# Amounts that hold while a sample speaks: of an hour their mean over the seconds in which they are known is told. #}
+{% macro gpu_means() -%}
+    {{ return([
+        'gpu_util_pct', 'gr_engine_active_ratio', 'sm_active_ratio', 'sm_occupancy_ratio', 'tensor_active_ratio',
+        'dram_active_ratio', 'mem_copy_util_pct', 'memory_used_bytes', 'power_w', 'temperature_c', 'sm_clock_hz', 'mem_clock_hz',
+        'pcie_rx_bytes_per_s', 'pcie_tx_bytes_per_s', 'nvlink_rx_bytes_per_s', 'nvlink_tx_bytes_per_s',
+    ]) }}
+{%- endmacro %}
+
+{# Counters that only grow, until a driver is loaded anew: of an hour what they grew by is told. #}
+{% macro gpu_counters() -%}
+    {{ return([
+        'energy_j', 'ecc_sbe_volatile', 'ecc_dbe_volatile', 'ecc_sbe_aggregate', 'ecc_dbe_aggregate', 'pcie_replays',
+        'nvlink_errors',
+    ]) }}
+{%- endmacro %}
+
+{# NVIDIA's bits of clocks_event_reasons (nvml.h) that slow a GPU down. #}
+{% macro clocks_event_bits() -%}
+    {{ return({
+        'sw_power_cap': 4, 'hw_slowdown': 8, 'sw_thermal': 32, 'hw_thermal': 64, 'hw_power_brake': 128,
+    }) }}
+{%- endmacro %}
+
+{# The mean of an amount over seconds, in whole millionths first: the same in any order of rows. #}
+{% macro mean_over_seconds(amount, seconds) -%}
+    cast(
+        sum(cast(round({{ amount }}, 6) as decimal(26, 6)) * {{ seconds }})
+        / nullif(sum(case when {{ amount }} is not null then {{ seconds }} end), 0) as double
+    )
+{%- endmacro %}
+
+{#
+    What a counter grew by since the sample before: where it fell it began anew at 0. After a day without a sample, and at a
+    device's first, nobody knows.
+#}
+{% macro counted_since(counter, previous, gap_s) -%}
+    case when {{ gap_s }} <= 86400 then case when {{ counter }} >= {{ previous }} then {{ counter }} - {{ previous }} when {{ previous }} is not null then {{ counter }} end end
+{%- endmacro %}
+
+{% macro counters_fell() -%}
+    (
+        {%- for counter in gpu_counters() %}
+        {{ 'or ' if not loop.first }}coalesce({{ counter }} < previous_{{ counter }}, false)
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{# Samples of the days that are built again, and of the day before their first: counters and borders need the one before. #}
+{% macro in_sampled_range(sampled_at) -%}
+    {%- if is_full_build() -%}
+    true
+    {%- else -%}
+        {%- set touched_days -%}
+        from {{ ref('touched_days') }} as touched
+        inner join {{ ref('silver_days') }} as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt
+        where touched.entity in ('machine_window', 'allocation')
+        {%- endset -%}
+    {{ sampled_at }} > ({{ asked_first('select min(days.starts_at) - interval 49 hour ' ~ touched_days) }})
+        and {{ sampled_at }} < ({{ asked_first('select max(days.ends_at) + interval 25 hour ' ~ touched_days) }})
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,53 @@
+{{ config(
+    materialized='incremental',
+    partitioned_by=['year(dt)', 'month(dt)'],
+    pre_hook="{{ delete_touched_days('machine_window') }}",
+) }}
+
+with
+
+pieces as (
+    select * from {{ ref('int_sample_hours') }}
+)
+
+select
+    cluster_id,
+    machine_id,
+    gpu_device,
+    dt,
+    starts_at + hour_no * interval 1 hour as hour_start_at,
+    least(3600, day_s - hour_no * 3600) as hour_s,
+    max(gpu_index) as gpu_index,
+    max(gpu_uuid) as gpu_uuid,
+    max(mig_id) as mig_id,
+    cast(sum(piece_s) as bigint) as sampled_s,
+    cast(sum(case when used_ratio is not null then piece_s else 0 end) as bigint) as use_covered_s,
+    cast(sum({{ whole('used_ratio * 1000000') }} * piece_s) as bigint) as used_us,
+    case when min(gpu_signal) = max(gpu_signal) then max(gpu_signal) when max(gpu_signal) is not null then 'several' end
+        as gpu_signal,
+    {%- for amount in gpu_means() %}
+    {{ mean_over_seconds(amount, 'piece_s') }} as {{ amount }},
+    {%- endfor %}
+    max(memory_used_bytes) as memory_used_bytes_max,
+    max(memory_total_bytes) as memory_total_bytes,
+    max(power_w) as power_w_max,
+    max(power_limit_w) as power_limit_w,
+    cast(sum(case when power_w is not null then piece_s else 0 end) as bigint) as power_covered_s,
+    max(temperature_c) as temperature_c_max,
+    max(memory_temperature_c) as memory_temperature_c_max,
+    min(sm_clock_hz) as sm_clock_hz_min,
+    cast(sum(case when clocks_event_reasons is not null then piece_s else 0 end) as bigint) as reasons_covered_s,
+    {%- for reason, bit in clocks_event_bits().items() %}
+    cast(sum(case when clocks_event_reasons & {{ bit }} != 0 then piece_s else 0 end) as bigint) as {{ reason }}_s,
+    {%- endfor %}
+    {%- for counter in gpu_counters() %}
+    cast(sum(case when is_first_piece then grown_{{ counter }} end) as double) as {{ counter }},
+    {%- endfor %}
+    count(case when is_first_piece and has_reset then 1 end) as counter_resets,
+    max(remapped_rows_correctable) as remapped_rows_correctable,
+    max(remapped_rows_uncorrectable) as remapped_rows_uncorrectable,
+    max(row_remap_pending) as row_remap_pending,
+    max(row_remap_failed) as row_remap_failed,
+    cast(sum(case when is_first_piece then implausible_amounts else 0 end) as bigint) as implausible_values
+from pieces
+group by cluster_id, machine_id, gpu_device, dt, starts_at, day_s, hour_no

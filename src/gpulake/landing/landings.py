@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from gpulake import meta
 from gpulake.config import Config
+from gpulake.contract import Parsed, Table
 from gpulake.errors import ContractError, GpulakeError, SourceError
 from gpulake.lake import Writer
 from gpulake.landing import files, recognition, rows
@@ -345,13 +346,18 @@ def _check(delivered: Delivered, converted: Converted, before: tuple[int, int, i
     path, table = delivered.path, delivered.table
     if identity(path) != before:
         raise SourceError("the file changed while it was read.", where=str(path), do="run it again when it is complete")
-    if converted.rows_kept == 0:
+    if converted.rows_kept == 0 and not _is_quiet(converted, table):
         first = converted.refused["source_row"][0].as_py() if converted.rows_in else 1
         raise ContractError(
             f"no row of {converted.rows_in} is a row of {table.name}: {_summary(reasons_of(converted.refused))}.",
             where=f"{path}:{first}",
             do="compare it with the table's columns, or take it out of the folder",
         )
+
+
+def _is_quiet(converted: Converted, table: Table) -> bool:
+    """Whether a file says by having no rows that nothing happened, as a log does; one that refused some does not."""
+    return converted.rows_in == 0 and isinstance(table.format, Parsed) and recognition.may_be_empty(table)
 
 
 def _size(path: Path) -> int:

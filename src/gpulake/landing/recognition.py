@@ -219,12 +219,12 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
     found = _of_lines(path, lines, tables, named)
     if not isinstance(found, Recognised):
         return found
-    if len(lines) == 1 and len(head) < HEAD_BYTES and found.layout.header and _may_be_empty(found.table):
+    if len(lines) == 1 and len(head) < HEAD_BYTES and found.layout.header and may_be_empty(found.table):
         return Unrecognised(path, _NO_ROWS.format(found.table.name))
     return replace(found, among=tuple(tables))
 
 
-def _may_be_empty(table: Table) -> bool:
+def may_be_empty(table: Table) -> bool:
     """Whether a file of it without rows says that nothing was the case: what is delivered by the day has such days."""
     return any(column.may_lack for column in table.columns)
 
@@ -344,7 +344,7 @@ def _of_parquet(path: Path, tables: Sequence[Table], named: Table | None) -> Rec
     found = _by_header(path, columns_of(path), asked, named)
     if isinstance(found, Recognised):
         check_columns(path, [at for at in found.layout.positions if at is not None])
-        if rows_of(path) == 0 and _may_be_empty(found.table):
+        if rows_of(path) == 0 and may_be_empty(found.table):
             return Unrecognised(path, _NO_ROWS.format(found.table.name))
         return replace(found, layout=replace(found.layout, word="columns"))
     found = found or Unrecognised(path, "its columns are those of no known table")

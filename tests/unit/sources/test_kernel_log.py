@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpulake import pipeline
+from gpulake.config import Config
 from gpulake.landing import recognition
 from gpulake.landing import rows as reading
 from gpulake.landing.recognition import Recognised
@@ -310,6 +312,22 @@ def test_every_log_is_recognised_and_lands(tmp_path, name, kept, refused):
     converted = reading.convert(found, landing_id="0" * 64, folder=tmp_path / "out", time_zone="Europe/Berlin")
 
     assert (kept, refused) == (converted.rows_kept, converted.refused.num_rows)
+
+
+def test_a_log_without_an_event_lands_as_one(tmp_path):
+    """Of a healthy machine nothing is told: that must not be an error every night."""
+    quiet = tmp_path / "delivered" / "n1.dmesg.log"
+    quiet.parent.mkdir()
+    quiet.write_text("[Sun Feb 23 16:24:18 2025] usb 1-1: new high-speed USB device\n")
+
+    step = pipeline.land(Config(lake=tmp_path / "lake"), data=quiet.parent, source="kernel_log")
+
+    assert step.error is None
+    assert [("landed", 0, 0)] == [
+        (landing.status, landing.rows_kept, landing.rows_refused)
+        for landing in step.land.landings
+        if landing.source == "kernel_log"
+    ]
 
 
 @pytest.mark.parametrize(

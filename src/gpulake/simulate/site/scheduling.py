@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from gpulake.simulate.site.fleet import BATCH, Grid, Site
 from gpulake.simulate.site.jobs import Job
@@ -79,12 +81,24 @@ def schedule(jobs: Sequence[Job], site: Site, grid: Grid, breakdowns: Sequence[B
     return _Scheduler(jobs, site, grid, breakdowns).run()
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Waiting:
+    """An attempt that has asked; `order` says who came first."""
+
     job: Job
     number: int
     submit_s: int
     run_s: int
+    order: int
+
+
+class _Shape(NamedTuple):
+    """What decides whether a job fits."""
+
+    partition: str
+    nodes: int
+    gpus_per_node: int
+    limit_s: int
 
 
 class _Scheduler:
@@ -99,13 +113,13 @@ class _Scheduler:
         self._members = {partition: site.of_partition(partition) for partition in set(site.partitions)}
         self._away = [0] * len(site.machines)
         self._lost: set[int] = set()
-        self._queue: list[_Waiting] = []
+        self._queue: dict[_Shape, deque[_Waiting]] = {}
         self._running: dict[int, tuple[_Waiting, int, tuple[int, ...]]] = {}
         self._done: list[Attempt] = []
         self._events: list[tuple[int, int, int, object]] = []
-        self._count = 0
+        self._count, self._jobs = 0, len(jobs)
         for job in jobs:
-            self._put(job.submit_s, _ASK, _Waiting(job, 0, job.submit_s, job.run_s))
+            self._put(job.submit_s, _ASK, _Waiting(job, 0, job.submit_s, job.run_s, job.number))
         for breakdown in breakdowns:
             self._plan(breakdown)
 
@@ -132,7 +146,7 @@ class _Scheduler:
             self._start_what_fits(now)
         for waiting, start_s, gpus in self._running.values():
             self._note(waiting, start_s, -1, "RUNNING", "0:0", "", gpus)
-        for waiting in self._queue:
+        for waiting in (one for line in self._queue.values() for one in line):
             self._note(waiting, -1, -1, "PENDING", "0:0", "", ())
         return tuple(sorted(self._done, key=lambda one: (one.submit_s, one.job.number, one.number)))
 
@@ -146,13 +160,14 @@ class _Scheduler:
     def _take(self, what: int, whom: object, now: int) -> None:
         if what == _ASK:
             assert isinstance(whom, _Waiting)
-            self._queue.append(whom)
+            self._queue.setdefault(self._shape(whom.job), deque()).append(whom)
             if whom.job.patience_s >= 0:
                 self._put(now + whom.job.patience_s, _GIVE_UP, whom)
         elif what == _GIVE_UP:
-            if whom in self._queue:
-                assert isinstance(whom, _Waiting)
-                self._queue.remove(whom)
+            assert isinstance(whom, _Waiting)
+            line = self._queue[self._shape(whom.job)]
+            if whom in line:
+                line.remove(whom)
                 self._note(whom, -1, now, "CANCELLED", "0:0", whom.job.user, ())
         elif what == _END:
             assert isinstance(whom, int)
@@ -212,7 +227,11 @@ class _Scheduler:
             left_s = max(60, waiting.run_s - int(_KEPT_OF_A_LOST_RUN * (now - start_s)))
             self._finish(key, now, "NODE_FAIL", _EXITS["NODE_FAIL"], "")
             again_s = now + _REQUEUED_AFTER_S
-            self._put(again_s, _ASK, _Waiting(replace(waiting.job, patience_s=-1), waiting.number + 1, again_s, left_s))
+            self._count += 1
+            once_more = _Waiting(
+                replace(waiting.job, patience_s=-1), waiting.number + 1, again_s, left_s, self._jobs + self._count
+            )
+            self._put(again_s, _ASK, once_more)
 
     def _kill(self, breakdown: Breakdown, now: int) -> None:
         """Jobs on a GPU that failed end a little later; those that a reboot meets are cancelled by root."""
@@ -225,43 +244,46 @@ class _Scheduler:
                 self._finish(key, now, "FAILED", "134:0", "")
 
     def _start_what_fits(self, now: int) -> None:
+        """Start jobs in the order of their asking. One that has waited for long keeps all but short ones from passing it.
+
+        Within one moment room only shrinks, so that of each shape the first that does not fit speaks for all behind it.
+        """
         blocked: set[str] = set()
-        # Within one moment room only shrinks: a shape that did not fit does not fit later
-        too_large: set[tuple[str, int, int]] = set()
-        left = []
-        for waiting in self._queue:
-            partition = self._partition(waiting.job)
-            shape = (partition, waiting.job.nodes, waiting.job.gpus_per_node)
+        heads = [(line[0].order, shape) for shape, line in self._queue.items() if line]
+        heapify(heads)
+        while heads:
+            _, shape = heappop(heads)
+            line = self._queue[shape]
+            waiting = line[0]
             gpus: tuple[int, ...] = ()
-            if shape not in too_large and (partition not in blocked or waiting.job.limit_s <= _BACKFILL_AT_MOST_S):
-                gpus = self._room(waiting.job, partition)
-                if not gpus:
-                    too_large.add(shape)
-            if not gpus:
-                left.append(waiting)
-                if now - waiting.submit_s > _STARVES_AFTER_S:
-                    blocked.add(partition)
-                continue
-            self._count += 1
-            self._running[self._count] = (waiting, now, gpus)
-            self._put(now + waiting.run_s, _END, self._count)
-        self._queue = left
+            if shape.partition not in blocked or shape.limit_s <= _BACKFILL_AT_MOST_S:
+                gpus = self._room(shape)
+            if gpus:
+                line.popleft()
+                self._count += 1
+                self._running[self._count] = (waiting, now, gpus)
+                self._put(now + waiting.run_s, _END, self._count)
+                if line:
+                    heappush(heads, (line[0].order, shape))
+            elif now - waiting.submit_s > _STARVES_AFTER_S:
+                blocked.add(shape.partition)
 
-    def _partition(self, job: Job) -> str:
-        return job.kind.partition if job.kind.partition in self._site.partitions else BATCH
+    def _shape(self, job: Job) -> _Shape:
+        partition = job.kind.partition if job.kind.partition in self._members else BATCH
+        return _Shape(partition, job.nodes, job.gpus_per_node, job.limit_s)
 
-    def _room(self, job: Job, partition: str) -> tuple[int, ...]:
+    def _room(self, shape: _Shape) -> tuple[int, ...]:
         """GPUs for a job: on the fullest machines that have room, so that whole machines stay free for gangs."""
         possible = [
             machine
-            for machine in self._members[partition]
-            if not self._away[machine] and len(self._free[machine]) >= job.gpus_per_node
+            for machine in self._members[shape.partition]
+            if not self._away[machine] and len(self._free[machine]) >= shape.gpus_per_node
         ]
-        if len(possible) < job.nodes:
+        if len(possible) < shape.nodes:
             return ()
         possible.sort(key=lambda machine: (len(self._free[machine]), machine))
         taken: list[int] = []
-        for machine in sorted(possible[: job.nodes]):
-            taken += self._free[machine][: job.gpus_per_node]
-            del self._free[machine][: job.gpus_per_node]
+        for machine in sorted(possible[: shape.nodes]):
+            taken += self._free[machine][: shape.gpus_per_node]
+            del self._free[machine][: shape.gpus_per_node]
         return tuple(taken)

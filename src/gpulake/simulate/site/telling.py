@@ -24,7 +24,7 @@ from gpulake.simulate.truth import Growing, save
 Progress = Callable[[str, float], None]
 
 ROADS = ("slurm", "prometheus", "kernel_log", "plain")
-_SAMPLES_AT_A_TIME = 1_300_000
+_SAMPLES_AT_A_TIME = 650_000
 
 
 @dataclass(frozen=True)

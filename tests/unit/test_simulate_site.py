@@ -22,7 +22,7 @@ from gpulake.simulate.site import simulate
 from gpulake.simulate.site.fleet import Grid, build_site
 from gpulake.simulate.site.models import A100, H100, H200, LAG_S
 from gpulake.simulate.site.prometheus import exporter_page
-from gpulake.simulate.site.signal import measure
+from gpulake.simulate.site.signal import measure, traits_of
 from gpulake.simulate.site.slurm import duration, folded
 from gpulake.simulate.site.telling import draw
 from gpulake.simulate.site.use import Use
@@ -366,7 +366,7 @@ def gpu_burn(model, *, busy_s, every_s, limit_share=None, hotter=None):
         broken.append(kinds.Fault(kinds.POWER_CAP, 0, -1, 3_600, grid.end_s, limit_share))
     if hotter:
         broken.append(kinds.Fault(kinds.THROTTLING, 0, 0, 3_600, grid.end_s, hotter))
-    samples = measure(use, (), broken, (), site, grid, Dice(2))
+    samples = measure(use, traits_of((), use.doer), broken, (), site, grid, Dice(2))
     return {name: values[0] for name, values in samples.columns.items()}, 3_600 // every_s
 
 

@@ -34,6 +34,10 @@ def pai2020(
     many_faults: Annotated[
         bool, typer.Option("--many-faults", help="Two dozen faults of eight kinds instead, for back-tests.")
     ] = False,
+    gpu_metrics: Annotated[
+        bool,
+        typer.Option("--gpu-metrics", help="Add power, temperature, memory and errors of every GPU, as plain tables."),
+    ] = False,
     as_json: edge.JsonOption = False,
 ) -> None:
     """Write a trace of a fleet like Alibaba's PAI cluster of 2020, as its publisher ships it."""
@@ -44,7 +48,14 @@ def pai2020(
 
     with _writing(out, do="choose fewer --days or a smaller --scale") as screen:
         summary = simulator.simulate(
-            out, scale=scale, days=days, seed=seed, faults=faults, many_faults=many_faults, progress=screen.step
+            out,
+            scale=scale,
+            days=days,
+            seed=seed,
+            faults=faults,
+            many_faults=many_faults,
+            gpu_metrics=gpu_metrics,
+            progress=screen.step,
         )
     if as_json:
         edge.put_json({**asdict(summary), "error": None})

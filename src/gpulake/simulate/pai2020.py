@@ -28,6 +28,7 @@ from gpulake.simulate.faults import (
     plan_of_machines,
 )
 from gpulake.simulate.fleet import Machines, build_machines
+from gpulake.simulate.gpu_metrics import write_gpu_metrics
 from gpulake.simulate.identifiers import Names
 from gpulake.simulate.injecting import Pauses, meets, unused, with_failures, with_holds, with_killed
 from gpulake.simulate.instances import Rows, Shown, close_at_window_end, draw_rows, hide, leave_waiting
@@ -89,12 +90,14 @@ def simulate(
     seed: int,
     faults: bool = False,
     many_faults: bool = False,
+    gpu_metrics: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Write seven tables and `truth/` under `out`: the same scale, days and seed give the same bytes.
 
     Scale 1 over 62 days is the real trace's size; machines follow the scale, jobs follow scale x days, so that the load per machine
     is the same at any size. Memory follows scale x days. `faults` puts in a few, `many_faults` some two dozen of eight kinds instead.
+    `gpu_metrics` adds what the trace lacks of its GPUs, in `gpu_metrics/`; the trace and its truth stay what they are without it.
     Raises UsageError for a scale outside (0, 1], no days, a negative seed, or too few days for many faults.
     """
     if not 0 < scale <= 1:
@@ -109,6 +112,20 @@ def simulate(
     (out / "truth").mkdir(parents=True, exist_ok=True)
     fleet = _draw(scale, window, seed, few=faults and not many_faults, of_fleet=of_fleet, tell=tell)
     rows = _write(fleet, out, scale, tell)
+    if gpu_metrics:
+        tell("measuring GPUs", 0.85)
+        (out / "gpu_metrics").mkdir(exist_ok=True)
+        rows |= write_gpu_metrics(
+            out / "gpu_metrics",
+            fleet.rows,
+            fleet.tasks,
+            fleet.usage,
+            fleet.activity,
+            machines=fleet.machines,
+            names=fleet.names,
+            dice=fleet.dice,
+            broken=faults or many_faults,
+        )
     tell("simulated", 1.0)
     return Summary(
         out=out,

@@ -10,6 +10,10 @@ Where each constant comes from (captures by nvidia-smi on real machines, driver 
 - **A100**: capture `a100-sxm4-v12.xml` (DTD v12, MIG on, idle): 67 W, 27 C (memory 44 C), at most 1,410 MHz, memory 1,593 MHz, 81,920 MiB of which 869 are
   reserved; 85 C highest operating, 89 C slowdown. The capture's board may draw 500 W, the data sheet's 400 W: 400 is taken. Nobody has captured it
   under load: its thermal resistance is the H200's, its idle clock that of the A10G capture (210 MHz).
+- **T4**: capture `tesla-t4.xml`: 26.8 W at 585 MHz and 40 C with 1,032 of 15,360 MiB held, at most 1,590 MHz, memory 5,001 MHz, 70 W; 85 C highest operating,
+  93 C slowdown. Its reserved memory, and how far it warms up, are assumed (64 C at 70 W).
+- **P100, V100**: no capture. Their limits of 250 W and the watts of training come from Zeus, memory from the data sheets; 40 W idle, 83 C highest operating
+  and 0.11 C/W are assumed. MISC stands for the older models of PAI's fleet with the data sheet of half a Tesla M60.
 - **Thermal resistance and lag.** Both load captures end while the temperature rises, so the resistance lies above (their rise) / (their watts):
   H100 > 0.042 C/W, H200 > 0.046 C/W. 0.050 and 0.055 are taken, with a lag of 45 s: from idle the simulated H100 passes 59 C after 44 s of gpu-burn.
 - **Clock and power.** Measured with power limits on V100 (Zeus, `summary_power_v100.csv`): at 150 W of about 226 W, training runs at 0.76 to 0.87 of its
@@ -106,4 +110,54 @@ A100 = Model(
     max_operating_c=85,
     slowdown_c=89,
 )
-MODELS = (H100, H200, A100)
+T4 = Model(
+    name="Tesla T4",
+    slurm_type="t4",
+    memory_mib=15_360,
+    reserved_mib=449,
+    tdp_w=70,
+    idle_w=10.0,
+    held_w=16.8,
+    idle_clock_mhz=300,
+    max_clock_mhz=1_590,
+    memory_clock_mhz=5_001,
+    ambient_c=25.0,
+    resistance_c_per_w=0.56,
+    memory_ambient_c=25.0,
+    memory_c_per_w=0.5,
+    max_operating_c=85,
+    slowdown_c=93,
+)
+
+
+def _older(name: str, slurm_type: str, *, memory_mib: int, tdp_w: int, clock_mhz: int, memory_clock_mhz: int) -> Model:
+    return Model(
+        name=name,
+        slurm_type=slurm_type,
+        memory_mib=memory_mib,
+        reserved_mib=256,
+        tdp_w=tdp_w,
+        idle_w=0.16 * tdp_w,
+        held_w=0.04 * tdp_w,
+        idle_clock_mhz=405,
+        max_clock_mhz=clock_mhz,
+        memory_clock_mhz=memory_clock_mhz,
+        ambient_c=30.0,
+        resistance_c_per_w=27.5 / tdp_w,
+        memory_ambient_c=32.0,
+        memory_c_per_w=25.0 / tdp_w,
+        max_operating_c=83,
+        slowdown_c=87,
+    )
+
+
+PAI_MODELS = {
+    "T4": T4,
+    "MISC": _older("Tesla M60", "m60", memory_mib=8_129, tdp_w=150, clock_mhz=1_177, memory_clock_mhz=2_505),
+    "P100": _older("Tesla P100-PCIE-16GB", "p100", memory_mib=16_280, tdp_w=250, clock_mhz=1_328, memory_clock_mhz=715),
+    "V100": _older("Tesla V100-SXM2-16GB", "v100", memory_mib=16_160, tdp_w=250, clock_mhz=1_530, memory_clock_mhz=877),
+    "V100M32": _older(
+        "Tesla V100-SXM2-32GB", "v100", memory_mib=32_510, tdp_w=250, clock_mhz=1_530, memory_clock_mhz=877
+    ),
+}
+"""By the names that PAI's machine table has."""

@@ -7,7 +7,7 @@ power, so it is exact. The constants stand in `models`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,10 @@ IDLE, POWER_CAP, HW_SLOWDOWN, SW_THERMAL, HW_THERMAL = 0x1, 0x4, 0x8, 0x20, 0x40
 """Bits of the reasons why a clock is what it is, as NVML has them."""
 
 _POWER_NOISE, _RATIO_NOISE, _RATE_NOISE = 0.008, 0.015, 0.05
+
+
+Traits = Mapping[str, Small]
+"""Per sample: shares of the GPU's time that its multiprocessors, tensor cores and memory are busy, and MB a second on its links."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Samples:
 
 def measure(
     use: Use,
-    attempts: Sequence[Attempt],
+    traits: Traits,
     faults: Sequence[Fault],
     events: Sequence[Event],
     site: Site,
@@ -76,9 +80,8 @@ def measure(
     true_dw = np.rint(np.minimum(power * (1 + noise(_POWER_NOISE)), limit_w) * 10).astype(np.int32)
     util = np.rint(use.use_pct_s / every).astype(np.int16)
     busy: Small = util.astype(np.float32) / np.float32(100)
-    of_doer = _traits(attempts, use.doer)
     graphics = np.minimum(busy * (1 + noise(_RATIO_NOISE)), 1)
-    sm_active = graphics * of_doer["sm_share"] * (1 - np.abs(noise(_RATIO_NOISE)))
+    sm_active = graphics * traits["sm_share"] * (1 - np.abs(noise(_RATIO_NOISE)))
     temperature = hottest + noise(0.3)
     memory_c = bodies.memory_ambient_c + (hottest - bodies.ambient_c) * bodies.memory_per_core_c
     rate = 1 + noise(_RATE_NOISE)
@@ -87,9 +90,9 @@ def measure(
         "gr_engine_milli": _milli(graphics),
         "sm_active_milli": _milli(sm_active),
         "sm_occupancy_milli": _milli(sm_active * 0.55),
-        "tensor_milli": _milli(sm_active * of_doer["tensor_share"]),
-        "dram_milli": _milli(graphics * of_doer["dram_share"]),
-        "mem_copy_util_pct": np.rint(25 * busy * of_doer["dram_share"]).astype(np.int16),
+        "tensor_milli": _milli(sm_active * traits["tensor_share"]),
+        "dram_milli": _milli(graphics * traits["dram_share"]),
+        "mem_copy_util_pct": np.rint(25 * busy * traits["dram_share"]).astype(np.int16),
         "memory_used_mib": use.memory_mib,
         "power_dw": true_dw.copy(),
         "power_limit_w": np.rint(limit_w).astype(np.int16),
@@ -102,10 +105,10 @@ def measure(
             + np.where(hot, SW_THERMAL, 0)
             + np.where(hot & (hottest > bodies.slowdown_c), HW_SLOWDOWN | HW_THERMAL, 0)
         ).astype(np.int16),
-        "pcie_rx_kb_per_s": _rate(busy, of_doer["pcie_mb_per_s"], rate),
-        "pcie_tx_kb_per_s": _rate(busy, of_doer["pcie_mb_per_s"] * np.float32(0.4), rate),
-        "nvlink_rx_kb_per_s": _rate(busy, of_doer["nvlink_mb_per_s"], rate),
-        "nvlink_tx_kb_per_s": _rate(busy, of_doer["nvlink_mb_per_s"], rate),
+        "pcie_rx_kb_per_s": _rate(busy, traits["pcie_mb_per_s"], rate),
+        "pcie_tx_kb_per_s": _rate(busy, traits["pcie_mb_per_s"] * np.float32(0.4), rate),
+        "nvlink_rx_kb_per_s": _rate(busy, traits["nvlink_mb_per_s"], rate),
+        "nvlink_tx_kb_per_s": _rate(busy, traits["nvlink_mb_per_s"], rate),
     }
     columns |= _counters(true_dw, mine, events, gpus, site, grid, dice)
     seen = np.ones((rows, len(grid)), np.bool_)
@@ -236,7 +239,7 @@ def _clock(power: Floats, use: Use, idle: Flags, bodies: _Bodies) -> Ints:
     return result
 
 
-def _traits(attempts: Sequence[Attempt], doer: Ints) -> dict[str, Small]:
+def traits_of(attempts: Sequence[Attempt], doer: Ints) -> Traits:
     """Of each sample's job: what its kernels do."""
     names = ("sm_share", "tensor_share", "dram_share", "pcie_mb_per_s", "nvlink_mb_per_s")
     table = {name: np.array([getattr(one.job.kind, name) for one in attempts] + [0.0], np.float32) for name in names}

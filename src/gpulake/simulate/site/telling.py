@@ -17,7 +17,7 @@ from gpulake.simulate.site.incidents import Event, State, events_of, states_of
 from gpulake.simulate.site.jobs import Job, draw_jobs
 from gpulake.simulate.site.scheduling import Attempt
 from gpulake.simulate.site.signal import POWER_CAP as CAPPED
-from gpulake.simulate.site.signal import SW_THERMAL, Samples, measure
+from gpulake.simulate.site.signal import SW_THERMAL, Samples, measure, traits_of
 from gpulake.simulate.site.use import draw_use
 from gpulake.simulate.truth import Growing, save
 
@@ -67,7 +67,8 @@ class Week:
     def measured(self, machines: range) -> tuple[Samples, HostSamples]:
         """What some machines' sensors show, however the machines are taken together."""
         use = draw_use(self.attempts, self.site, self.grid, self.dice, machines=machines)
-        samples = measure(use, self.attempts, self.faults, self.events, self.site, self.grid, self.dice)
+        traits = traits_of(self.attempts, use.doer)
+        samples = measure(use, traits, self.faults, self.events, self.site, self.grid, self.dice)
         hosts = host_samples(use, self.attempts, self.faults, self.site, self.grid, self.dice, machines=machines)
         return samples, hosts
 

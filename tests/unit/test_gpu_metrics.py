@@ -28,7 +28,7 @@ def test_every_gpu_is_seen_every_ten_minutes_by_the_traces_clock(fleet):
     counted = fleet.samples.group_by("machine_id", "gpu_index").agg(
         pl.len(), pl.col("sampled_at").dt.epoch("s").min(), pl.col("interval_s").max()
     )
-    assert {(2 * 144, START_S, 600)} == set(counted.select("len", "sampled_at", "interval_s").rows())
+    assert {(2 * 144, START_S + 600, 600)} == set(counted.select("len", "sampled_at", "interval_s").rows())
     listed = {line.split(",")[0] for line in (fleet.out / "pai_machine_spec.csv").read_text().splitlines()}
     assert set(counted["machine_id"]) <= listed
     assert counted.height == fleet.summary.rows["plain_gpus"]
@@ -37,7 +37,8 @@ def test_every_gpu_is_seen_every_ten_minutes_by_the_traces_clock(fleet):
 def test_the_gpus_of_a_machine_use_together_what_the_machine_uses(fleet):
     """A machine's hour in the truth and its GPUs' percents are one signal: half a percent of rounding a sample, and what 100 % cuts."""
     shown = fleet.samples.group_by(
-        "machine_id", pl.col("sampled_at").dt.truncate("1h").dt.epoch("s").alias("hour_start_s")
+        "machine_id",
+        (pl.col("sampled_at") - pl.duration(seconds=600)).dt.truncate("1h").dt.epoch("s").alias("hour_start_s"),
     ).agg((pl.col("gpu_util_pct").sum() * 600).alias("shown"), pl.col("gpu_index").n_unique().alias("gpus"))
     hours = fleet.hours.rename({"machine": "machine_id"}).drop("gpus").join(shown, on=["machine_id", "hour_start_s"])
     assert hours.height == shown.height
@@ -50,7 +51,7 @@ def test_sick_gpus_are_where_the_labels_say(fleet):
     """A throttled GPU shows it within its hours, an ECC storm's counter grows within its own, and elsewhere nothing does."""
     labels = pl.read_csv(fleet.out / "truth" / "gpu_faults.csv")
     assert ["ecc_storm", "ecc_storm", "throttling", "throttling"] == sorted(labels["kind"])
-    seen = fleet.samples.with_columns(pl.col("sampled_at").dt.epoch("s").alias("at")).join(
+    seen = fleet.samples.with_columns((pl.col("sampled_at").dt.epoch("s") - 600).alias("at")).join(
         labels, on="gpu_uuid", how="left"
     )
     inside = (pl.col("at") >= pl.col("start_s")) & (pl.col("at") < pl.col("end_s"))

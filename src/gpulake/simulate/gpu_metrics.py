@@ -42,6 +42,23 @@ _DRAWS = {
 """How much of a model's power its work draws at full use."""
 
 
+_TRAITS = {
+    name: np.full((1, 1), share, np.float32)
+    for name, share in (
+        ("sm_share", 0.8),
+        ("tensor_share", 0.2),
+        ("dram_share", 0.4),
+        ("pcie_mb_per_s", 0),
+        ("nvlink_mb_per_s", 0),
+    )
+}
+_NOT_MEASURED = (
+    *("gr_engine_active_ratio", "sm_active_ratio", "sm_occupancy_ratio", "tensor_active_ratio", "dram_active_ratio"),
+    *("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s", "nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s", "job_id"),
+)
+"""PAI's use is what the driver calls utilisation: with the multiprocessors' own the fleet would have two truths."""
+
+
 @dataclass(frozen=True)
 class _Pieces:
     """Each placed instance once per GPU that it holds."""
@@ -79,22 +96,14 @@ def write_gpu_metrics(
     for start in range(0, len(machine), _GPUS_AT_A_TIME):
         part = range(start, min(start + _GPUS_AT_A_TIME, len(machine)))
         use = _use(pieces, rows, activity, site, machine, grid, part)
-        traits = {
-            name: np.full(use.held_s.shape, share, np.float32)
-            for name, share in (
-                ("sm_share", 0.8),
-                ("tensor_share", 0.2),
-                ("dram_share", 0.4),
-                ("pcie_mb_per_s", 500),
-                ("nvlink_mb_per_s", 0),
-            )
-        }
-        samples = measure(use, traits, faults, events, site, grid, dice)
-        frame = samples_frame(samples, (), site, grid).drop("job_id")
+        samples = measure(use, _TRAITS, faults, events, site, grid, dice)
+        frame = samples_frame(samples, (), site, grid).drop(*_NOT_MEASURED)
         gpu = np.repeat(np.array(part), len(grid))[samples.seen.ravel()]
         frame = frame.with_columns(
             pl.Series("gpu_index", index[gpu]),
             pl.lit("interval_mean").alias("sample_kind"),
+            # A mean bears the time at which it ends
+            (pl.col("sampled_at") + pl.duration(seconds=EVERY_S)).alias("sampled_at"),
             pl.lit(EVERY_S).cast(pl.Int64).alias("interval_s"),
         )
         file.add(frame)

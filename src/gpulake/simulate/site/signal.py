@@ -127,6 +127,29 @@ def measure(
     return Samples(use, seen, true_dw, columns)
 
 
+def active_milli_s(samples: Samples, grid: Grid) -> dict[tuple[int, int], int]:
+    """By attempt and GPU: thousandths x seconds in which multiprocessors were busy for it.
+
+    A sample in whose time two attempts ran is divided as their use was.
+    """
+    every, first = grid.every_s, samples.use.first_gpu
+    busy = samples.sm_active_milli.astype(np.int64)
+    before = np.concatenate((np.zeros((len(busy), 1), np.int64), np.cumsum(busy, axis=1)), axis=1)
+    found = {}
+    for (attempt, gpu), piece in samples.use.pieces.items():
+        row = gpu - first
+        total = (
+            (int(before[row, piece.end - 1]) - int(before[row, piece.begin + 1])) * every
+            if piece.end - piece.begin > 2
+            else 0
+        )
+        edges = {piece.begin: piece.first_pct_s, piece.end - 1: piece.last_pct_s}
+        for cell, used in edges.items():
+            total += round(int(busy[row, cell]) * every * used / max(int(samples.use.use_pct_s[row, cell]), 1))
+        found[attempt, gpu] = total
+    return found
+
+
 def _rows(fault: Fault, first_gpu: int, site: Site) -> slice:
     """Rows of a fault's GPUs among those of a block."""
     first = fault.machine * site.gpus_per_node - first_gpu

@@ -17,7 +17,7 @@ from gpulake.simulate.site.incidents import Event, State, events_of, states_of
 from gpulake.simulate.site.jobs import Job, draw_jobs
 from gpulake.simulate.site.scheduling import Attempt
 from gpulake.simulate.site.signal import POWER_CAP as CAPPED
-from gpulake.simulate.site.signal import SW_THERMAL, Samples, measure, traits_of
+from gpulake.simulate.site.signal import SW_THERMAL, Samples, active_milli_s, measure, traits_of
 from gpulake.simulate.site.use import draw_use
 from gpulake.simulate.truth import Growing, save
 
@@ -176,13 +176,14 @@ def _write_samples(week: Week, out: Path, roads: Sequence[str], tell: Progress) 
     hours = Growing(out / "truth" / "gpu_hours.parquet")
     files = plain.SampleFiles(out / "plain") if "plain" in roads else None
     chunks = prometheus.Chunks(out / "prometheus", week.grid) if "prometheus" in roads else None
-    active: dict[tuple[int, int], int] = {}
+    did: dict[tuple[int, int], truth.Did] = {}
     felt: dict[int, int] = {}
     blocks = week.blocks()
     for number, machines in enumerate(blocks):
         tell("measuring", 0.1 + 0.85 * number / len(blocks))
         samples, hosts = week.measured(machines)
-        active |= samples.use.active_pct_s
+        active = active_milli_s(samples, week.grid)
+        did |= {key: (piece.use_pct_s, active[key]) for key, piece in samples.use.pieces.items()}
         felt |= _felt(week, samples)
         hours.add(truth.hours_frame(samples, week.site, week.grid))
         if files:
@@ -196,7 +197,7 @@ def _write_samples(week: Week, out: Path, roads: Sequence[str], tell: Progress) 
         rows |= files.rows
     if chunks:
         rows["prometheus"] = chunks.close()
-    _write_truth(week, out / "truth", active, felt)
+    _write_truth(week, out / "truth", did, felt)
     return rows
 
 
@@ -220,9 +221,9 @@ def _felt(week: Week, samples: Samples) -> dict[int, int]:
     return found
 
 
-def _write_truth(week: Week, folder: Path, active: dict[tuple[int, int], int], felt: dict[int, int]) -> None:
-    save(truth.jobs_frame(week.jobs, week.attempts, active, week.grid), folder / "jobs.parquet")
-    save(truth.attempts_frame(week.attempts, active, week.site, week.grid), folder / "holds.parquet")
+def _write_truth(week: Week, folder: Path, did: dict[tuple[int, int], truth.Did], felt: dict[int, int]) -> None:
+    save(truth.jobs_frame(week.jobs, week.attempts, did, week.grid), folder / "jobs.parquet")
+    save(truth.attempts_frame(week.attempts, did, week.site, week.grid), folder / "holds.parquet")
     save(truth.events_frame(week.events, week.site), folder / "events.parquet")
     faults = truth.faults_frame(week.faults, week.attempts, felt, week.site, week.grid)
     truth.save_labels(faults, folder, "faults")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from gpulake.simulate.site.kernel_log import line_of
 from gpulake.simulate.site.scheduling import Attempt
 from gpulake.simulate.site.signal import HW_THERMAL, POWER_CAP, SW_THERMAL, Samples
 from gpulake.simulate.truth import save
+
+Did = tuple[int, int]
+"""Of an attempt on one GPU: percent x seconds in which a kernel ran, and thousandths x seconds of busy multiprocessors."""
 
 
 def utc(seconds: Sequence[int | None]) -> pl.Series:
@@ -45,9 +48,11 @@ def hours_frame(samples: Samples, site: Site, grid: Grid) -> pl.DataFrame:
             "gpu_uuid": pl.Series(site.uuids).gather(gpus),
             "hour_start_at": utc(np.tile(hour[first] * 3_600, rows).tolist()),
             "held_s": summed(use.held_s),
-            "active_pct_s": summed(use.use_pct_s),
+            "busy_pct_s": summed(use.use_pct_s),
+            "active_milli_s": summed(samples.sm_active_milli) * every,
             "samples": summed(seen),
             "seen_util_pct_s": summed(np.where(seen, samples.gpu_util_pct, 0)) * every,
+            "seen_active_milli_s": summed(np.where(seen, samples.sm_active_milli, 0)) * every,
             "energy_mj": summed(samples.true_power_dw) * (100 * every),
             "thermal_s": summed((samples.reasons & (SW_THERMAL | HW_THERMAL)) > 0) * every,
             "power_cap_s": summed((samples.reasons & POWER_CAP) > 0) * every,
@@ -58,7 +63,7 @@ def hours_frame(samples: Samples, site: Site, grid: Grid) -> pl.DataFrame:
 
 
 def attempts_frame(
-    attempts: Sequence[Attempt], active_pct_s: dict[tuple[int, int], int], site: Site, grid: Grid
+    attempts: Sequence[Attempt], did: Mapping[tuple[int, int], Did], site: Site, grid: Grid
 ) -> pl.DataFrame:
     """One row per attempt and GPU that it held: from when to when within the window, and what it did there."""
     rows = [
@@ -72,7 +77,7 @@ def attempts_frame(
             one.start_s,
             one.until(grid),
             one.until(grid) - one.start_s,
-            active_pct_s.get((number, gpu), 0),
+            *did.get((number, gpu), (0, 0)),
         )
         for number, one in enumerate(attempts)
         for gpu in one.gpus
@@ -87,7 +92,8 @@ def attempts_frame(
         "from_at",
         "to_at",
         "held_s",
-        "active_pct_s",
+        "busy_pct_s",
+        "active_milli_s",
     )
     frame = _frame(rows, names, texts={"job_id", "machine_id", "gpu_uuid"})
     return frame.with_columns(
@@ -96,9 +102,12 @@ def attempts_frame(
 
 
 def jobs_frame(
-    jobs: Sequence[Job], attempts: Sequence[Attempt], active_pct_s: dict[tuple[int, int], int], grid: Grid
+    jobs: Sequence[Job], attempts: Sequence[Attempt], did: Mapping[tuple[int, int], Did], grid: Grid
 ) -> pl.DataFrame:
-    """One row per job that was submitted: GPU-seconds allocated, active and idle within the window, over all its attempts."""
+    """One row per job that was submitted: GPU-seconds within the window, over all its attempts.
+
+    Of what was allocated, a kernel ran in `busy`; times the share of the multiprocessors that were at work it is `active`, and the rest is idle.
+    """
     of_job: dict[int, list[tuple[int, Attempt]]] = {}
     for number, one in enumerate(attempts):
         of_job.setdefault(one.job.number, []).append((number, one))
@@ -110,7 +119,9 @@ def jobs_frame(
         last = mine[-1][1]
         started = [one.start_s for _, one in mine if one.ran]
         held = sum(len(one.gpus) * (one.until(grid) - one.start_s) for _, one in mine if one.ran)
-        active = sum(active_pct_s.get((number, gpu), 0) for number, one in mine for gpu in one.gpus)
+        busy, active = (
+            sum(did.get((number, gpu), (0, 0))[which] for number, one in mine for gpu in one.gpus) for which in (0, 1)
+        )
         rows.append(
             (
                 *(job.shown_id, job.job_id, job.kind.name, job.user, job.account, last.state, job.submit_s),
@@ -121,15 +132,18 @@ def jobs_frame(
                     job.nodes,
                     job.gpus,
                 ),
-                *(held, active / 100, held - active / 100),
+                *(held, busy / 100, active / 1_000, held - active / 1_000),
             )
         )
     names = (
         *("job_id", "job_id_raw", "kind", "user_id", "group_id", "state", "submitted_at", "started_at", "ended_at"),
-        *("attempts", "nodes", "gpus", "allocated_gpu_s", "active_gpu_s", "idle_gpu_s"),
+        *("attempts", "nodes", "gpus", "allocated_gpu_s", "busy_gpu_s", "active_gpu_s", "idle_gpu_s"),
     )
     frame = _frame(
-        rows, names, texts={"job_id", "kind", "user_id", "group_id", "state"}, floats={"active_gpu_s", "idle_gpu_s"}
+        rows,
+        names,
+        texts={"job_id", "kind", "user_id", "group_id", "state"},
+        floats={"busy_gpu_s", "active_gpu_s", "idle_gpu_s"},
     )
     return frame.with_columns(
         utc(frame[name].to_list()).alias(name) for name in ("submitted_at", "started_at", "ended_at")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,16 @@ _ON_OFF = (0.004, 0.03)
 """A notebook's chances, per half minute, to begin and to end a bout of work: busy an eighth of the time."""
 
 
+class Piece(NamedTuple):
+    """An attempt on one GPU: samples [begin, end), percent-seconds of all of them, and of the first and the last."""
+
+    begin: int
+    end: int
+    use_pct_s: int
+    first_pct_s: int
+    last_pct_s: int
+
+
 @dataclass(frozen=True)
 class Use:
     """One row per GPU of some machines, one column per sample.
@@ -37,8 +48,8 @@ class Use:
     use_pct_s: Ints
     activity: Small
     memory_mib: Ints
-    active_pct_s: dict[tuple[int, int], int] = field(default_factory=dict)
-    """By attempt and GPU: what the attempt used there, in percent-seconds."""
+    pieces: dict[tuple[int, int], Piece] = field(default_factory=dict)
+    """By attempt and GPU: the samples that it ran in, and what it used there."""
 
 
 def draw_use(attempts: Sequence[Attempt], site: Site, grid: Grid, dice: Dice, *, machines: range) -> Use:
@@ -98,8 +109,9 @@ def _add(
     age = np.maximum(since - attempt.start_s, 0)
     filled = np.rint(plateau * np.minimum(0.3 + 0.7 * age / 120, 1)).astype(np.int32)
     use.memory_mib[mine, cells] = np.where(there, filled, use.memory_mib[mine, cells])
-    for row, total in zip(mine.tolist(), used.sum(axis=1, dtype=np.int64).tolist(), strict=True):
-        use.active_pct_s[number, use.first_gpu + row] = total
+    sums = (used.sum(axis=1, dtype=np.int64), used[:, 0], used[:, -1])
+    for row, *told in zip(mine.tolist(), *(values.tolist() for values in sums), strict=True):
+        use.pieces[number, use.first_gpu + row] = Piece(begin, end, *told)
 
 
 def _pattern(job: Job, attempt: Attempt, cells: int, every: int, dice: Dice) -> Ints:

@@ -96,7 +96,15 @@ MACHINES = Summed(
 WASTE_COSTS = Summed(
     "gold_waste_cost_daily",
     (),
-    partly=("cost_usd", "unallocated_usd", "unknown_usd", "idle_held_usd", "failed_active_usd", "productive_usd"),
+    partly=(
+        "cost_usd",
+        "down_usd",
+        "unallocated_usd",
+        "unknown_usd",
+        "idle_held_usd",
+        "failed_active_usd",
+        "productive_usd",
+    ),
 )
 COSTS = Summed("gold_cost_daily", (), partly=("allocated_gpu_h", "unallocated_gpu_h", "cost_usd"))
 
@@ -236,8 +244,11 @@ def waste_cost_query() -> str:
     """
     return f"""
         select
-            costs.* replace (case when starts_at_capacity then unallocated_usd end as unallocated_usd),
-            case when starts_at_capacity then cost_usd else cost_usd - unallocated_usd end as starts_at_usd
+            costs.* replace (
+                case when starts_at_capacity then down_usd end as down_usd,
+                case when starts_at_capacity then unallocated_usd end as unallocated_usd
+            ),
+            case when starts_at_capacity then cost_usd else cost_usd - coalesce(down_usd, 0) - unallocated_usd end as starts_at_usd
         from ({WASTE_COSTS.query(by=("cluster_id",))}) as costs
         inner join gold_waste_window using (cluster_id)
         where cost_usd is not null

@@ -27,7 +27,7 @@ select
     pool_days.gpu_model,
     {{ gpu_h('pool_days.capacity_mgpu_s') }} as capacity_gpu_h,
     {{ gpu_h('held.over_allocated_mgpu_s') }} as over_allocated_gpu_h,
-    cast(null as double) as down_gpu_h,
+    {{ gpu_h('held.down_mgpu_s') }} as down_gpu_h,
     {{ gpu_h('held.unallocated_mgpu_s') }} as unallocated_gpu_h,
     {{ gpu_h('held.allocated_mgpu_s') }} as allocated_gpu_h,
     case when held.is_measured then {{ gpu_h('held.active_mgpu_s') }} end as active_gpu_h,

@@ -14,8 +14,9 @@ select
     gpu_model,
     {{ gpu_h('capacity_mgpu_s') }} as capacity_gpu_h,
     {{ gpu_h('over_allocated_mgpu_s') }} as over_allocated_gpu_h,
-    cast(null as double) as down_gpu_h,
-    {{ gpu_h('(capacity_mgpu_s + over_allocated_mgpu_s - allocated_mgpu_s)') }} as unallocated_gpu_h,
+    {{ gpu_h('down_mgpu_s') }} as down_gpu_h,
+    {{ gpu_h('(capacity_mgpu_s + over_allocated_mgpu_s - allocated_mgpu_s - coalesce(down_mgpu_s, 0))') }}
+        as unallocated_gpu_h,
     {{ gpu_h('allocated_mgpu_s') }} as allocated_gpu_h,
     case when is_measured then {{ gpu_h('active_mgpu_s') }} end as active_gpu_h,
     case when is_measured then {{ gpu_h('idle_held_mgpu_s') }} end as idle_held_gpu_h,

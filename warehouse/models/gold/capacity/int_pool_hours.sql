@@ -38,6 +38,10 @@ held as (
         cast(sum(over_allocated_mgpu_s) as bigint) as over_allocated_mgpu_s
     from {{ ref('silver_allocation_hours') }}
     group by cluster_id, dt, hour_no, pool
+),
+
+down as (
+    select * from {{ ref('int_pool_down') }}
 )
 
 select
@@ -48,6 +52,7 @@ select
     pools.gpu_model,
     case when pools.pool = 'unknown machine' then 0 else capacity.capacity_mgpu_s end as capacity_mgpu_s,
     accounted.is_measured,
+    case when accounted.cluster_id is not null then down.down_mgpu_s end as down_mgpu_s,
     case when accounted.cluster_id is not null then coalesce(held.allocated_mgpu_s, 0) end as allocated_mgpu_s,
     coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
     coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,
@@ -72,3 +77,8 @@ left join held
         and hours.dt = held.dt
         and hours.hour_no = held.hour_no
         and pools.pool = held.pool
+left join down
+    on hours.cluster_id = down.cluster_id
+        and hours.dt = down.dt
+        and hours.hour_no = down.hour_no
+        and pools.pool = down.pool

@@ -3,18 +3,12 @@
 with
 
 bills as (
-    select * from {{ ref('int_pool_bills') }}
-    where billed_mgpu_s is not null and {{ of_due_days() }}
+    select * from {{ ref('int_idle_costs') }}
 ),
 
 waste as (
     select * from {{ ref('gold_waste_daily') }}
     where {{ of_due_days() }}
-),
-
-idle as (
-    select * from {{ ref('gold_cost_daily') }}
-    where is_idle and {{ of_due_days() }}
 ),
 
 -- The cents that rounding leaves go one each to the largest remainders, as in the bills of jobs.
@@ -54,8 +48,9 @@ select
     bills.dt,
     bills.pool,
     bills.usd_per_gpu_h,
-    cast(bills.bill_cents * cast(0.01 as decimal(18, 2)) as decimal(18, 2)) as cost_usd,
-    idle.cost_usd as unallocated_usd,
+    bills.cost_usd,
+    bills.down_usd,
+    bills.unallocated_usd,
     part_costs.unknown_usd,
     case when waste.idle_held_gpu_h is not null then part_costs.idle_held_usd end as idle_held_usd,
     case when waste.failed_active_gpu_h is not null then part_costs.failed_active_usd end as failed_active_usd,
@@ -67,10 +62,6 @@ inner join waste
     on bills.cluster_id = waste.cluster_id
         and bills.dt = waste.dt
         and bills.pool = waste.pool
-left join idle
-    on bills.cluster_id = idle.cluster_id
-        and bills.dt = idle.dt
-        and bills.pool = idle.pool
 left join part_costs
     on bills.cluster_id = part_costs.cluster_id
         and bills.dt = part_costs.dt

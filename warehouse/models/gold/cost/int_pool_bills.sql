@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- A pool's bill of a day is its capacity times the price of the day, in whole cents. A day without a price, or with
--- several, has no bill, and says why.
+-- A pool's bill of a day is its capacity times the price of the day, in whole cents. What nobody held is billed with what
+-- was down. A day without a price, or with several, has no bill, and says why.
 with
 
 pool_days as (
@@ -26,7 +26,11 @@ priced as (
         pool_days.pool,
         pool_days.billed_mgpu_s,
         pool_days.allocated_mgpu_s,
-        case when pool_days.billed_mgpu_s is not null then pool_days.unallocated_mgpu_s end as unallocated_mgpu_s,
+        pool_days.down_mgpu_s,
+        case
+            when pool_days.billed_mgpu_s is not null
+                then pool_days.unallocated_mgpu_s + coalesce(pool_days.down_mgpu_s, 0)
+        end as unallocated_mgpu_s,
         accounted.cluster_id is not null as is_accounted,
         accounted.cluster_id is not null and pool_days.unallocated_mgpu_s is not null as has_unallocated,
         case when prices.rows_valid = 1 then prices.usd_per_gpu_h end as usd_per_gpu_h,
@@ -59,6 +63,7 @@ select
     pool,
     billed_mgpu_s,
     allocated_mgpu_s,
+    down_mgpu_s,
     unallocated_mgpu_s,
     is_accounted,
     has_unallocated,

@@ -1,4 +1,5 @@
 {{ config(materialized='table') }}
+{%- set amounts = ['allocated', 'active', 'idle_held', 'unknown', 'over_use', 'zero_util', 'failed_active'] %}
 
 with
 
@@ -21,19 +22,16 @@ capacity as (
 ),
 
 held as (
+    select * from {{ ref('int_pool_held') }}
+),
+
+down as (
     select
         cluster_id,
         dt,
         pool,
-        cast(sum(allocated_mgpu_s) as bigint) as allocated_mgpu_s,
-        cast(sum(active_mgpu_s) as bigint) as active_mgpu_s,
-        cast(sum(idle_held_mgpu_s) as bigint) as idle_held_mgpu_s,
-        cast(sum(unknown_mgpu_s) as bigint) as unknown_mgpu_s,
-        cast(sum(over_use_mgpu_s) as bigint) as over_use_mgpu_s,
-        cast(sum(zero_util_mgpu_s) as bigint) as zero_util_mgpu_s,
-        cast(sum(failed_active_mgpu_s) as bigint) as failed_active_mgpu_s,
-        cast(sum(over_allocated_mgpu_s) as bigint) as over_allocated_mgpu_s
-    from {{ ref('silver_machine_days') }}
+        cast(sum(down_mgpu_s) as bigint) as down_mgpu_s
+    from {{ ref('int_pool_down') }}
     group by cluster_id, dt, pool
 ),
 
@@ -50,13 +48,10 @@ joined as (
             when pools.pool = 'unknown machine' then 0
         end as capacity_mgpu_s,
         coalesce(held.over_allocated_mgpu_s, 0) as over_allocated_mgpu_s,
-        coalesce(held.allocated_mgpu_s, 0) as allocated_mgpu_s,
-        coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
-        coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,
-        coalesce(held.unknown_mgpu_s, 0) as unknown_mgpu_s,
-        coalesce(held.over_use_mgpu_s, 0) as over_use_mgpu_s,
-        coalesce(held.zero_util_mgpu_s, 0) as zero_util_mgpu_s,
-        coalesce(held.failed_active_mgpu_s, 0) as failed_active_mgpu_s
+        down.down_mgpu_s,
+        {%- for amount in amounts %}
+        coalesce(held.{{ amount }}_mgpu_s, 0) as {{ amount }}_mgpu_s{{ ',' if not loop.last }}
+        {%- endfor %}
     from days
     inner join pools
         on days.cluster_id = pools.cluster_id
@@ -68,6 +63,10 @@ joined as (
         on days.cluster_id = held.cluster_id
             and days.dt = held.dt
             and pools.pool = held.pool
+    left join down
+        on days.cluster_id = down.cluster_id
+            and days.dt = down.dt
+            and pools.pool = down.pool
 )
 
 select
@@ -78,7 +77,8 @@ select
     is_described,
     capacity_mgpu_s,
     case when capacity_mgpu_s is not null then over_allocated_mgpu_s end as over_allocated_mgpu_s,
-    capacity_mgpu_s + over_allocated_mgpu_s - allocated_mgpu_s as unallocated_mgpu_s,
+    down_mgpu_s,
+    capacity_mgpu_s + over_allocated_mgpu_s - allocated_mgpu_s - coalesce(down_mgpu_s, 0) as unallocated_mgpu_s,
     allocated_mgpu_s,
     active_mgpu_s,
     idle_held_mgpu_s,

@@ -183,16 +183,29 @@ def _cell(value: object) -> str:
 
 
 def export(
-    duckdb: Annotated[Path, typer.Option("--duckdb", metavar="FILE", help="The DuckDB file to write.")],
+    duckdb: Annotated[Path | None, typer.Option("--duckdb", metavar="FILE", help="The DuckDB file to write.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="DIR", help="The folder of Parquet files to write.")
+    ] = None,
     bronze: Annotated[bool, typer.Option("--bronze", help="The bronze tables too.")] = False,
     lake: edge.LakeOption = None,
     as_json: edge.JsonOption = False,
 ) -> None:
-    """Write the publication into one DuckDB file, for the DuckDB shell and BI tools."""
+    """Write the publication into one DuckDB file, or as Parquet files that any engine reads."""
     from gpulake.reading import export as exporting
 
-    with edge.writing_to(duckdb):
-        exported = exporting.to_duckdb(edge.config_of(lake).lake, duckdb, with_bronze=bronze)
+    config = edge.config_of(lake)
+    match duckdb, parquet:
+        case Path() as file, None:
+            with edge.writing_to(file):
+                exported = exporting.to_duckdb(config.lake, file, with_bronze=bronze)
+        case None, Path() as folder:
+            with edge.writing_to(folder):
+                exported = exporting.to_parquet(config.lake, folder, with_bronze=bronze)
+        case _:
+            raise UsageError(
+                "one thing is written at a time.", where="gpulake export", do="choose --duckdb FILE or --parquet DIR"
+            )
     edge.answer(exported, as_json=as_json)
 
 

@@ -25,6 +25,7 @@ from gpulake.lake.reader import (
     open_operations,
     open_publication,
     write_duckdb,
+    write_parquet,
 )
 from gpulake.lake.writer import Writer, writing
 
@@ -48,5 +49,6 @@ __all__ = [
     "open_operations",
     "open_publication",
     "write_duckdb",
+    "write_parquet",
     "writing",
 ]

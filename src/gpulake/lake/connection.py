@@ -129,7 +129,9 @@ def lent(
             used.close()
 
 
-def answer(connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[object]) -> pa.Table:
+def answer(
+    connection: duckdb.DuckDBPyConnection, query: str, params: Sequence[object] | Mapping[str, object]
+) -> pa.Table:
     """The rows of one query. Raises UsageError where the query is at fault, LakeError where the lake is."""
     try:
         return connection.execute(query, params).to_arrow_table()

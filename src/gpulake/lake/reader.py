@@ -41,7 +41,7 @@ class View:
         Raises as `sql` does.
         """
         assert self._answers is None, "what a name means must not change where answers are kept"
-        name = '"' + table.replace('"', '""') + '"'
+        name = _identifier(table)
         answer(self._connection, f"CREATE TEMP TABLE {name} AS {query}", params)
         try:
             yield
@@ -68,10 +68,13 @@ class Reader(View):
             cursor.execute("USE lake")
             yield Reader(cursor, self.publication, self._answers)
 
-    def ask(self, query: str) -> pa.Table:
-        """The rows of one statement that a person typed. Raises UsageError unless it does nothing but read the lake."""
+    def ask(self, query: str, params: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
+        """The rows of one statement that a person wrote. Raises UsageError unless it does nothing but read the lake.
+
+        `params` stand for its `?` in order, or for its `$name` by name.
+        """
         _check_only_reads(self._connection, query)
-        return self.sql(query)
+        return answer(self._connection, query, params)
 
 
 @contextmanager
@@ -158,15 +161,10 @@ def write_duckdb(
     """
     connection, publication = _published(folder)
     with closing(connection):
-        named = connection.execute(
-            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
-            "AND (list_contains(?, split_part(table_name, '_', 1)) OR list_contains(?, table_name)) ORDER BY table_name",
-            [list(layers), list(tables)],
-        ).fetchall()
         counts: dict[str, int] = {}
         try:
             connection.execute(f"ATTACH '{quoted(file)}' AS out")
-            for (name,) in named:
+            for name in _named(connection, layers, tables):
                 counted = connection.execute(f'CREATE TABLE out."{name}" AS FROM lake.main."{name}"').fetchone()
                 counts[name] = counted[0] if counted else 0
                 _comment(connection, name, (comments or {}).get(name, {}))
@@ -179,6 +177,61 @@ def write_duckdb(
         except (duckdb.Error, OSError) as error:
             raise lake_error(error, file) from error
     return publication, counts
+
+
+def write_parquet(folder: Path, out: Path, *, layers: Sequence[str]) -> tuple[Publication, dict[str, int]]:
+    """Write the publication's tables whose names begin with a layer as `<out>/<table>/<table>.parquet`; their rows by name.
+
+    A time is marked as UTC, and a whole number beyond 63 bits is a decimal: so every engine reads what is meant.
+    Raises LakeError when a file cannot be written.
+    """
+    connection, publication = _published(folder)
+    with closing(connection):
+        counts: dict[str, int] = {}
+        try:
+            for name in _named(connection, layers, ()):
+                (out / name).mkdir(parents=True)
+                file = out / name / f"{name}.parquet"
+                columns = ", ".join(_for_others(column, kind) for column, kind in _columns(connection, name))
+                counted = connection.execute(
+                    f"COPY (SELECT {columns} FROM lake.main.{_identifier(name)}) TO '{quoted(file)}' "
+                    "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+                ).fetchone()
+                counts[name] = counted[0] if counted else 0
+        except (duckdb.Error, OSError) as error:
+            raise lake_error(error, out) from error
+    return publication, counts
+
+
+def _named(connection: duckdb.DuckDBPyConnection, layers: Sequence[str], tables: Sequence[str]) -> list[str]:
+    """The publication's tables that are named, or whose names begin with a layer."""
+    found = connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'main' "
+        "AND (list_contains(?, split_part(table_name, '_', 1)) OR list_contains(?, table_name)) ORDER BY table_name",
+        [list(layers), list(tables)],
+    ).fetchall()
+    return [str(name) for (name,) in found]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str]]:
+    found = connection.execute(f"DESCRIBE lake.main.{_identifier(table)}").fetchall()
+    return [(str(row[0]), str(row[1])) for row in found]
+
+
+def _for_others(column: str, kind: str) -> str:
+    """A column as other engines read it right."""
+    name = _identifier(column)
+    match kind:
+        case "TIMESTAMP":
+            return f"{name} AT TIME ZONE 'UTC' AS {name}"
+        case "HUGEINT" | "UBIGINT":
+            return f"CAST({name} AS DECIMAL(38, 0)) AS {name}"
+        case _:
+            return name
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, table: str, words: Mapping[str, str]) -> None:

@@ -229,6 +229,11 @@ def may_be_empty(table: Table) -> bool:
     return any(column.may_lack for column in table.columns)
 
 
+def _is_read_by_names(table: Table) -> bool:
+    """Whether a file of it must name its columns: which of them it lacks, their order cannot tell."""
+    return table.only_by_name or any(column.may_lack for column in table.columns)
+
+
 def _not_unpacked(path: Path, why: str, named: Table | None) -> Unrecognised:
     if named:
         raise SourceError(f"{why}.", where=str(path), do="unpack it there")
@@ -284,7 +289,7 @@ def _of_lines(path: Path, lines: list[str], tables: Sequence[Table], named: Tabl
             return Recognised(path, named, _by_key(named))
         case Parsed():
             raise ContractError(f"it is none of the texts that {named.name} is read from.", where=str(path))
-    if named.only_by_name:
+    if _is_read_by_names(named):
         raise ContractError(
             f"it has no header row, and {named.name} is read by the names of its columns.", where=str(path)
         )
@@ -383,7 +388,7 @@ def _by_header(
 ) -> Recognised | Unrecognised | None:
     """The table that the header names whole: the one that the file is named as, else the one with the most columns."""
     names = [name.strip().lower() for name in first]
-    whole, alike = [], []
+    whole, alike, strange = [], [], []
     best: Table | None = None
     best_missing: list[str] = []
     best_known = 1
@@ -394,10 +399,10 @@ def _by_header(
             if names.count(column.name) > 1 or (column.name not in names and not column.may_lack)
         ]
         if not missing and not (table is named or _is_most(names, table)):
-            continue
-        if missing:
+            strange.append(table)
+        elif missing:
             known = sum(names.count(name) == 1 for name in table.column_names)
-            if known > best_known or (known >= 2 and table is named):
+            if known > best_known or (table is named and known >= (1 if _is_read_by_names(table) else 2)):
                 best, best_missing, best_known = table, missing, known
         elif table.only_by_name and table is not named:
             alike.append(table.name)
@@ -412,6 +417,10 @@ def _by_header(
         return Recognised(path, table, layout)
     if alike:
         return Unrecognised(path, f"its header is that of {', '.join(alike)}, which are known by their file names")
+    if strange:
+        table = max(strange, key=lambda table: len(set(names) & set(table.column_names)))
+        what = f"it has what {table.name} needs, but most of its columns are none of it"
+        return Unrecognised(path, f"{what}: it is read where it is named {table.stems[0]}.")
     if best is None:
         return None
     twice = [name for name in best_missing if name in names]

@@ -304,14 +304,21 @@ class ClusterReport:
 
     @property
     def provenance(self) -> str:
-        """Whose bytes these are: a simulated trace never carries the publisher's checksums."""
+        """Whose bytes these are: a simulated trace never carries the publisher's checksums, and one's own data has none."""
         files = sum(table.files for table in self.landed)
+        if not _is_published(self.source):
+            return f"own data, in {files} file{'s' if files != 1 else ''}"
         publishers_files = sum(table.publishers_files for table in self.landed)
         if publishers_files == files:
             return "the publisher's own files, by checksum"
         if publishers_files == 0:
             return "simulated or altered data: no file carries the publisher's checksum"
         return f"{publishers_files} of {files} files carry the publisher's checksum"
+
+
+def _is_published(name: str) -> bool:
+    """Whether a source's files are those of a publisher, whose checksums are known."""
+    return any(table.published_sha256 for source in all_sources() if source.name == name for table in source.tables)
 
 
 @dataclass(frozen=True)

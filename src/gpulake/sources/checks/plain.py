@@ -59,6 +59,7 @@ KINDS = frozenset(
 """The kinds of events that are told apart."""
 
 _SKEW = timedelta(minutes=5)
+_OLDEST = datetime(2000, 1, 1)  # noqa: DTZ001  # the lake keeps UTC without a zone
 _LIST = r"^\s*\[?\s*\d{1,4}(\s*[,; ]\s*\d{1,4})*\s*\]?\s*$"
 
 _REFERENCES = (
@@ -113,7 +114,7 @@ def doubts(tables: Tables, /, *, now: datetime, status_words: frozenset[str]) ->
         if table in tables:
             yield from _backwards(tables[table], table, first, second)
     for table, rows in tables.items():
-        yield from _in_the_future(rows, table, now)
+        yield from _of_another_age(rows, table, now)
         yield from _in_other_units(rows, table)
     yield from _words(tables, status_words)
     if "plain_allocations" in tables:
@@ -141,7 +142,7 @@ def _backwards(rows: pl.LazyFrame, table: str, first: str, second: str) -> Itera
     yield from _doubt(wrong, table, f"{second} is before {first}", shown=second, do=do)
 
 
-def _in_the_future(rows: pl.LazyFrame, table: str, now: datetime) -> Iterator[Doubt]:
+def _of_another_age(rows: pl.LazyFrame, table: str, now: datetime) -> Iterator[Doubt]:
     import polars as pl
 
     for name, dtype in rows.collect_schema().items():
@@ -149,6 +150,9 @@ def _in_the_future(rows: pl.LazyFrame, table: str, now: datetime) -> Iterator[Do
             late = rows.filter(pl.col(name) > now + _SKEW)
             do = "check the zone: a time without an offset is read as local time of the cluster's zone"
             yield from _doubt(late, table, f"{name} is in the future", shown=name, do=do)
+            early = rows.filter(pl.col(name) < _OLDEST)
+            do = "write a date with dashes: digits alone are seconds since 1970"
+            yield from _doubt(early, table, f"{name} is before the year 2000", shown=name, do=do)
 
 
 def _in_other_units(rows: pl.LazyFrame, table: str) -> Iterator[Doubt]:

@@ -218,7 +218,10 @@ def test_times_may_be_seconds_since_1970(tmp_path):
     _, kept, refused = landed(file, tmp_path / "out", time_zone="Europe/Berlin")
 
     assert [] == refused
-    assert [(datetime(2026, 10, 27, 1), datetime(2026, 10, 27, 1, 30), None)] == kept.select("submit", "start", "end").rows()  # noqa: DTZ001
+    assert ["2026-10-27T01:00:00", "2026-10-27T01:30:00"] == [
+        kept[name].dt.strftime("%FT%T").item() for name in ("submit", "start")
+    ]
+    assert [None] == kept["end"].to_list()
 
 
 def test_a_header_that_comes_again_is_no_row():
@@ -238,7 +241,7 @@ def test_where_blocks_end_is_irrelevant():
 
 def test_a_name_that_is_no_utf8_costs_no_job():
     """A job's GPU-hours do not depend on how its user's editor was set."""
-    frame = pl.concat(
+    frame = joined(
         slurm_jobs.sacct_rows([f"{HEADER}\n".encode() + ROW.replace("train", "caf\xe9").encode("latin1")], "f")
     )
 
@@ -466,7 +469,7 @@ WORDS = st.sampled_from(
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.rows.__name__)
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=30, deadline=None, database=None)
 @given(text=st.lists(st.one_of(WORDS, st.text(string.printable, max_size=8))).map("".join), cut=st.integers(0, 9))
 def test_nothing_breaks_a_parser(form, text, cut):
     """A parser that fails on a line loses the file; one that repeats a row number loses a row."""
@@ -484,7 +487,7 @@ def test_nothing_breaks_a_parser(form, text, cut):
         assert numbers.n_unique() == len(numbers)
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=30, deadline=None, database=None)
 @given(
     names=st.lists(
         st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=12),

@@ -141,7 +141,7 @@ def with_times(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
 
     standard = frame.select(pl.col(names).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False))
     return frame.with_columns(
-        standard[name] for name in names if standard[name].null_count() == frame[name].null_count()
+        standard[name] for name in names if standard[name].null_count() == frame[name].null_count() < frame.height
     )
 
 

@@ -15,7 +15,7 @@ Where each constant comes from (captures by nvidia-smi on real machines, driver 
 - **P100, V100**: no capture. Their limits of 250 W and the watts of training come from Zeus, memory from the data sheets; 40 W idle, 83 C highest operating
   and 0.11 C/W are assumed. MISC stands for the older models of PAI's fleet with the data sheet of half a Tesla M60.
 - **Thermal resistance and lag.** Both load captures end while the temperature rises, so the resistance lies above (their rise) / (their watts):
-  H100 > 0.042 C/W, H200 > 0.046 C/W. 0.050 and 0.055 are taken, with a lag of 45 s: from idle the simulated H100 passes 59 C after 44 s of gpu-burn.
+  H100 > 0.042 C/W, H200 > 0.046 C/W. 0.050 and 0.055 are taken, with a lag of 45 s: from idle the simulated H100 passes 59 C after 46 s of gpu-burn.
 - **Clock and power.** Measured with power limits on V100 (Zeus, `summary_power_v100.csv`): at 150 W of about 226 W, training runs at 0.76 to 0.87 of its
   speed, at 200 W at 0.93 to 0.96. With 40 W idle, power above idle goes as speed to the power of 2.4 (between 1.8 and 2.7).
 - **A process that holds a GPU and does nothing** keeps its clocks up. What that costs is in no capture: 45 W is assumed.

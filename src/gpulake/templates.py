@@ -235,7 +235,7 @@ def _gpu_sample(machine: str, index: int, at: datetime) -> dict[str, object]:
         "gpu_uuid": _uuid(machine, index),
         "sampled_at": at,
         "interval_s": int(_STEP.total_seconds()),
-        "sample_kind": "interval_mean",
+        "sample_kind": "instant",
         "gpu_util_pct": 85 + ripple if busy else 0,
         "memory_used_bytes": (_MEMORY[model] * 3 // 4 if busy else _GIB if held else 0),
         "memory_total_bytes": _MEMORY[model],

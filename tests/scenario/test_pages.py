@@ -185,6 +185,8 @@ def test_asking_the_lake_works_as_it_is_typed(tutorial, workplace):
 
     assert (workplace.folder / "out" / "days.png").is_file()
     assert (workplace.folder / "missing.csv").read_text().startswith("cluster_id,table_name")
+    for program in blocks(DOCS / "how-to" / "ask-the-lake.md", "python"):
+        workplace.type(shlex.join([sys.executable, "-c", "\n".join([*program, "assert len(days) > 0"])]))
     export = workplace.folder / "telemetry.db"
     (query,) = re.findall(
         r'^duckdb telemetry\.db "(.*)"$', (DOCS / "how-to" / "ask-the-lake.md").read_text(), re.MULTILINE
@@ -202,6 +204,26 @@ def test_the_reports_of_the_page_are_what_comes(tutorial, workplace):
     assert len(shown) > 20
     assert [] == [line for line in shown if line not in came]
     assert (workplace.folder / "out" / "user.html").is_file()
+
+
+def test_ones_own_data_works_as_it_is_typed(tmp_path):
+    """From an empty folder to one's own figures: what the page shows is what comes."""
+    page = DOCS / "how-to" / "your-own-data.md"
+    place = Workplace(tmp_path / "clone")
+    (jobs,) = blocks(page, "csv")
+    (place.folder / "mine").mkdir()
+    (place.folder / "mine" / "jobs.csv").write_text("\n".join(jobs) + "\n")
+    came = {line for command in commands(page) for line in place.type(command).splitlines()}
+    shown = [line for block in blocks(page, "text") for line in block]
+
+    assert len(shown) > 8
+    assert [] == [line for line in shown if line not in came]
+    for program in blocks(page, "python"):
+        place.type(
+            shlex.join([sys.executable, "-c", "\n".join([*program, "assert len(held) == 2 and mine.num_rows == 1"])])
+        )
+    assert (place.folder / "mine" / "tables" / "gold_jobs" / "gold_jobs.parquet").is_file()
+    assert "next: gpulake check" in place.type(".venv/bin/gpulake template --out again")
 
 
 def test_a_figure_is_explained_as_it_is_typed(tutorial, workplace, tmp_path):
@@ -263,6 +285,6 @@ def test_what_cannot_be_typed_here_is_known(page):
         "add-a-detector",
         "add-a-report-section",
     }
-    run_here = {"ask-the-lake", "explain-a-figure", "read-a-report"}
+    run_here = {"ask-the-lake", "explain-a-figure", "read-a-report", "your-own-data"}
 
     assert page.stem in run_elsewhere | run_here or [] == commands(page)

@@ -59,6 +59,20 @@ def test_capacity_and_what_was_held(reader):
     assert [(DAY, A100, 96.0, 36.0, 0.0), (DAY, V100, 96.0, 16.0, 0.0)] == rows(reader, asked)
 
 
+def test_what_was_used_of_it_and_what_was_down(reader, lake):
+    """Each sample speaks of ten minutes; node02 was down for half an hour, so two of its GPU-hours were nobody's to hold."""
+    asked = "select pool, active_gpu_h, idle_held_gpu_h, unknown_gpu_h, down_gpu_h, unallocated_gpu_h from gold_capacity_daily order by pool"
+    used = {"node01": 0.0, "node02": 0.0}
+    for row in templates.example()["plain_gpu_samples"]:
+        used[row["machine_id"]] += row["gpu_util_pct"] / 100 / 6
+
+    assert [
+        (A100, pytest.approx(used["node01"]), pytest.approx(36 - used["node01"]), 0.0, 0.0, 60.0),
+        (V100, pytest.approx(used["node02"]), pytest.approx(16 - used["node02"]), 0.0, 2.0, 78.0),
+    ] == rows(reader, asked)
+    assert [(1.0,)] == rows(reader, "select coverage_ratio from gold_cluster_util_daily")
+
+
 def test_waits_and_run_times_are_those_of_the_jobs(reader):
     """10, 60 and 120 minutes of waiting, 6, 2 and 3 hours of work."""
     asked = "select job_id, job_status, wait_s / 60, run_s / 3600, gpu_request_count, size_class, gpu_model from silver_jobs order by job_id"

@@ -142,7 +142,10 @@ GPU_SAMPLES = _table(
         _time("sampled_at", may_lack=False, required=True),
         _text("gpu_uuid"),
         _text("mig_id"),
-        _number("interval_s", "s that a sample speaks for, from its time on"),
+        _number(
+            "interval_s",
+            "s that a sample speaks for: a mean of those up to its time, an instant one of those from it on",
+        ),
         _text("sample_kind"),
         _number("gpu_util_pct", "percent of the time in which any kernel ran, 0 to 100"),
         _number("gr_engine_active_ratio", "share of the time, 0 to 1"),
@@ -188,7 +191,7 @@ MACHINE_SAMPLES = _table(
     (
         _key("machine_id"),
         _time("sampled_at", may_lack=False, required=True),
-        _number("interval_s", "s that a sample speaks for, from its time on"),
+        _number("interval_s", "s that a sample speaks for, up to its time"),
         _number("cpu_util_pct", "percent of all cores, 0 to 100"),
         _number("load_1", "processes, mean of a minute"),
         _number("memory_used_bytes", "bytes"),

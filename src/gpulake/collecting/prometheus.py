@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from gpulake import clock
 from gpulake.collecting import Asked, Collector, Cursor, Fetched, Option
 from gpulake.collecting.periods import seconds
-from gpulake.collecting.promql import Query, queries
+from gpulake.collecting.promql import CLOSED_OR_NOT, Query, queries
 from gpulake.collecting.server import Answer, Patience, Server, server_of
 from gpulake.collecting.spans import Span, less, read, united
 from gpulake.errors import SourceError, UsageError
@@ -38,12 +38,12 @@ def collect(asked: Asked, *, patience: Patience | None = None) -> Iterator[Fetch
     if _is_page(server.url):
         yield _page(server, asked)
         return
-    skew_s = _skew_s(server, asked)
+    skew_s, is_closed = _known_of(server, asked)
     covered = _covered(asked.cursor, server.url)
     wanted = _wanted(asked, covered, skew_s=skew_s)
     if not wanted:
         return
-    yield from _Run(server, asked, covered, wanted).spans()
+    yield from _Run(server, asked, covered, wanted, is_closed=is_closed).spans()
 
 
 def plan(asked: Asked) -> Sequence[str]:
@@ -113,6 +113,7 @@ class _Run:
     asked: Asked
     covered: list[Span]
     wanted: list[Span]
+    is_closed: bool
     chunk_s: float = _FIRST_CHUNK_S
 
     def spans(self) -> Iterator[Fetched]:
@@ -178,7 +179,12 @@ class _Run:
             if asked is None:
                 continue
             path, question, told = asked
-            body = _body(self.server, self.server.ask(path, question))
+            try:
+                body = _body(self.server, self.server.ask(path, question))
+            except _TooMuchError:
+                if not query.instead:
+                    raise
+                body = _body(self.server, self.server.ask(path, {**question, "query": query.instead}))
             size += len(body)
             points = body.count(b"],[") + body.count(b'"values":[[') + body.count(b'"value":[')
             if points and not (query.is_before and not rows):
@@ -190,19 +196,20 @@ class _Run:
         self, query: Query, since_s: float, until_s: float
     ) -> tuple[str, dict[str, object], dict[str, object]] | None:
         step_s = query.step_s or _step_s(self.asked)
-        told: dict[str, object] = {"server": self.server.url, "query": query.text(step_s)}
+        text = query.text(step_s, is_closed=self.is_closed)
+        told: dict[str, object] = {"server": self.server.url, "query": text}
         if query.metric:
             told["metric"] = query.metric
         if query.is_before:
             at = _number(since_s - step_s)
-            return "/api/v1/query", {"query": query.text(step_s), "time": at}, told | {"time": at}
+            return "/api/v1/query", {"query": text, "time": at}, told | {"time": at}
         steps = query.steps(since_s, until_s, step_s)
         if steps is None:
             return None
         span = {"start": _number(steps[0]), "end": _number(steps[1])}
         return (
             "/api/v1/query_range",
-            {"query": query.text(step_s), **span, "step": _number(step_s)},
+            {"query": text, **span, "step": _number(step_s)},
             told | span | {"step_s": step_s},
         )
 
@@ -257,22 +264,26 @@ def _refuse(server: Server, answer: Answer, words: str) -> None:
 # ------------------------------------------------------------------------------------------------- clocks, and pages
 
 
-def _skew_s(server: Server, asked: Asked) -> float:
-    """By how much the server's clock is ahead of ours; told where it matters, since the server's is the one of its samples."""
+def _known_of(server: Server, asked: Asked) -> tuple[float, bool]:
+    """By how much the server's clock is ahead of ours, and whether its spans of time hold both of their ends.
+
+    A clock that is off is told: the server's is that of its samples.
+    """
     before = clock.now()
-    answer = server.ask("/api/v1/query", {"query": "vector(1)"})
-    _body(server, answer)
+    answer = server.ask("/api/v1/query", {"query": CLOSED_OR_NOT, "time": math.floor(_seconds(before) / 10) * 10})
+    is_closed = b',"1"]' not in _body(server, answer)
     if answer.at is None:
-        return 0.0
-    skew_s = (answer.at - before).total_seconds()
+        return 0.0, is_closed
+    # The clock that an answer shows has no parts of a second: half of one is what it lacks.
+    skew_s = (answer.at - before).total_seconds() + 0.5
     if abs(skew_s) <= _MOST_SKEW_S:
-        return 0.0
+        return 0.0, is_closed
     which = "ahead of" if skew_s > 0 else "behind"
     asked.tell(
-        f"{server.url}: its clock is {timedelta(seconds=round(abs(skew_s)))} {which} this machine's; "
+        f"{server.url}: its clock is {timedelta(seconds=5 * round(abs(skew_s) / 5))} {which} this machine's; "
         "its samples have its time, and 'now' is its now"
     )
-    return skew_s
+    return skew_s, is_closed
 
 
 def _is_page(url: str) -> bool:

@@ -17,7 +17,7 @@ _DEVICE = "instance, Hostname, UUID, gpu, GPU_I_ID"
 
 @dataclass(frozen=True)
 class Query:
-    """One expression; `{step}` in it is the length of a step. `metric` is the name of what it computes.
+    """One expression; `{step}` in it is the time since the step before, which is not of it. `metric` names what it computes.
 
     `step_s` None: that of the run. `is_before`: asked once, for the moment before a span begins.
     """
@@ -26,10 +26,12 @@ class Query:
     metric: str = ""
     step_s: float | None = None
     is_before: bool = False
+    instead: str = ""
+    """What is asked where this is too much for the server."""
 
-    def text(self, step_s: float) -> str:
-        """The expression for a step."""
-        return self.expression.replace("{step}", length(step_s))
+    def text(self, step_s: float, *, is_closed: bool) -> str:
+        """The expression for a step. `is_closed`: a server whose spans of time hold both of their ends, as before version 3."""
+        return self.expression.replace("{step}", length(step_s - 0.001 if is_closed else step_s))
 
     def steps(self, since_s: float, until_s: float, step_s: float) -> tuple[float, float] | None:
         """The first and the last time of a half-open span at which it is asked; None where a span holds none of its steps."""
@@ -68,11 +70,14 @@ def queries(more: Sequence[str] = ()) -> tuple[Query, ...]:
             step_s=_POD_STEP_S,
         ),
         *(_last(selector) for selector in more),
-        # What a gauge of the last Xid showed before tells whether its first value is news. Its labels may change with it.
+        # What a gauge of the last Xid showed before tells whether its first value is news: a moment ago, or where nobody
+        # answered then, up to a day ago. Its labels may change with it, so that only the newest counts.
         Query(
-            f"(last_over_time({_XID}[{{step}}]) or on ({_DEVICE}) last_over_time({_XID}[1d])) + 0",
+            f"(last_over_time({_XID}[{{step}}]) or on ({_DEVICE}) last_over_time({_XID}[10m]) "
+            f"or on ({_DEVICE}) last_over_time({_XID}[1d:5m])) + 0",
             "DCGM_FI_DEV_XID_ERRORS_BEFORE",
             is_before=True,
+            instead=f"{_XID} + 0",
         ),
     )
 
@@ -85,3 +90,7 @@ def length(seconds: float) -> str:
 def _last(selector: str) -> Query:
     """The last sample of each step, and none that is older: a gap stays one, whatever the server looks back for."""
     return Query(f"last_over_time({selector}[{{step}}])")
+
+
+CLOSED_OR_NOT = "count_over_time(vector(1)[10s:10s])"
+"""Asked at a full ten seconds it is 2 on a server whose spans hold both of their ends, and 1 on one whose spans do not."""

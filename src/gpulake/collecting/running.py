@@ -93,13 +93,19 @@ class Spool:
         return self.folder.with_name(f"{self.cluster}.refused")
 
     @property
+    def landed(self) -> Path:
+        """Files that have landed, where somebody wants to keep them."""
+        return self.folder.with_name(f"{self.cluster}.landed")
+
+    @property
     def cursor_file(self) -> Path:
         """What the last run noted."""
         return self.folder.with_name(f"{self.cluster}.cursor.json")
 
     def files(self) -> list[Path]:
-        """What waits to land."""
-        return sorted(path for path in self.folder.glob("*") if path.is_file() and path.suffix != ".unfinished")
+        """What waits to land, in the order in which it was fetched."""
+        found = (path for path in self.folder.glob("*") if path.is_file() and path.suffix != ".unfinished")
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
     def cursor(self) -> Cursor:
         """What the last run noted; nothing where there was none. Raises LakeError for a damaged note."""
@@ -255,12 +261,11 @@ class _Run:
                 self._asked.tell(f"{error.what} What was fetched waits.")
 
     def _land(self) -> None:
-        """Land the files that wait, and note how far that is. Raises LockError and LakeError: then they wait on."""
-        files = self._spool.files()
-        if files:
-            land, error = self._landed()
-            refused = _paths(land) if land else set(files)
-            self._put_away(files, refused)
+        """Land the files that wait, the oldest first, and note how far that is. Raises LockError and LakeError: then they wait on."""
+        for file in self._spool.files():
+            # One by one: where two speak of one thing the later landing stands, so that it must be the later file.
+            land, error = self._landed(file)
+            self._put_away(file, is_refused=land is None or bool(land.refused or land.unrecognised))
             self._result = replace(
                 self._result,
                 land=_together(self._result.land, land) if land else self._result.land,
@@ -270,14 +275,14 @@ class _Run:
         if self._cursor is not None:
             self._spool.note(self._cursor)
 
-    def _landed(self) -> tuple[LandReport | None, GpulakeError | None]:
-        """What became of the files; None where none of them is one that the source reads."""
+    def _landed(self, file: Path) -> tuple[LandReport | None, GpulakeError | None]:
+        """What became of a file; None where it is none that the source reads."""
         from gpulake import pipeline
 
         try:
             step = pipeline.land(
                 self._config,
-                data=self._spool.folder,
+                data=file,
                 source=self._collector.source,
                 cluster=self._asked.cluster,
                 wait_s=self._wait_s,
@@ -287,18 +292,15 @@ class _Run:
             return None, error
         return step.land, step.error
 
-    def _put_away(self, files: list[Path], refused: set[Path]) -> None:
-        for file in files:
-            if file in refused:
-                self._spool.refused.mkdir(exist_ok=True)
-                file.replace(self._spool.refused / file.name)
-                self._result = replace(self._result, refused_folder=self._spool.refused)
-            elif self._keep:
-                kept = self._spool.folder.with_name(f"{self._spool.cluster}.landed")
-                kept.mkdir(exist_ok=True)
-                file.replace(kept / file.name)
-            else:
-                file.unlink(missing_ok=True)
+    def _put_away(self, file: Path, *, is_refused: bool) -> None:
+        kept = self._spool.refused if is_refused else self._spool.landed
+        if is_refused:
+            self._result = replace(self._result, refused_folder=kept)
+        if is_refused or self._keep:
+            kept.mkdir(exist_ok=True)
+            file.replace(kept / file.name)
+        else:
+            file.unlink(missing_ok=True)
 
 
 def _refreshed(config: Config, result: Collected, *, wait_s: float, progress: Progress) -> Collected:
@@ -310,10 +312,6 @@ def _refreshed(config: Config, result: Collected, *, wait_s: float, progress: Pr
     steps = (pipeline.BUILD, pipeline.DETECT, pipeline.PUBLISH, pipeline.ALERT)
     done = pipeline.renew_dashboards(config, pipeline.walk(do, pipeline.Asked(), steps=steps))
     return replace(result, refresh=done, error=done.error)
-
-
-def _paths(land: LandReport) -> set[Path]:
-    return {each.path for each in land.refused} | {each.path for each in land.unrecognised}
 
 
 def _together(before: LandReport | None, after: LandReport) -> LandReport:

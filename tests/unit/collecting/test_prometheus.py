@@ -41,6 +41,7 @@ class Prometheus:
     answers: list = field(default_factory=list)
     ahead_s: float = 0.0
     silent: tuple[float, float] = (0.0, 0.0)
+    version: int = 2
     asked: list = field(default_factory=list)
     spans: list = field(default_factory=list)
     url: str = ""
@@ -48,6 +49,12 @@ class Prometheus:
     def reply(self, path, question):
         if path.endswith("/metrics"):
             return 200, {"Content-Type": "text/plain"}, "# TYPE up gauge\nup 1\n"
+        if question["query"].startswith("count_over_time(vector(1)"):
+            return (
+                200,
+                {},
+                success([{"metric": {}, "value": [float(question["time"]), "2" if self.version < 3 else "1"]}]),
+            )
         if not path.endswith("query_range"):
             return 200, {}, success([])
         if "DCGM_FI_.+" not in question["query"]:
@@ -162,6 +169,17 @@ def test_every_point_comes_once_with_its_time_and_the_step():
     assert (EPOCH + timedelta(seconds=NOW_S - 300)) == fetched[-1].until
     assert [120, 110] == [each.rows for each in fetched]
     assert len({each.file_name for each in fetched}) == len(fetched)
+
+
+@pytest.mark.parametrize(("version", "span"), [(2, "29999ms"), (3, "30s")])
+def test_a_step_does_not_hold_the_one_before(version, span):
+    """Up to version 2 a span of time holds both of its ends: the last value before a gap would be shown once more in it."""
+    with serving(Prometheus(version=version)) as fake:
+        run(fake)
+
+    assert {f'last_over_time({{__name__=~"DCGM_FI_.+"}}[{span}])'} == {
+        question["query"] for _, question, _ in fake.asked if "DCGM_FI_.+" in question["query"]
+    }
 
 
 def test_a_server_for_which_it_is_too_much_is_asked_for_half():

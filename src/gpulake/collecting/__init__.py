@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib import import_module
+from keyword import iskeyword
 from pkgutil import iter_modules
 
 from gpulake.errors import UsageError
@@ -41,8 +42,9 @@ class Option:
 
     @property
     def key(self) -> str:
-        """Its name as Python writes it."""
-        return self.name.replace("-", "_")
+        """Its name as Python writes it; a word of Python's own, as `for`, gets a _ behind it."""
+        key = self.name.replace("-", "_")
+        return f"{key}_" if iskeyword(key) else key
 
 
 @dataclass(frozen=True)

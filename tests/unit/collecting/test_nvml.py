@@ -22,17 +22,15 @@ START = datetime(2026, 7, 1)  # noqa: DTZ001  # UTC, as the lake keeps it
 MIB = 1 << 20
 
 
+WORDS = {3: "Not Supported", 9: "Driver Not Loaded", 15: "GPU is lost"}
+
+
 class NVMLError(Exception):
     """As the library's: the number of the error stands in `value`."""
 
-    WORDS = {3: "Not Supported", 9: "Driver Not Loaded", 15: "GPU is lost", 999: "Unknown Error"}
-
     def __init__(self, value):
-        super().__init__(self.WORDS[value])
+        super().__init__(WORDS[value])
         self.value = value
-
-    def __str__(self):
-        return self.WORDS[self.value]
 
 
 class FakeNvml:

@@ -1,0 +1,93 @@
+"""One simulated day by two roads, Slurm with Prometheus and kernel logs, and plain tables: the figures are the same, and the truth's."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from gpulake.simulate.site import simulate
+
+pytestmark = pytest.mark.slow
+
+ROADS = {"own": ("slurm", "prometheus", "kernel_log"), "plain": ("plain",)}
+ZONE = '[clusters.site]\ntime_zone = "Europe/Berlin"\n'
+
+
+@pytest.fixture(scope="module")
+def day(cli, tmp_path_factory):
+    """Two lakes of the same day, and its truth."""
+    folder = tmp_path_factory.mktemp("roads")
+    simulate(
+        folder / "site",
+        nodes=3,
+        gpus_per_node=4,
+        days=1,
+        start=date(2026, 3, 2),
+        zone="Europe/Berlin",
+        seed=7,
+        faults="node_down,throttling,exporter_outage",
+        every_s=120,
+    )
+    (folder / "gpulake.toml").write_text(ZONE)
+    for lake, roads in ROADS.items():
+        for step, road in enumerate(roads, start=1):
+            command = "refresh" if step == len(roads) else "land"
+            data, into = folder / "site" / road, folder / lake
+            done = cli(command, "--data", data, "--lake", into, "--cluster", "site", "--json", cwd=folder)
+            assert 0 == done.returncode, done.stderr + done.stdout
+
+    def ask(lake, query):
+        done = cli("sql", query, "--lake", folder / lake, "--json")
+        assert 0 == done.returncode, done.stderr
+        return json.loads(done.stdout)
+
+    truth = {path.stem: pl.read_parquet(path) for path in (folder / "site" / "truth").glob("*.parquet")}
+    return SimpleNamespace(ask=ask, truth=SimpleNamespace(**truth))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("select * from silver_gpu_hours order by all", id="gpu hours"),
+        pytest.param("select * from gold_cluster_util_daily order by all", id="days"),
+        pytest.param("select * from gold_cluster_util_hourly order by all", id="hours"),
+        pytest.param("select * from gold_user_gpu_usage_daily order by all", id="users"),
+        pytest.param("select * from gold_group_gpu_usage_daily order by all", id="groups"),
+        # Slurm's ids carry the submission, and its pools are named by what the scheduler calls a model
+        pytest.param("select * exclude (job_id) from gold_job_efficiency_daily order by all", id="jobs"),
+        pytest.param(
+            "select dt, sum(capacity_gpu_h), sum(allocated_gpu_h), sum(active_gpu_h), sum(unknown_gpu_h), sum(down_gpu_h) "
+            "from gold_capacity_daily group by dt order by all",
+            id="capacity",
+        ),
+    ],
+)
+def test_both_roads_give_the_same_figures(day, query):
+    """Who has exporters and who has files must not be told different things of the same site."""
+    expected = day.ask("plain", query)
+    assert expected
+    assert expected == day.ask("own", query)
+
+
+def test_finished_jobs_hold_what_they_truly_held_and_did_what_they_truly_did(day):
+    """Allocated hours are exact; the active ones lie within what the samples leave open."""
+    figures = "allocated_gpu_h, active_gpu_h, unknown_gpu_h"
+    jobs = {row["job_id"]: row for row in day.ask("plain", f"select job_id, {figures} from gold_jobs")}
+    ended = day.truth.jobs.filter(pl.col("ended_at").is_not_null() & pl.col("started_at").is_not_null())
+    assert ended.height > 20
+    open_s = 0.0
+    for job_id, gpus, attempts, allocated, active in ended.select(
+        "job_id", "gpus", "attempts", "allocated_gpu_s", "active_gpu_s"
+    ).iter_rows():
+        shown = jobs[job_id]
+        assert shown["allocated_gpu_h"] == pytest.approx(allocated / 3_600)
+        unknown = shown["unknown_gpu_h"] or 0.0
+        open_s += 3_600 * unknown
+        # At its begin and its end a job shares a sample with nobody or with others: two samples of each GPU are blurred
+        slack = 2 * 120 * gpus * attempts / 3_600
+        assert shown["active_gpu_h"] - slack <= active / 3_600 <= shown["active_gpu_h"] + unknown + slack
+    assert open_s > 0

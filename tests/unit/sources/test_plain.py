@@ -195,7 +195,7 @@ def test_a_header_without_rows_says_that_there_was_nothing(tmp_path, ending):
 # -------------------------------------------------------------------------------------------- any text
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     table=st.sampled_from(TABLES),
     values=st.lists(

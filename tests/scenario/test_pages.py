@@ -25,6 +25,7 @@ NOT_RUN = {
     "python3 -m pip ": "needs a package index",
     "uv pip ": "needs a package index",
     "duckdb ": "needs the program of the package duckdb-cli",
+    "gpulake collect ": "needs a cluster; tests/slurm and tests/prometheus have one",
     ".venv/bin/gpulake fetch ": "needs the publisher",
     ".venv/bin/gpulake refresh --data data_raw ": "needs the publisher's trace",
     ".venv/bin/gpulake report --lake lake --html out/report.html": "the tutorial's, but for a name",

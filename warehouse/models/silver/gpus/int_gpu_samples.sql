@@ -6,22 +6,10 @@ with
 
 samples as (
     select
-        cluster_id,
-        machine_id,
-        gpu_device,
-        gpu_index,
-        gpu_uuid,
-        mig_id,
-        sample_kind,
-        interval_s,
-        {{ plausible_amounts('gpu_sample') }},
-        clocks_event_reasons,
-        row_remap_pending,
-        row_remap_failed,
-        xid,
-        job_id,
+        *,
         {{ utc_to_epoch('sampled_at') }} as at_s
-    from {{ ref('int_standing_samples') }}
+    from {{ ref('silver_gpu_samples') }}
+    where {{ in_sampled_range('sampled_at') }}
 ),
 
 neighbours as (
@@ -49,13 +37,6 @@ steps as (
 
 select
     *,
-    {{ implausible_amounts('gpu_sample') }} as implausible_amounts,
-    coalesce(sm_active_ratio, gr_engine_active_ratio, gpu_util_pct / 100) as used_ratio,
-    case
-        when sm_active_ratio is not null then 'sm_active'
-        when gr_engine_active_ratio is not null then 'gr_engine_active'
-        when gpu_util_pct is not null then 'gpu_util'
-    end as gpu_signal,
     case
         when sample_kind = 'interval_mean' then greatest(at_s - step_s, coalesce(previous_s, at_s - step_s))
         else at_s

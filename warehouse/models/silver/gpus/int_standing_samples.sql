@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Samples of the days that are built again and of a day before, one per device and time: the later landing's, inside one the
--- row that knows more. Few are delivered twice, so those are looked for by a hash first.
+-- Samples of the days that are built again, one per device and time: the later landing's, inside one the row that knows
+-- more. Few are delivered twice, so those are looked for by a hash first.
 with
 
 delivered as (
@@ -14,7 +14,7 @@ delivered as (
         on samples.cluster_id = places.cluster_id
             and samples.machine_id = places.machine_id
             and samples.gpu_uuid = places.gpu_uuid
-    where {{ in_sampled_range('samples.sampled_at') }}
+    where {{ within_touched_range('machine_window', 'samples.sampled_at', 'samples.sampled_at') }}
 ),
 
 repeated as (

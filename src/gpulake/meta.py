@@ -353,7 +353,8 @@ def scored_version(view: Asked, build_id: int) -> int | None:
 def must_be_full(view: Asked, fingerprint: str, *, shaping: AbstractSet[tuple[str, str]]) -> bool:
     """Whether the tables are of other definitions, published or not, or of a full build that did not finish.
 
-    So it is too where a table of `shaping`, as (source, table), is pending: it changes figures of every day.
+    So it is too where a table of `shaping`, as (source, table), is pending: it changes figures of every day; and where a source
+    has landed for the first time since: what its words mean is read by full builds.
     """
     whole = view.sql(
         f"SELECT 1 FROM (FROM {FULL_BUILD_STARTS.qualified} ORDER BY from_version DESC LIMIT 1) AS begun "
@@ -361,7 +362,13 @@ def must_be_full(view: Asked, fingerprint: str, *, shaping: AbstractSet[tuple[st
         "WHERE begun.fingerprint = ?",
         [fingerprint],
     )
-    return not whole.num_rows or any((waiting.source, waiting.table_name) in shaping for waiting in pending(view))
+    new_sources = view.sql(
+        f"SELECT source FROM {LANDINGS.qualified} GROUP BY source HAVING min(landing_no) > "
+        f"(SELECT max(coalesce(through_landing_no, {2**62})) FROM {BUILDS.qualified} WHERE full_build)"
+    )
+    return bool(not whole.num_rows or new_sources.num_rows) or any(
+        (waiting.source, waiting.table_name) in shaping for waiting in pending(view)
+    )
 
 
 # ------------------------------------------------------------------------------------------ publications

@@ -119,14 +119,15 @@ def test_a_publication_is_stale_when_it_is_not_what_would_be_published(records, 
         (lambda records: None, False),
         (lambda records: records.land(2), False),
         (lambda records: records.land(2, table="pai_machine_spec"), True),
+        (lambda records: records.land(2, source="slurm", table="slurm_job"), True),
         (lambda records: records.build(9, of="others", full=True), True),
         (lambda records: records.add(FULL_BUILD_STARTS, from_version=9, fingerprint="these"), True),
     ],
 )
 def test_everything_is_built_again_where_days_of_two_kinds_would_stand_together(records, happened, full):
-    """Other definitions, a full build that was cut off, a machine table: each makes older days wrong."""
+    """Other definitions, a full build that was cut off, a machine table, a source that was never built: each makes days wrong."""
     records.land(1)
-    records.build(5, full=True)
+    records.build(5, full=True, through=1)
     records.publish(5, 1)
     happened(records)
 

@@ -113,31 +113,34 @@ def _rows(lines: pl.DataFrame, names: tuple[str, ...], machine: str, no_machine:
 
     if _OTHERS & set(names):
         return lines.clear()
-    fields = pl.col("text").str.split(",")
+    wanted = [name for name in dict.fromkeys(names) if name in _KNOWN]
+    fields = lines["text"].str.split(",")
+    bare = pl.col(wanted).str.strip_chars().str.strip_prefix("[").str.strip_suffix("]")
+    read = (
+        lines.with_columns(width=fields.list.len())
+        .with_columns(fields.list.get(names.index(name), null_on_oob=True).alias(name) for name in wanted)
+        .with_columns(bare)
+        .with_columns(pl.when(~pl.col(wanted).str.to_lowercase().is_in(list(ABSENT))).then(pl.col(wanted)))
+    )
 
-    def field(wanted: Sequence[str]) -> list[pl.Expr]:
-        found = [fields.list.get(names.index(name), null_on_oob=True) for name in wanted if name in names]
-        bare = [text.str.strip_chars().str.strip_prefix("[").str.strip_suffix("]") for text in found]
-        return [pl.when(~text.str.to_lowercase().is_in(list(ABSENT))).then(text) for text in bare]
+    def known(places: Sequence[str]) -> pl.Expr:
+        return pl.coalesce([pl.col(name) for name in places if name in names] or [pl.lit(None, dtype=pl.String)])
 
-    def known(wanted: Sequence[str]) -> pl.Expr:
-        return pl.coalesce([*field(wanted), pl.lit(None, dtype=pl.String)])
-
-    def number(wanted: Sequence[str]) -> pl.Expr:
-        text = known(wanted)
+    def number(places: Sequence[str]) -> pl.Expr:
+        text = known(places)
         written = text.str.extract(r"^(-?\d+(?:\.\d+)?)(?: ?[A-Za-z%/]+)?$").cast(pl.Float64)
         return pl.when(text == "Yes").then(1.0).when(text == "No").then(0.0).otherwise(written)
 
     mask = known(_MASKS).str.extract(r"^0x([0-9A-Fa-f]{1,16})$")
-    rows = lines.select(
+    rows = read.select(
         "source_row",
         machine=pl.lit(machine),
         sampled_at=known(_TIMES).str.replace(_TIME, "$1-$2-${3}T$4"),
-        **{column: known(wanted) for column, wanted in TEXTS.items()},
-        **{column: number(wanted) for column, wanted in NUMBERS.items()},
+        **{column: known(places) for column, places in TEXTS.items()},
+        **{column: number(places) for column, places in NUMBERS.items()},
         clocks_event_reasons=mask.str.to_integer(base=16, strict=False).cast(pl.Float64),
         raw_text=pl.col("text"),
-        width=fields.list.len(),
+        width=pl.col("width"),
     )
     misshapen = pl.format("{} fields where {} are expected", "width", pl.lit(len(names)))
     reason = (

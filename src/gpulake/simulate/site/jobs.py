@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,7 @@ _WEEKEND = 0.45
 _FIRST_RUSH = 0.3
 """Share of batch jobs that people hand in within the first two hours: the site opens after maintenance."""
 _FIRST_JOB_ID = 48_201
+_LIMITS_H = (1, 2, 4, 8, 12, 24, 48)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Job:
 
 def draw_jobs(site: Site, grid: Grid, dice: Dice) -> tuple[Job, ...]:
     """Jobs in order of submission, asking for about `LOAD` of each partition's GPU-hours; those of an array stand together."""
-    drafts: list[tuple[int, int, int, dict[str, object]]] = []
+    drawn: list[Job] = []
     for number, kind in enumerate(KINDS):
         machines = site.of_partition(kind.partition)
         partition = kind.partition if machines else BATCH
@@ -138,34 +139,23 @@ def draw_jobs(site: Site, grid: Grid, dice: Dice) -> tuple[Job, ...]:
         of_partition = sum(one.gpu_hours_share for one in KINDS if one.partition == kind.partition)
         share = kind.gpu_hours_share / of_partition if machines else kind.gpu_hours_share
         wanted_h = LOAD[partition] * share * there * grid.days * 24
-        drafts += _of_kind(kind, number, wanted_h, len(site.of_partition(partition)), site, grid, dice)
-    drafts.sort(key=lambda draft: draft[:3])
-    jobs, job_id = [], _FIRST_JOB_ID
-    array_of: dict[int, int] = {}
-    for number, (submit_s, _, group, fields) in enumerate(drafts):
-        array_index = int(str(fields.pop("array_index")))
-        if array_index >= 0:
-            array_of.setdefault(group, job_id)
-        jobs.append(
-            Job(
-                number=number,
-                job_id=job_id,
-                array_id=array_of.get(group, job_id),
-                array_index=array_index,
-                submit_s=submit_s,
-                **fields,  # type: ignore[arg-type]  # drawn below, field by field
-            )
-        )
-        job_id += 1
+        drawn += _of_kind(kind, number, wanted_h, len(site.of_partition(partition)), site, grid, dice)
+    drawn.sort(key=lambda job: (job.submit_s, KINDS.index(job.kind), job.array_id))
+    jobs: list[Job] = []
+    for number, job in enumerate(drawn):
+        follows = job.array_index > 0 and jobs[-1].array_index == job.array_index - 1
+        job_id = _FIRST_JOB_ID + number
+        jobs.append(replace(job, number=number, job_id=job_id, array_id=jobs[-1].array_id if follows else job_id))
     return tuple(jobs)
 
 
 def _of_kind(
     kind: Kind, kind_number: int, wanted_h: float, machines: int, site: Site, grid: Grid, dice: Dice
-) -> list[tuple[int, int, int, dict[str, object]]]:
+) -> list[Job]:
+    """Jobs of one kind, until they ask for enough; `array_id` counts who was handed in together, and numbers come later."""
     rng = dice.on(f"jobs of kind {kind.name}")
     weights, hours_s = _arrivals(grid)
-    drafts: list[tuple[int, int, int, dict[str, object]]] = []
+    jobs: list[Job] = []
     asked_h, group = 0.0, 0
     while asked_h < wanted_h:
         group += 1
@@ -178,41 +168,47 @@ def _of_kind(
         use, intensity = int(rng.integers(kind.use_pct[0], kind.use_pct[1] + 1)), float(rng.uniform(*kind.intensity))
         memory = float(rng.uniform(*kind.memory_share))
         for member in range(members):
-            limit_s = kind.limit_hours * 3_600
-            run_s = max(20, int(3_600 * kind.median_hours * np.exp(kind.spread * rng.standard_normal())))
-            state = str(rng.choice(STATES, p=_OUTCOMES[kind.name]))
-            if run_s >= limit_s:
-                state = "TIMEOUT"
-            if state == "TIMEOUT":
-                run_s = limit_s + int(rng.integers(0, 30))  # Slurm looks every half minute
-            if state in {"FAILED", "OUT_OF_MEMORY"}:
-                run_s = max(5, int(run_s * rng.beta(0.6, 1.6)))
+            run_s, limit_s, state = _course(kind, rng)
             asked_h += nodes * gpus * run_s / 3_600
-            drafts.append(
-                (
-                    submit_s,
-                    kind_number,
-                    group,
-                    {
-                        "array_index": member if members > 1 else -1,
-                        "name": f"{kind.name}_{group % 40:02d}",
-                        "kind": kind,
-                        "user": _USERS[user],
-                        "uid": FIRST_UID + user,
-                        "account": _ACCOUNTS[user % len(_ACCOUNTS)],
-                        "run_s": run_s,
-                        "limit_s": limit_s,
-                        "nodes": nodes,
-                        "gpus_per_node": gpus,
-                        "state": state,
-                        "patience_s": int(3_600 * rng.uniform(4, 30)) if rng.random() < 0.05 else -1,
-                        "use_pct": use,
-                        "intensity": intensity,
-                        "memory_share": memory,
-                    },
+            jobs.append(
+                Job(
+                    number=-1,
+                    job_id=-1,
+                    array_id=group,
+                    array_index=member if members > 1 else -1,
+                    name=f"{kind.name}_{group % 40:02d}",
+                    kind=kind,
+                    user=_USERS[user],
+                    uid=FIRST_UID + user,
+                    account=_ACCOUNTS[user % len(_ACCOUNTS)],
+                    submit_s=submit_s,
+                    run_s=run_s,
+                    limit_s=limit_s,
+                    nodes=nodes,
+                    gpus_per_node=gpus,
+                    state=state,
+                    patience_s=int(3_600 * rng.uniform(4, 30)) if rng.random() < 0.05 else -1,
+                    use_pct=use,
+                    intensity=intensity,
+                    memory_share=memory,
                 )
             )
-    return drafts
+    return jobs
+
+
+def _course(kind: Kind, rng: np.random.Generator) -> tuple[int, int, str]:
+    """How long a job would run, how long it may, and how it would end."""
+    wanted_s = max(20, int(3_600 * kind.median_hours * np.exp(kind.spread * rng.standard_normal())))
+    state = str(rng.choice(STATES, p=_OUTCOMES[kind.name]))
+    # People ask for one to three times what they need, and some for less
+    careful = rng.uniform(1.05, 3.0) if state != "TIMEOUT" else 0.8
+    hours = [hours for hours in _LIMITS_H if hours <= kind.limit_hours]
+    limit_s = 3_600 * next((one for one in hours if one * 3_600 >= careful * wanted_s), hours[-1])
+    if wanted_s >= limit_s or state == "TIMEOUT":
+        return limit_s + int(rng.integers(0, 30)), limit_s, "TIMEOUT"  # Slurm looks every half minute
+    if state in {"FAILED", "OUT_OF_MEMORY"}:
+        wanted_s = max(5, int(wanted_s * rng.beta(0.6, 1.6)))
+    return wanted_s, limit_s, state
 
 
 def _shape(kind: Kind, machines: int, per_node: int, rng: np.random.Generator) -> tuple[int, int]:

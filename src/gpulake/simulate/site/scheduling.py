@@ -11,8 +11,7 @@ from typing import NamedTuple
 from gpulake.simulate.site.fleet import BATCH, Grid, Site
 from gpulake.simulate.site.jobs import Job
 
-_STARVES_AFTER_S = 6 * 3_600
-_BACKFILL_AT_MOST_S = 2 * 3_600
+_STARVES_AFTER_S = 3 * 3_600
 _REQUEUED_AFTER_S = 120
 _KEPT_OF_A_LOST_RUN = 0.8
 """Share of what a job has done that its checkpoints keep when its machine dies."""
@@ -98,7 +97,6 @@ class _Shape(NamedTuple):
     partition: str
     nodes: int
     gpus_per_node: int
-    limit_s: int
 
 
 class _Scheduler:
@@ -111,6 +109,8 @@ class _Scheduler:
             list(range(machine * per_node, (machine + 1) * per_node)) for machine in range(len(site.machines))
         ]
         self._members = {partition: site.of_partition(partition) for partition in set(site.partitions)}
+        self._kept_for: dict[str, _Waiting] = {}
+        self._kept: dict[str, frozenset[int]] = {}
         self._away = [0] * len(site.machines)
         self._lost: set[int] = set()
         self._queue: dict[_Shape, deque[_Waiting]] = {}
@@ -168,6 +168,8 @@ class _Scheduler:
             line = self._queue[self._shape(whom.job)]
             if whom in line:
                 line.remove(whom)
+                if self._kept_for.get(self._shape(whom.job).partition) is whom:
+                    del self._kept_for[self._shape(whom.job).partition]
                 self._note(whom, -1, now, "CANCELLED", "0:0", whom.job.user, ())
         elif what == _END:
             assert isinstance(whom, int)
@@ -244,40 +246,53 @@ class _Scheduler:
                 self._finish(key, now, "FAILED", "134:0", "")
 
     def _start_what_fits(self, now: int) -> None:
-        """Start jobs in the order of their asking. One that has waited for long keeps all but short ones from passing it.
+        """Start jobs in the order of their asking; what does not fit lets others pass, but not for ever.
 
         Within one moment room only shrinks, so that of each shape the first that does not fit speaks for all behind it.
         """
-        blocked: set[str] = set()
         heads = [(line[0].order, shape) for shape, line in self._queue.items() if line]
         heapify(heads)
         while heads:
             _, shape = heappop(heads)
             line = self._queue[shape]
             waiting = line[0]
-            gpus: tuple[int, ...] = ()
-            if shape.partition not in blocked or shape.limit_s <= _BACKFILL_AT_MOST_S:
-                gpus = self._room(shape)
+            gpus = self._room(shape, waiting)
             if gpus:
                 line.popleft()
+                if self._kept_for.get(shape.partition) is waiting:
+                    del self._kept_for[shape.partition]
                 self._count += 1
                 self._running[self._count] = (waiting, now, gpus)
                 self._put(now + waiting.run_s, _END, self._count)
                 if line:
                     heappush(heads, (line[0].order, shape))
-            elif now - waiting.submit_s > _STARVES_AFTER_S:
-                blocked.add(shape.partition)
+            elif now - waiting.submit_s > _STARVES_AFTER_S and shape.partition not in self._kept_for:
+                self._keep(shape, waiting)
+
+    def _keep(self, shape: _Shape, waiting: _Waiting) -> None:
+        """Keep the machines that are free soonest for one that has waited for long: nobody else starts there until it does."""
+        per_node = self._site.gpus_per_node
+        until = dict.fromkeys(self._members[shape.partition], 0)
+        for one, start_s, gpus in self._running.values():
+            for machine in {gpu // per_node for gpu in gpus}:
+                if machine in until:
+                    until[machine] = max(until[machine], start_s + one.job.limit_s)
+        soonest = sorted(until, key=lambda machine: (self._away[machine] > 0, until[machine], machine))
+        self._kept_for[shape.partition] = waiting
+        self._kept[shape.partition] = frozenset(soonest[: shape.nodes])
 
     def _shape(self, job: Job) -> _Shape:
         partition = job.kind.partition if job.kind.partition in self._members else BATCH
-        return _Shape(partition, job.nodes, job.gpus_per_node, job.limit_s)
+        return _Shape(partition, job.nodes, job.gpus_per_node)
 
-    def _room(self, shape: _Shape) -> tuple[int, ...]:
+    def _room(self, shape: _Shape, waiting: _Waiting) -> tuple[int, ...]:
         """GPUs for a job: on the fullest machines that have room, so that whole machines stay free for gangs."""
+        keeper = self._kept_for.get(shape.partition)
+        kept = self._kept[shape.partition] if keeper not in {None, waiting} else frozenset()
         possible = [
             machine
             for machine in self._members[shape.partition]
-            if not self._away[machine] and len(self._free[machine]) >= shape.gpus_per_node
+            if machine not in kept and not self._away[machine] and len(self._free[machine]) >= shape.gpus_per_node
         ]
         if len(possible) < shape.nodes:
             return ()

@@ -229,6 +229,20 @@ def test_a_header_that_comes_again_is_no_row():
     assert ["7", "7"] == sacct(f"{HEADER}\n{ROW}\n{HEADER}\n{ROW}\n")["jobid"].to_list()
 
 
+def test_a_line_break_in_a_name_is_no_new_record_where_the_number_stands_late():
+    """Whatever the order of fields: here the rest of a name stands where a user would."""
+    text = (
+        "User^State^JobID^Submit^Start^End^JobName^Comment^SubmitLine\n"
+        "ada^COMPLETED^7^2026-03-01T10:00:00^2026-03-01T10:05:00^2026-03-01T11:05:00^two\nlines | of it^^sbatch --comment a\nb\n"
+        "ada^FAILED^8^2026-03-01T10:00:00^2026-03-01T10:05:00^2026-03-01T11:05:00^plain^^sbatch\n"
+    )
+    frame = sacct(text)
+
+    assert [("7", "two\nlines | of it", None), ("8", "plain", None)] == frame.select(
+        "jobid", "jobname", "reason"
+    ).rows()
+
+
 def test_where_blocks_end_is_irrelevant():
     """A large file is read in blocks, and a record may lie across two."""
     lines = (FIXTURES / "odd_sacct.txt").read_bytes().splitlines(keepends=True)

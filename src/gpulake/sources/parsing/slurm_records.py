@@ -206,7 +206,7 @@ def _put_together(lines: list[tuple[int, str]], layout: _Layout) -> Iterator[_Re
     """Records of lines of which some are parts of one."""
     begun: list[tuple[int, str]] = []
     for number, line in lines:
-        if begun and not _begins(line, layout) and _may_go_on(begun, layout):
+        if begun and (_completes(begun, line, layout) or (not _begins(line, layout) and _may_go_on(begun, layout))):
             begun.append((number, line))
             continue
         if begun:
@@ -223,11 +223,19 @@ def _begins(line: str, layout: _Layout) -> bool:
         return False
     if len(pieces) > layout.width:
         return _spread(pieces, layout) is not None
-    start = layout.fields.index(layout.kind.starts)
-    if len(pieces) <= start and len(pieces) < min(layout.width, 4):
-        return False
     whole = pieces if len(pieces) == layout.width else pieces[:-1]
-    return all(layout.is_field(at, piece) for at, piece in enumerate(whole))
+    is_told = any(piece.strip() and layout.fields[at] in layout.kind.checks for at, piece in enumerate(whole))
+    return is_told and all(layout.is_field(at, piece) for at, piece in enumerate(whole))
+
+
+def _completes(begun: list[tuple[int, str]], line: str, layout: _Layout) -> bool:
+    """Whether a line makes a whole record of what has begun, each field of it being what it should be."""
+    found = sum(part.count(layout.delimiter) for _, part in begun)
+    added = line.count(layout.delimiter)
+    if found >= layout.width - 1 or found + added != layout.width - 1:
+        return False
+    fields = "\n".join([*(part for _, part in begun), line]).split(layout.delimiter)
+    return all(layout.is_field(at, field) for at, field in enumerate(fields))
 
 
 def _may_go_on(begun: list[tuple[int, str]], layout: _Layout) -> bool:

@@ -77,6 +77,11 @@ def gpu_counters() -> list[str]:
     return ["energy_j", "pcie_replays"]
 
 
+def gpu_hour_columns() -> list[str]:
+    """Any two."""
+    return ["cluster_id", "power_w"]
+
+
 def clocks_event_bits() -> dict[str, int]:
     """Any two."""
     return {"sw_thermal": 32, "hw_thermal": 64}

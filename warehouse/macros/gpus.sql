@@ -29,6 +29,15 @@
     }) }}
 {%- endmacro %}
 
+{# What of a sample its hour is made of. #}
+{% macro gpu_hour_columns() -%}
+    {{ return([
+        'cluster_id', 'machine_id', 'gpu_device', 'gpu_index', 'gpu_uuid', 'mig_id', 'used_ratio', 'gpu_signal',
+        'memory_total_bytes', 'power_limit_w', 'memory_temperature_c', 'clocks_event_reasons', 'remapped_rows_correctable',
+        'remapped_rows_uncorrectable', 'row_remap_pending', 'row_remap_failed', 'implausible_amounts',
+    ] + gpu_means()) }}
+{%- endmacro %}
+
 {# The mean of an amount over seconds, in whole millionths first: the same in any order of rows. #}
 {% macro mean_over_seconds(amount, seconds) -%}
     cast(

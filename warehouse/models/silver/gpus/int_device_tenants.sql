@@ -38,9 +38,7 @@ attempts as (
 
 tenants as (
     select
-        devices.cluster_id,
-        devices.machine_id,
-        devices.gpu_device,
+        {{ row_key(['devices.cluster_id', 'devices.machine_id', 'devices.gpu_device']) }} as device_key,
         {{ row_key(['devices.cluster_id', 'devices.job_id', 'devices.attempt_id', 'devices.gpu_device']) }} as measured_key,
         attempts.from_s,
         attempts.to_s,
@@ -58,34 +56,28 @@ tenants as (
 
 comings as (
     select
-        tenants.cluster_id,
-        tenants.machine_id,
-        tenants.gpu_device,
+        tenants.device_key,
         case when borders.sign = 1 then tenants.from_s else tenants.to_s end as at_s,
         sum(borders.sign) as step,
         sum(borders.sign * tenants.tenant_no) as tenant_step
     from tenants
     cross join (values (1), (-1)) as borders (sign)
-    group by tenants.cluster_id, tenants.machine_id, tenants.gpu_device, at_s
+    group by tenants.device_key, at_s
 ),
 
 stretches as (
     select
-        cluster_id,
-        machine_id,
-        gpu_device,
+        device_key,
         at_s as from_s,
         lead(at_s) over in_time as to_s,
         sum(step) over in_time as tenants,
         sum(tenant_step) over in_time as tenant_no
     from comings
-    window in_time as (partition by cluster_id, machine_id, gpu_device order by at_s)
+    window in_time as (partition by device_key order by at_s)
 )
 
 select
-    stretches.cluster_id,
-    stretches.machine_id,
-    stretches.gpu_device,
+    stretches.device_key,
     stretches.from_s,
     stretches.to_s,
     tenants.measured_key

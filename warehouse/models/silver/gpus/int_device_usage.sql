@@ -9,7 +9,7 @@ samples as (
         *,
         {{ each_number('from_s // 3600', '(to_s - 1) // 3600') }} as hour_no
     from {{ ref('int_gpu_samples') }}
-    where from_s < to_s and (used_ratio is not null or memory_used_bytes is not null)
+    where from_s < to_s and (used_micro is not null or memory_used_bytes is not null)
 ),
 
 tenancies as (
@@ -23,17 +23,14 @@ pieces as (
     select
         tenancies.measured_key,
         samples.hour_no,
-        samples.gpu_signal,
-        samples.sample_kind,
-        {{ whole('samples.used_ratio * 1000000') }} as used_micro,
-        {{ whole('samples.memory_used_bytes') }} as memory_used_bytes,
+        samples.signal_no,
+        samples.used_micro,
+        samples.memory_used_bytes,
         greatest(samples.from_s, tenancies.from_s, samples.hour_no * 3600) as from_s,
         least(samples.to_s, tenancies.to_s, (samples.hour_no + 1) * 3600) as to_s
     from samples
     inner join tenancies
-        on samples.cluster_id = tenancies.cluster_id
-            and samples.machine_id = tenancies.machine_id
-            and samples.gpu_device = tenancies.gpu_device
+        on samples.device_key = tenancies.device_key
             and samples.hour_no = tenancies.hour_no
             and samples.from_s < tenancies.to_s
             and samples.to_s > tenancies.from_s
@@ -44,7 +41,7 @@ followed as (
         *,
         lag(to_s) over in_time as previous_to_s,
         lag(hour_no) over in_time as previous_hour_no,
-        lag(gpu_signal) over in_time as previous_signal,
+        lag(signal_no) over in_time as previous_signal_no,
         lag(used_micro) over in_time as previous_micro
     from pieces
     where from_s < to_s
@@ -57,7 +54,7 @@ marked as (
         case
             when previous_to_s = from_s
                 and previous_hour_no = hour_no
-                and coalesce(previous_signal, '') = coalesce(gpu_signal, '')
+                and previous_signal_no = signal_no
                 and (previous_micro is null) = (used_micro is null)
                 and coalesce(previous_micro = 0, true) = coalesce(used_micro = 0, true) then 0
             else 1
@@ -76,7 +73,7 @@ select
     measured_key,
     min(from_s) as from_s,
     max(to_s) as to_s,
-    max(sample_kind) as sample_kind,
+    'interval_mean' as sample_kind,
     sum(used_micro * (to_s - from_s)) / (1000000.0 * sum(case when used_micro is not null then to_s - from_s end))
         as gpu_used_count,
     {{ whole(mean_over_seconds('memory_used_bytes', '(to_s - from_s)')) }} as gpu_mem_used_bytes_mean,

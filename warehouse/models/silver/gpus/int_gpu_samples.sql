@@ -1,13 +1,23 @@
 {{ config(materialized='ephemeral') }}
 
--- What each sample says, and of which seconds: an instant one of those from its time on, a mean of those up to it; at the
--- most its interval, and none that the next one speaks of. Where no interval is told, it is its device's usual step then.
+-- Of which seconds each sample speaks: an instant one of those from its time on, a mean of those up to it; at the most its
+-- interval, and none that the next one speaks of. Where no interval is told, it is its device's usual step then. And what
+-- its counters grew by. Rows are narrow: they are sorted, and there are millions.
 with
 
 samples as (
     select
-        *,
-        {{ utc_to_epoch('sampled_at') }} as at_s
+        {{ row_key(['cluster_id', 'machine_id', 'gpu_device']) }} as device_key,
+        {{ utc_to_epoch('sampled_at') }} as at_s,
+        sample_kind = 'interval_mean' as is_mean,
+        {{ whole('nullif(interval_s, 0)') }} as interval_s,
+        {{ whole('used_ratio * 1000000') }} as used_micro,
+        {{ whole('memory_used_bytes') }} as memory_used_bytes,
+        case gpu_signal when 'sm_active' then 1 when 'gr_engine_active' then 2 when 'gpu_util' then 3 else 0 end
+            as signal_no,
+        {%- for counter in gpu_counters() %}
+        {{ counter }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from {{ ref('silver_gpu_samples') }}
     where {{ in_sampled_range('sampled_at') }}
 ),
@@ -15,35 +25,46 @@ samples as (
 neighbours as (
     select
         *,
+        {%- for counter in gpu_counters() %}
+        lag({{ counter }}) over in_time as previous_{{ counter }},
+        {%- endfor %}
         lag(at_s) over in_time as previous_s,
         lead(at_s) over in_time as next_s
     from samples
-    window in_time as (partition by cluster_id, machine_id, gpu_device order by at_s)
+    window in_time as (partition by device_key order by at_s)
+),
+
+usual_steps as (
+    select
+        device_key,
+        at_s // 86400 as utc_day,
+        {{ whole(exact_quantile('next_s - at_s', 0.5)) }} as usual_s
+    from neighbours
+    where interval_s is null
+    group by device_key, utc_day
 ),
 
 steps as (
     select
-        *,
-        cast(
-            coalesce(
-                nullif(round(interval_s), 0),
-                round({{ exact_quantile('next_s - at_s', 0.5) }} over (
-                    partition by cluster_id, machine_id, gpu_device, at_s // 86400
-                ))
-            ) as bigint
-        ) as step_s
+        neighbours.*,
+        coalesce(neighbours.interval_s, usual_steps.usual_s) as step_s
     from neighbours
+    left join usual_steps
+        on neighbours.device_key = usual_steps.device_key
+            and neighbours.at_s // 86400 = usual_steps.utc_day
 )
 
 select
-    *,
-    case
-        when sample_kind = 'interval_mean' then greatest(at_s - step_s, coalesce(previous_s, at_s - step_s))
-        else at_s
-    end as from_s,
-    case
-        when sample_kind = 'interval_mean' then at_s
-        else least(at_s + step_s, coalesce(next_s, at_s + step_s))
-    end as to_s
+    device_key,
+    at_s,
+    used_micro,
+    memory_used_bytes,
+    signal_no,
+    {%- for counter in gpu_counters() %}
+    {{ counted_since(counter, 'previous_' ~ counter, 'at_s - previous_s') }} as grown_{{ counter }},
+    {%- endfor %}
+    {{ counters_fell() }} as has_reset,
+    case when is_mean then greatest(at_s - step_s, coalesce(previous_s, at_s - step_s)) else at_s end as from_s,
+    case when is_mean then at_s else least(at_s + step_s, coalesce(next_s, at_s + step_s)) end as to_s
 from steps
 where step_s is not null

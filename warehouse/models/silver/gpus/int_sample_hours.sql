@@ -7,18 +7,26 @@ with
 samples as (
     select
         *,
-        row_number() over (partition by cluster_id, machine_id, gpu_device order by from_s, to_s) as place,
-        lag(at_s) over in_time as counted_s,
-        {%- for counter in gpu_counters() %}
-        lag({{ counter }}) over in_time as previous_{{ counter }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from {{ ref('int_gpu_samples') }}
+        {{ row_key(['cluster_id', 'machine_id', 'gpu_device']) }} as device_key,
+        {{ utc_to_epoch('sampled_at') }} as at_s
+    from {{ ref('silver_gpu_samples') }}
+    where {{ in_sampled_range('sampled_at') }}
+),
+
+spans as (
+    select * from {{ ref('int_gpu_samples') }}
     where from_s < to_s
-    window in_time as (partition by cluster_id, machine_id, gpu_device order by at_s)
 ),
 
 quarters as (
     select * from {{ ref('int_day_quarters') }}
+),
+
+clusters as (
+    select distinct
+        cluster_id,
+        cluster_no
+    from {{ ref('int_days') }}
 ),
 
 days as (
@@ -28,25 +36,36 @@ days as (
 
 covered_days as (
     select
-        samples.*,
+        {%- for column in gpu_hour_columns() %}
+        samples.{{ column }},
+        {%- endfor %}
+        {%- for counter in gpu_counters() %}
+        spans.grown_{{ counter }},
+        {%- endfor %}
+        spans.has_reset,
+        spans.from_s,
+        spans.to_s,
         cast({{ each_number('opening.day_no', 'closing.day_no') }} as integer) as day_no
     from samples
+    inner join spans
+        on samples.device_key = spans.device_key
+            and samples.at_s = spans.at_s
+    inner join clusters
+        on samples.cluster_id = clusters.cluster_id
     inner join quarters as opening
-        on samples.cluster_id = opening.cluster_id
-            and samples.from_s // 900 = opening.quarter
-            and samples.from_s >= opening.starts_s
-            and samples.from_s < opening.ends_s
+        on clusters.cluster_no * 1000000000 + spans.from_s // 900 = opening.quarter_key
+            and spans.from_s >= opening.starts_s
+            and spans.from_s < opening.ends_s
     inner join quarters as closing
-        on samples.cluster_id = closing.cluster_id
-            and (samples.to_s - 1) // 900 = closing.quarter
-            and samples.to_s > closing.starts_s
-            and samples.to_s <= closing.ends_s
+        on clusters.cluster_no * 1000000000 + (spans.to_s - 1) // 900 = closing.quarter_key
+            and spans.to_s > closing.starts_s
+            and spans.to_s <= closing.ends_s
 ),
 
 parts as (
     select
         covered_days.*,
-        days.dt,
+        days.dt as hour_dt,
         days.starts_at,
         days.day_s,
         greatest(covered_days.from_s, days.starts_s) - days.starts_s as part_from_s,
@@ -67,9 +86,5 @@ hours as (
 select
     *,
     least(part_to_s, (hour_no + 1) * 3600) - greatest(part_from_s, hour_no * 3600) as piece_s,
-    is_first_day and hour_no = part_from_s // 3600 as is_first_piece,
-    {%- for counter in gpu_counters() %}
-    {{ counted_since(counter, 'previous_' ~ counter, 'at_s - counted_s') }} as grown_{{ counter }},
-    {%- endfor %}
-    {{ counters_fell() }} as has_reset
+    is_first_day and hour_no = part_from_s // 3600 as is_first_piece
 from hours

@@ -1,7 +1,8 @@
 {{ config(
     materialized='incremental',
     partitioned_by=['year(dt)', 'month(dt)'],
-    pre_hook="{{ delete_touched_days('machine_window') }}",
+    pre_hook=["{{ delete_touched_days('machine_window') }}", "{{ keep_join_sides() }}"],
+    post_hook="{{ choose_join_sides() }}",
 ) }}
 
 with
@@ -14,7 +15,7 @@ select
     cluster_id,
     machine_id,
     gpu_device,
-    dt,
+    hour_dt as dt,
     starts_at + hour_no * interval 1 hour as hour_start_at,
     least(3600, day_s - hour_no * 3600) as hour_s,
     max(gpu_index) as gpu_index,
@@ -50,4 +51,4 @@ select
     max(row_remap_failed) as row_remap_failed,
     cast(sum(case when is_first_piece then implausible_amounts else 0 end) as bigint) as implausible_values
 from pieces
-group by cluster_id, machine_id, gpu_device, dt, starts_at, day_s, hour_no
+group by cluster_id, machine_id, gpu_device, hour_dt, starts_at, day_s, hour_no

@@ -69,7 +69,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Fetched:
-    """One file that is whole, and the cursor that holds once it has landed.
+    """One file that is whole, and the cursor that holds once it is kept.
 
     `content` None: there was nothing, and only the cursor moves on. The name is the same whenever the same is asked for.
     `rows` is about how many rows it holds: landing counts them.

@@ -38,8 +38,9 @@ def collect(asked: Asked, *, patience: Patience | None = None) -> Iterator[Fetch
     if _is_page(server.url):
         yield _page(server, asked)
         return
-    skew_s, is_closed = _known_of(server, asked)
     covered = _covered(asked.cursor, server.url)
+    _check(asked, covered)
+    skew_s, is_closed = _known_of(server, asked)
     wanted = _wanted(asked, covered, skew_s=skew_s)
     if not wanted:
         return
@@ -52,6 +53,7 @@ def plan(asked: Asked) -> Sequence[str]:
     if _is_page(server.url):
         return (f"{server.url} once",)
     covered = _covered(asked.cursor, server.url)
+    _check(asked, covered)
     return tuple(
         f"{server.url}: {len(_queries(asked))} queries from {_text(since)} to {_text(until)} UTC, every {_step_s(asked):g} s"
         for since, until in _wanted(asked, covered, skew_s=0.0)
@@ -80,20 +82,24 @@ def _covered(cursor: Cursor, url: str) -> list[Span]:
     return read(servers.get(url)) if isinstance(servers, Mapping) else []
 
 
-def _wanted(asked: Asked, covered: Sequence[Span], *, skew_s: float) -> list[Span]:
-    """The spans to ask for, on the grid of the step. The last two steps are left: the server may not have scraped yet."""
-    step_s = _step_s(asked)
-    latest_s = _seconds(asked.now) + skew_s - 2 * step_s
+def _check(asked: Asked, covered: Sequence[Span]) -> None:
+    """Raise UsageError for a period that is none, before anything is asked."""
     if asked.since is None and not covered:
         raise UsageError(
             "nothing has been collected from this server yet, so it is not known from when on.",
             where="--since",
             do="say from when on, as --since 7d",
         )
-    since_s = _seconds(asked.since) if asked.since else covered[-1][1]
-    until_s = min(_seconds(asked.until) if asked.until else latest_s, latest_s)
     if asked.since and asked.until and asked.since >= asked.until:
         raise UsageError("the period ends before it begins.", where="--since, --until", do="say from when until when")
+
+
+def _wanted(asked: Asked, covered: Sequence[Span], *, skew_s: float) -> list[Span]:
+    """The spans to ask for, on the grid of the step. The last two steps are left: the server may not have scraped yet."""
+    step_s = _step_s(asked)
+    latest_s = _seconds(asked.now) + skew_s - 2 * step_s
+    since_s = _seconds(asked.since) if asked.since else covered[-1][1]
+    until_s = min(_seconds(asked.until) if asked.until else latest_s, latest_s)
     whole = math.ceil(since_s / step_s) * step_s, math.floor(until_s / step_s) * step_s
     return less(whole, [] if asked.again else covered)
 

@@ -1,7 +1,7 @@
-"""One run of a collector: its files are kept until they have landed, and only then is less asked for next time.
+"""One run of a collector: its files are on the disk before less is asked for next time, and there until they have landed.
 
-A run that is cut off anywhere loses nothing: files that were whole land with the next run, the rest is asked for again,
-and what lands twice is told apart by its bytes, else by its keys.
+A run that is cut off anywhere loses nothing and fetches nothing twice: files that were whole land with the next run, which
+asks for the rest.
 """
 
 from __future__ import annotations
@@ -124,18 +124,12 @@ class Spool:
     def keep(self, fetched: Fetched) -> int:
         """Put a file there, whole; its bytes. Raises LakeError where the disk does not take it."""
         assert fetched.content is not None
-        try:
-            write_whole(self.folder / fetched.file_name, fetched.content)
-        except OSError as error:
-            raise _unwritten(self.folder, error) from error
+        _write(self.folder / fetched.file_name, fetched.content)
         return len(fetched.content)
 
     def note(self, cursor: Cursor) -> None:
-        """Note how far it has come."""
-        try:
-            write_whole(self.cursor_file, json.dumps(cursor).encode())
-        except OSError as error:
-            raise _unwritten(self.cursor_file, error) from error
+        """Note how far it has come. Raises as `keep` does."""
+        _write(self.cursor_file, json.dumps(cursor).encode())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -175,7 +169,7 @@ def collect(
     tell: Tell = lambda _sentence: None,
     progress: Progress = lambda _what, _share: None,
 ) -> Collected:
-    """Fetch what is new, land it, and note how far that is; with `refresh` build and publish it too.
+    """Fetch what is new, note how far that is, and land it; with `refresh` build and publish it too.
 
     What went wrong on the way is the result's `error`: whatever was fetched before has landed, or waits for the next run.
     Raises UsageError for a call that cannot be meant, LockError while another run of it goes on.
@@ -227,7 +221,6 @@ class _Run:
         self._result = result
         self._wait_s = wait_s
         self._keep = keep
-        self._cursor: Cursor | None = None
         self._waiting_bytes = 0
 
     def through(self) -> Collected:
@@ -253,7 +246,7 @@ class _Run:
             since=_first(min, result.since, fetched.since),
             until=_first(max, result.until, fetched.until),
         )
-        self._cursor = fetched.cursor
+        self._spool.note(fetched.cursor)
         if self._collector.is_endless or self._waiting_bytes >= _BYTES_PER_LANDING:
             try:
                 self._land()
@@ -261,7 +254,7 @@ class _Run:
                 self._asked.tell(f"{error.what} What was fetched waits.")
 
     def _land(self) -> None:
-        """Land the files that wait, the oldest first, and note how far that is. Raises LockError and LakeError: then they wait on."""
+        """Land the files that wait, the oldest first. Raises LockError and LakeError: then they wait on."""
         for file in self._spool.files():
             # One by one: where two speak of one thing the later landing stands, so that it must be the later file.
             land, error = self._landed(file)
@@ -272,8 +265,6 @@ class _Run:
                 error=self._result.error or error,
             )
         self._waiting_bytes = 0
-        if self._cursor is not None:
-            self._spool.note(self._cursor)
 
     def _landed(self, file: Path) -> tuple[LandReport | None, GpulakeError | None]:
         """What became of a file; None where it is none that the source reads."""
@@ -332,6 +323,20 @@ def _first(
     if one is None or other is None:
         return one or other
     return choose(one, other)
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Put a file there that is whole, also if the power goes. Raises LakeError where the disk does not take it."""
+    try:
+        write_whole(file, content)
+        for path in (file, file.parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise _unwritten(file, error) from error
 
 
 def _unwritten(path: Path, error: OSError) -> LakeError:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpulake import clock
@@ -373,6 +373,7 @@ def test_a_page_is_kept_with_the_time_at_which_it_was_asked_for():
     assert abs((clock.now() - kept["sampled_at"][0].replace(tzinfo=None)).total_seconds()) < 60
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 2_000), st.sampled_from([1, 15, 30, 60, 300]))
 def test_the_steps_of_neighbouring_spans_are_those_of_the_whole(since, steps, step):
     """Each time is asked for once, however the period is cut, and at its own step where a query has one."""
@@ -390,6 +391,7 @@ def test_the_steps_of_neighbouring_spans_are_those_of_the_whole(since, steps, st
 SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted).map(tuple), max_size=5)
 
 
+@settings(deadline=None)
 @given(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted).map(tuple), SPANS)
 def test_what_is_left_of_a_span_is_what_nothing_covers(asked, covered):
     """Second by second: neither asked for twice, nor left out."""

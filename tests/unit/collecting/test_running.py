@@ -88,15 +88,31 @@ def test_a_file_that_is_no_table_is_put_aside_and_told_once(config, spool):
     assert 2 == len(landed(config))
 
 
-def test_the_cursor_moves_only_with_the_landing(config, spool):
-    """A run that finds the lake locked keeps its files, and the next one lands them without doubling a row."""
+def test_what_cannot_land_waits_and_is_not_fetched_again(config, spool):
+    """A run beside a refresh finds the lake locked: its files land with the next run, which fetches nothing twice."""
     with lake.writing(config.lake, purpose="test"), pytest.raises(LockError):
         run(config)
-    assert {} == spool.cursor()
     assert 3 == len(spool.files())
-    run(config)
+    after = run(config)
 
-    assert {"next": 3} == spool.cursor()
+    assert (0, {"next": 3}) == (after.deliveries, spool.cursor())
+    assert [] == spool.files()
+    assert 3 == len(landed(config))
+
+
+def test_a_run_that_is_killed_loses_nothing_and_fetches_nothing_twice(config, spool):
+    """Whatever was whole on the disk lands with the next run, the file before its cursor."""
+
+    def killed(asked):
+        yield next(pods(asked))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, collector=replace(PODS, collect=killed))
+    assert ({"next": 1}, 1) == (spool.cursor(), len(spool.files()))
+    after = run(config)
+
+    assert 2 == after.deliveries
     assert 3 == len(landed(config))
 
 

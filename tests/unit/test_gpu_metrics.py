@@ -49,7 +49,7 @@ def test_the_gpus_of_a_machine_use_together_what_the_machine_uses(fleet):
 
 def test_sick_gpus_are_where_the_labels_say(fleet):
     """A throttled GPU shows it within its hours, an ECC storm's counter grows within its own, and elsewhere nothing does."""
-    labels = pl.read_csv(fleet.out / "truth" / "gpu_faults.csv")
+    labels = pl.read_parquet(fleet.out / "truth" / "gpu_faults.parquet")
     assert ["ecc_storm", "ecc_storm", "throttling", "throttling"] == sorted(labels["kind"])
     seen = fleet.samples.with_columns((pl.col("sampled_at").dt.epoch("s") - 600).alias("at")).join(
         labels, on="gpu_uuid", how="left"

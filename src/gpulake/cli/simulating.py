@@ -64,7 +64,8 @@ def pai2020(
         f"{counted(summary.days, 'day')} of {counted(summary.machines, 'machine')} with {counted(summary.gpus, 'GPU')}, "
         f"{counted(summary.faults, 'fault')}, the truth in {summary.truth}"
     )
-    _tell(summary.rows, told, f"next: gpulake refresh --data {out} --source pai2020")
+    whose = "--cluster" if gpu_metrics else "--source"
+    _tell(summary.rows, told, f"next: gpulake refresh --data {out} {whose} pai2020")
 
 
 @simulate.command()

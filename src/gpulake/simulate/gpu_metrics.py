@@ -28,7 +28,7 @@ from gpulake.simulate.site.signal import measure
 from gpulake.simulate.site.truth import utc
 from gpulake.simulate.site.use import Use
 from gpulake.simulate.tasks import Tasks
-from gpulake.simulate.truth import Growing
+from gpulake.simulate.truth import Growing, save
 from gpulake.simulate.usage import PER_PERCENT, Usage
 
 EVERY_S = 600
@@ -81,7 +81,7 @@ def write_gpu_metrics(
     dice: Dice,
     broken: bool,
 ) -> dict[str, int]:
-    """Write `plain_gpu_samples`, `plain_gpus`, `plain_events` under `out`, and with `broken` some sick GPUs, labelled in `gpu_faults.csv`."""
+    """Write `plain_gpu_samples`, `plain_gpus`, `plain_events` under `out`, and with `broken` some sick GPUs, labelled in `truth/gpu_faults.parquet`."""
     window = activity.window
     grid = Grid("UTC", window.start_s, window.end_s, EVERY_S)
     first = np.cumsum(machines.true_gpus) - machines.true_gpus
@@ -248,7 +248,7 @@ def _write_small(
         }
     ).write_csv(out / "plain_events.csv", datetime_format="%Y-%m-%dT%H:%M:%SZ")
     if faults:
-        pl.DataFrame(
+        labels = pl.DataFrame(
             {
                 "kind": [fault.kind for fault in faults],
                 "machine": [site.machines[fault.gpu] for fault in faults],
@@ -258,4 +258,5 @@ def _write_small(
                 "end_s": [fault.to_s for fault in faults],
                 "strength": [fault.strength for fault in faults],
             }
-        ).write_csv(out.parent / "truth" / "gpu_faults.csv")
+        )
+        save(labels, out.parent / "truth" / "gpu_faults.parquet")

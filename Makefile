@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 help:
-	@echo "make demo    simulate a fleet, land it beside a real trace, print and draw the result (out/demo.png, out/demo.html)"
+	@echo "make demo    simulate a fleet and a site, land them beside a real trace, print and draw the result (out/demo.png, out/demo.html)"
 	@echo "make flow    the same refresh under Prefect"
 	@echo "make test    the fast tests, on every Python 3.11 to 3.13 of this machine"
 	@echo "make browser  the pages, walked through in a browser (wants a Chromium on this machine)"
@@ -21,7 +21,9 @@ setup:
 demo:
 	@scripts/setup core
 	$(BIN)/gpulake simulate pai2020 --scale 0.05 --days 62 --seed 42 --faults --out out/trace
+	$(BIN)/gpulake simulate site --days 7 --every 60 --zone UTC --faults throttling,ecc_storm --as plain --out out/site
 	$(BIN)/gpulake land --data examples/openb2023 --lake lake
+	$(BIN)/gpulake land --data out/site/plain --cluster site --lake lake
 	$(BIN)/gpulake refresh --data out/trace --lake lake
 	$(BIN)/gpulake report --lake lake --png out/demo.png --waterfall out/gpu-hours.png --html out/demo.html
 

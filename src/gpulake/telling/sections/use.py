@@ -26,9 +26,12 @@ def _lines(cluster: ClusterReport) -> list[str]:
             )
             if dt is not None
         ]
-        low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
-        lines += _told("GPU use", f"mean {pct(window.avg_gpu_util)}; {', '.join(extremes)}")
-        lines += _told("", f"95th percentile of machine-hours between {low} and {high} from day to day")
+        lines += _told(
+            "GPU use", "; ".join([f"mean {pct(window.avg_gpu_util)}", *([", ".join(extremes)] if extremes else [])])
+        )
+        if window.lowest_p95_gpu_util is not None:
+            low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
+            lines += _told("", f"95th percentile of machine-hours between {low} and {high} from day to day")
     coverage = f"{ratio_pct(window.coverage_ratio)} of all GPU time, by the machines' windows"
     if window.lowest_coverage_day is not None and cluster.has_gpu_use:
         least = ratio_pct(window.lowest_coverage_ratio)

@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
 -- What samples of single GPUs say of their machine's hour: seconds that all of its GPUs were measured for together, and use
--- summed over them.
+-- summed over them. Where more devices were sampled than a machine is said to have, they share its GPUs.
 with
 
 gpus as (
@@ -23,7 +23,8 @@ select
         gpus.hour_s,
         cast(sum(gpus.use_covered_s) as bigint) // greatest(coalesce(max(machines.gpu_count), 0), count(*))
     ) as gpu_covered_s,
-    cast(sum(gpus.used_us) as bigint) * 100 as gpu_pct_us
+    cast(sum(gpus.used_us) as bigint) * 100 * least(coalesce(max(machines.gpu_count), count(*)), count(*)) // count(*)
+        as gpu_pct_us
 from gpus
 left join machines
     on gpus.cluster_id = machines.cluster_id

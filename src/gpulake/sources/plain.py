@@ -95,10 +95,13 @@ ALLOCATIONS = _table(
         _text("mig_id"),
         _number("gpu_share_ratio", "share of each device named, 0 to 1; empty is the whole"),
     ),
-    ("job_id", "machine_id", "started_at"),
+    ("job_id", "machine_id", "started_at", "attempt_id", "gpu_indices", "gpu_uuids", "mig_id"),
     span=Span("started_at", "ended_at"),
 )
-"""One row per job and machine, and once more for each further attempt: what it held there, and from when to when."""
+"""One row per job and machine, and once more for each further attempt: what it held there, and from when to when.
+
+A job that holds parts of GPUs (MIG) has a row per part.
+"""
 
 MACHINES = _table(
     "machines",

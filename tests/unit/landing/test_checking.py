@@ -176,6 +176,26 @@ def test_devices_that_are_not_there_held_twice_or_not_read(checked):
     ] == [(int(doubt.where.split(":")[1]), doubt.what) for doubt in found.doubts]
 
 
+def test_an_attempt_in_several_rows_is_told_but_for_parts_of_gpus(checked):
+    """One row per device reads well, and all but one of them would be lost."""
+    header = "job_id,machine_id,started_at,ended_at,gpu_count,gpu_indices,mig_id,attempt_id\n"
+    rows = "".join(
+        f"{job},n1,{DAY}09:00Z,{DAY}10:00Z,{gpus},{index},{mig},{attempt}\n"
+        for job, gpus, index, mig, attempt in [
+            (1, 1, 0, "", ""), (1, 1, 1, "", ""), (2, 0.5, 2, 1, ""), (2, 0.5, 2, 2, ""), (3, 1, 3, "", "a"), (4, 1, "", "", "b"),
+        ]
+    )  # fmt: skip
+    found, _ = checked(allocations=header + rows)
+
+    assert [
+        (
+            1,
+            "allocations.csv:3",
+            "an earlier row is of the same attempt on the same machine: one of them stands, as '1'",
+        )
+    ] == [(doubt.rows, doubt.where, doubt.what) for doubt in found.doubts]
+
+
 def test_words_that_are_not_known_and_rows_that_come_twice(checked):
     """An unknown status is neither a failure nor a success, in no figure."""
     events = f"machine_id,happened_at,kind\nn1,{DAY}08:00Z,XID\nn1,{DAY}09:00Z,boom\n"

@@ -118,6 +118,7 @@ def doubts(tables: Tables, /, *, now: datetime, status_words: frozenset[str]) ->
         yield from _in_other_units(rows, table)
     yield from _words(tables, status_words)
     if "plain_allocations" in tables:
+        yield from _parted(tables["plain_allocations"])
         yield from _lists(tables["plain_allocations"])
         if "plain_machines" in tables:
             yield from _beyond_machines(tables["plain_allocations"], tables["plain_machines"], now)
@@ -195,6 +196,17 @@ def _words(tables: Tables, status_words: frozenset[str]) -> Iterator[Doubt]:
             yield from _doubt(strange, table, what, shown=column, do="use a word of the reference")
 
 
+def _parted(allocations: pl.LazyFrame) -> Iterator[Doubt]:
+    """Whole devices of one attempt on one machine in several rows: only one of them would stand."""
+    import polars as pl
+
+    attempt = pl.coalesce(pl.col("attempt_id"), pl.col("started_at").cast(pl.String))
+    whole = allocations.filter(pl.col("mig_id").is_null())
+    again = whole.filter(~pl.struct("job_id", "machine_id", attempt=attempt).is_first_distinct())
+    what = "an earlier row is of the same attempt on the same machine: one of them stands"
+    yield from _doubt(again, "plain_allocations", what, shown="job_id", do="write all devices of it into one row")
+
+
 def _lists(allocations: pl.LazyFrame) -> Iterator[Doubt]:
     import polars as pl
 
@@ -211,7 +223,7 @@ def _beyond_machines(allocations: pl.LazyFrame, machines: pl.LazyFrame, now: dat
     share = pl.col("gpu_share_ratio").fill_null(1.0)
     held = (
         allocations.filter(pl.col("started_at").is_not_null())
-        .unique(["job_id", "machine_id", "started_at"], keep="last", maintain_order=True)
+        .unique(["job_id", "machine_id", "started_at", "gpu_indices", "mig_id"], keep="last", maintain_order=True)
         .with_columns(indices=listed, share=share, ended_at=pl.col("ended_at").fill_null(pl.lit(now)))
         .with_columns(gpus=pl.coalesce(pl.col("gpu_count"), pl.col("indices").list.len() * share).fill_null(0.0))
         .filter(pl.col("ended_at") > pl.col("started_at"))

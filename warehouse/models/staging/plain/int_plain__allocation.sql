@@ -24,11 +24,14 @@ listed as (
         on allocations.landing_id = landings.landing_id
 )
 
--- Attempts of one job on one machine are told apart by their own name, else by their start.
+-- Attempts of one job on one machine are told apart by their own name, else by their start; parts of GPUs by theirs.
 select
     *,
     coalesce(attempt_id, cast(started_at as varchar), 'not started') as attempt_name,
-    concat(coalesce(attempt_id, cast(started_at as varchar), 'not started'), ' on ', machine_id) as machine_attempt_id,
+    concat(
+        coalesce(attempt_id, cast(started_at as varchar), 'not started'), ' on ', machine_id,
+        case when mig_id is not null then concat(', MIG ', coalesce(gpu_indices, gpu_uuids, ''), '/', mig_id) else '' end
+    ) as machine_attempt_id,
     coalesce(
         gpu_count,
         coalesce({{ list_size('indices') }}, {{ list_size('uuids') }}) * coalesce(gpu_share_ratio, 1)

@@ -26,11 +26,12 @@ def snapshots(blocks: Iterable[bytes]) -> Iterator[Snapshot]:
     """Each document of a file. What stands before, between and after them is a driver's warnings, and is left out."""
     rest, line = b"", 1
     for block in blocks:
-        rest += block
-        while (end := rest.find(_END)) >= 0:
-            document, rest = rest[: end + len(_END)], rest[end + len(_END) :]
+        rest, at = rest + block, 0
+        while (end := rest.find(_END, at)) >= 0:
+            document, at = rest[at : end + len(_END)], end + len(_END)
             yield _read(document, line)
             line += document.count(b"\n")
+        rest = rest[at:]
     if _ROOT in rest:
         yield _read(rest, line)
 

@@ -29,6 +29,8 @@ _CATALOG_OPTIONS = {
     "parquet_compression_level": "1",
     # Its encodings of numbers and of ids are written in three quarters of the time, and are smaller.
     "parquet_version": "2",
+    # Who looks for few rows of a table that lies in their order reads a third of what he would read by default.
+    "parquet_row_group_size": "40960",
 }
 
 _SQLITE = ".sqlite"

@@ -20,8 +20,11 @@ LISTED = (
 MOST_ATTEMPTS = 200
 """Attempts of a job that are read one by one."""
 
-JOB = "select * from gold_jobs where cluster_id = ? and job_id = ?"
-VERDICT = "select judgement, anomaly_reason from gold_job_anomalies where cluster_id = ? and job_id = ?"
+_JOB = "select * from gold_jobs where cluster_id = ? and job_id = ?"
+_USER = "select user_id from gold_job_efficiency_daily where cluster_id = ? and job_id = ? limit 1"
+_VERDICT = "select judgement, anomaly_reason from gold_job_anomalies where cluster_id = ? and job_id = ?"
+_OF_USER = " and user_id = ?"
+"""Says nothing about a job of this user but where it lies: `gold_jobs` stands in the order of users."""
 DAYS = "select * exclude (cluster_id, job_id) from gold_job_efficiency_daily where cluster_id = ? and job_id = ?"
 COSTS = """
     select dt, pool, allocated_gpu_h, usd_per_gpu_h, cost_usd, price_label, price_reason from gold_cost_daily
@@ -85,17 +88,31 @@ class OneJob:
     lacks: Mapping[str, str]
 
 
+def job_row(scope: Scope, name: str) -> dict[str, Any] | None:
+    """The row of one job of the scope's cluster, None where there is none of that name."""
+    key = (scope.cluster.cluster_id, name)
+    days = scope.row(_USER, *key)
+    user = days and days["user_id"]
+    return (scope.row(_JOB + _OF_USER, *key, user) if user is not None else None) or scope.row(_JOB, *key)
+
+
+def verdict_on(scope: Scope, job: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a detector says of a job, given its row; None where none has judged it."""
+    key, user = (scope.cluster.cluster_id, job["job_id"]), job["user_id"]
+    return scope.row(_VERDICT, *key) if user is None else scope.row(_VERDICT + _OF_USER, *key, user)
+
+
 def read_job(scope: Scope, name: str) -> OneJob | None:
     """One job of the scope's cluster, whatever the days of the scope; None where there is none of that name."""
     key = (scope.cluster.cluster_id, name)
-    job = scope.row(JOB, *key)
+    job = job_row(scope, name)
     if job is None:
         return None
     lacks = {column: why for column, why in scope.not_recorded("gold_jobs").items() if job.get(column) is None}
     (counted,) = scope.rows(f"select count(*) as n from ({ATTEMPTS})", *key)
     return OneJob(
         job=job,
-        verdict=scope.row(VERDICT, *key),
+        verdict=verdict_on(scope, job),
         days=scope.rows(f"{DAYS} order by dt", *key),
         attempts=scope.rows(
             f"{ATTEMPTS} order by started_at nulls last, task_id, attempt_id limit {MOST_ATTEMPTS}", *key

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpulake.reading import ranges
-from gpulake.reading.jobs import JOB, largest_jobs
+from gpulake.reading.jobs import job_row, largest_jobs
 from gpulake.reading.scope import Scope
 
 _WAITS = """
@@ -81,7 +81,7 @@ def read_user(scope: Scope, name: str, *, most_jobs: int = 5) -> OneUser | None:
         users=scope.rows(COUNT, *days)[0]["users"],
         days=scope.rows(f"{DAYS} order by dt", cluster, name, scope.since, scope.until, cluster, name),
         jobs=jobs,
-        first=scope.row(JOB, cluster, jobs[0]["job_id"]) if jobs else None,
+        first=job_row(scope, jobs[0]["job_id"]) if jobs else None,
         lacks=scope.not_recorded("gold_jobs"),
     )
 

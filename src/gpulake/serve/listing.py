@@ -238,12 +238,23 @@ class Listing:
         if self.is_small:
             known = ((name, [row[name] for row in self.all_rows if row[name] is not None]) for name in bars)
             return {name: float(max(values)) for name, values in known if values and max(values)}
+        if bars == [self._first_is_most]:
+            first = self.rows[0][bars[0]] if self.rows else None
+            return {bars[0]: float(first)} if first else {}
         return {name: float(self._totals[name]) for name in bars if self._totals[name]}
+
+    @property
+    def _first_is_most(self) -> str | None:
+        """The column whose largest value stands in the first row."""
+        name, falls = self.sorted_by
+        return name if falls and self.page == 1 else None
 
     @cached_property
     def _totals(self) -> dict[str, Any]:
-        """How many rows there are, as `n`, and the largest of each column with a bar."""
-        maxima = "".join(f", max({column.name})::double as {column.name}" for column in self.columns if column.bar)
+        """How many rows there are, as `n`, and the largest of each column with a bar that the first row does not show."""
+        bars = [column.name for column in self.columns if column.bar]
+        asked = [] if bars == [self._first_is_most] else bars
+        maxima = "".join(f", max({name})::double as {name}" for name in asked)
         (row,) = self.look.rows(f"select count(*) as n{maxima} from ({self.query})", *self.params)
         return row
 

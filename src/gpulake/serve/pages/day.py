@@ -66,9 +66,9 @@ _MACHINES = """
 _HELD_BY_HOUR = Seen("allocated_gpu_util", "use of held GPUs, %")
 
 
-def _picture(look: Look, one: tuple[object, ...]) -> Chart | None:
+def _picture(look: Look, hours: Listing) -> Chart | None:
     """The hours of the day, those that are flagged marked; None where no use was measured."""
-    rows = look.table(f"select * from ({_HOURS}) order by hour_start_at", *one)
+    rows = hours.read.sort_by("hour_start_at")
     if rows["allocated_gpu_util"].null_count == rows.num_rows:
         return None
     return series(
@@ -95,13 +95,35 @@ def _fill(look: Look) -> Filled:
     one = (cluster.cluster_id, dt)
     range_of_one = (cluster.cluster_id, dt, dt)
     row = look.row(_DAY, *one)
+    hours = Listing(
+        look,
+        name="hours",
+        title="Its hours",
+        table="gold_cluster_util_hourly",
+        query=_HOURS,
+        params=one,
+        columns=(
+            Column("hour_start_at", "from"),
+            Column("avg_gpu_util", "mean GPU use", bar="active"),
+            Column("allocated_gpu_util", "use of held GPUs"),
+            Column("allocated_gpu_h", "held"),
+            Column("coverage_ratio", "measured, of all"),
+            Column("allocation_coverage_ratio", "measured, of held"),
+            Column("judgement"),
+            Column("anomaly_reason", "why"),
+        ),
+        order="hour_start_at",
+        is_small=True,
+        kind_of_row=_kind,
+        empty="No hour of this day has a figure.",
+    )
     return {
         "dt": dt,
         "day": row,
         "keys": {"gold_cluster_util_daily_scored": {"cluster_id": cluster.cluster_id, "dt": dt.isoformat()}},
         "sentence": day_sentence(_name(cluster, dt), row),
         "metrics": METRICS,
-        "picture": _picture(look, one),
+        "picture": _picture(look, hours),
         "before": look.url(f"/days/{cluster.written(dt - timedelta(days=1))}") if dt > first else None,
         "after": look.url(f"/days/{cluster.written(dt + timedelta(days=1))}") if dt < last else None,
         "day_name": cluster.day,
@@ -113,28 +135,7 @@ def _fill(look: Look) -> Filled:
             "select any_value(price_reason) as why from gold_cost_daily where cluster_id = ? and dt = ? and cost_usd is null",
             *one,
         ),
-        "hours": Listing(
-            look,
-            name="hours",
-            title="Its hours",
-            table="gold_cluster_util_hourly",
-            query=_HOURS,
-            params=one,
-            columns=(
-                Column("hour_start_at", "from"),
-                Column("avg_gpu_util", "mean GPU use", bar="active"),
-                Column("allocated_gpu_util", "use of held GPUs"),
-                Column("allocated_gpu_h", "held"),
-                Column("coverage_ratio", "measured, of all"),
-                Column("allocation_coverage_ratio", "measured, of held"),
-                Column("judgement"),
-                Column("anomaly_reason", "why"),
-            ),
-            order="hour_start_at",
-            is_small=True,
-            kind_of_row=_kind,
-            empty="No hour of this day has a figure.",
-        ),
+        "hours": hours,
         "jobs": Listing(
             look,
             name="jobs",
@@ -151,6 +152,7 @@ def _fill(look: Look) -> Filled:
                 Column("efficiency_ratio", "in use, of measured"),
                 Column("allocation_coverage_ratio", "measured"),
             ),
+            key=("job_id",),
             order="-allocated_gpu_h",
             rows_a_page=10,
             empty="No job is known to have held a GPU on this day.",

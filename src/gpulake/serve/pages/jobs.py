@@ -176,12 +176,12 @@ def _fill_jobs(look: Look) -> Filled:
 
 def _fill_job(look: Look) -> Filled:
     cluster, name = look.cluster.cluster_id, look.named["job_id"]
-    job = look.row(reading.JOB, cluster, name)
+    job = reading.job_row(look, name)
     if job is None:
         near = look.row(reading.NEAR, cluster, name, name) if name else None
         raise nothing_called(name, kind="job", look=look, near=near["name"] if near else None)
     lacks = {column: why for column, why in look.not_recorded("gold_jobs").items() if job.get(column) is None}
-    flag = look.row(reading.VERDICT, cluster, name)
+    flag = reading.verdict_on(look, job)
     days = Listing(
         look,
         name="days",

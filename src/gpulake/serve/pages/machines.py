@@ -122,6 +122,7 @@ def _machine(look: Look) -> Filled:
             ),
         ),
         order="-dt",
+        is_small=True,
         empty="Nothing was measured or held on this machine in this range.",
     )
     flagged = Listing(
@@ -145,21 +146,16 @@ def _machine(look: Look) -> Filled:
         "known": known,
         "summed": summed,
         "daily": daily,
-        "use": _use(look, days),
+        "use": _use(look, daily),
         "flagged": flagged,
         "name": name,
         "sentence": machine_sentence(name, summed),
     }
 
 
-def _use(look: Look, days: tuple[object, ...]) -> Chart:
-    use = look.table(
-        "select dt, gpu_util_per_gpu_pct from gold_machine_util_daily where cluster_id = ? and dt between ? and ? "
-        "and machine_id = ? order by dt",
-        *days,
-    )
+def _use(look: Look, daily: Listing) -> Chart:
     return series(
-        use,
+        daily.read.select(["dt", "gpu_util_per_gpu_pct"]).sort_by("dt"),
         title="How busy were its GPUs, day by day?",
         seen=Seen("gpu_util_per_gpu_pct", "GPU use, per GPU, %"),
         at="dt",

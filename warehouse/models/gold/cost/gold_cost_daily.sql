@@ -78,3 +78,9 @@ select
     price_label,
     price_reason
 from ranked
+-- The days of a job lie together: whoever asks for them reads a part of each file.
+order by
+    cluster_id,
+    job_id,
+    dt,
+    pool

@@ -52,3 +52,8 @@ left join accounted
 left join jobs
     on held.cluster_id = jobs.cluster_id
         and held.job_id = jobs.job_id
+-- The days of a job lie together: whoever asks for them reads a part of each file.
+order by
+    held.cluster_id,
+    held.job_id,
+    held.dt

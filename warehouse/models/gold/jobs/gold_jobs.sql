@@ -77,3 +77,8 @@ left join uses
     on jobs.job_key = uses.job_key
 left join specs
     on jobs.gpu_model = specs.gpu_model
+-- The jobs of a user lie together: whoever asks for them, or for one, reads a part of the file.
+order by
+    jobs.cluster_id,
+    jobs.user_id,
+    jobs.job_id

@@ -74,7 +74,9 @@ def story(site, tmp_path_factory):
     jobs["spread"] = submit("spread", f"srun sh -c '{ends}'", "--nodes=2", "--gres=gpu:h100:2")
     site.until(lambda: site.state(jobs["spread"]) == "RUNNING", "the job on two nodes runs")
     jobs["too_long"] = submit("too_long", "sleep 300", "--gres=gpu:1", "--time=1", "--account=bio")
-    jobs["again"] = submit("again", "sleep $((40 * (1 - ${SLURM_RESTART_COUNT:-0}) + 1))", "--gres=gpu:1", "--requeue")
+    jobs["again"] = submit(
+        "again", '[ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || sleep 60; true', "--gres=gpu:1", "--requeue"
+    )
     jobs["stopped"] = submit("stopped", "sleep 300", "--gres=gpu:h100:1", "--account=bio")
     jobs["never"] = submit("never", "true", "--gres=gpu:2", "--begin=now+1hour")
     site.until(lambda: all(site.state(jobs[name]) == "RUNNING" for name in ("again", "stopped", "spread")), "jobs run")

@@ -81,7 +81,7 @@ def printed(transcript, start):
     return [text for line, text in transcript if line.startswith(start)]
 
 
-def test_the_demo_is_the_four_commands_that_the_tutorial_names():
+def test_the_demo_is_the_six_commands_that_the_tutorial_names():
     """A reader who types them must get what `make demo` gives."""
     recipe = re.search(r"^demo:\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     made = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines() if "$(BIN)" in line]
@@ -91,8 +91,8 @@ def test_the_demo_is_the_four_commands_that_the_tutorial_names():
 
 def test_the_tutorial_works_as_it_is_typed(tutorial, workplace):
     """The first five minutes decide whether anybody comes back."""
-    assert 19 == len(tutorial)
-    (simulated,) = printed(tutorial, ".venv/bin/gpulake simulate")
+    assert 21 == len(tutorial)
+    (simulated,) = printed(tutorial, ".venv/bin/gpulake simulate pai2020")
     assert "62 days of 95 machines" in simulated, "the page says: a fleet of 95 machines and two months of jobs"
     assert 7 == len(list((workplace.folder / "out" / "trace").glob("*.csv"))), "the page says: seven tables"
     assert (workplace.folder / "out" / "demo.png").read_bytes().startswith(b"\x89PNG")
@@ -276,11 +276,12 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
 @pytest.mark.parametrize("page", sorted(DOCS.glob("how-to/*.md")), ids=lambda page: page.stem)
 def test_what_cannot_be_typed_here_is_known(page):
     """A new command in a page must be run by a test, or be on the list of those that cannot."""
-    # tests/scenario/test_flow.py and tests/unit/serve and tests/superset, with servers of their own; test_one_new_thing.py, in a copy of the tree
+    # tests/scenario/test_flow.py and tests/unit/serve, tests/superset, tests/slurm and tests/prometheus, with servers of their own; test_one_new_thing.py, in a copy of the tree
     run_elsewhere = {
         "schedule-with-prefect",
         "open-the-pages",
         "superset",
+        "your-cluster",
         "add-a-source",
         "add-a-model",
         "add-a-detector",

@@ -87,6 +87,11 @@ def clocks_event_bits() -> dict[str, int]:
     return {"sw_thermal": 32, "hw_thermal": 64}
 
 
+def sparse_tables() -> list[str]:
+    """Any two."""
+    return ["'a'", "'b'"]
+
+
 def entity_times() -> dict[str, list[str]]:
     """Any one."""
     return {"job": ["submitted_at", "ended_at"]}

@@ -61,18 +61,3 @@
         {%- endfor %}
     )
 {%- endmacro %}
-
-{# Samples of the days that are built again, and of the day before their first: counters and borders need the one before. #}
-{% macro in_sampled_range(sampled_at) -%}
-    {%- if is_full_build() -%}
-    true
-    {%- else -%}
-        {%- set touched_days -%}
-        from {{ ref('touched_days') }} as touched
-        inner join {{ ref('silver_days') }} as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt
-        where touched.entity in ('machine_window', 'allocation')
-        {%- endset -%}
-    {{ sampled_at }} > ({{ asked_first('select min(days.starts_at) - interval 49 hour ' ~ touched_days) }})
-        and {{ sampled_at }} < ({{ asked_first('select max(days.ends_at) + interval 25 hour ' ~ touched_days) }})
-    {%- endif -%}
-{%- endmacro %}

@@ -30,3 +30,12 @@
     {%- endfor -%}
     {{ return(false) }}
 {%- endmacro %}
+
+{# Bronze tables whose rows come when something happens, as texts: `is_sparse` in the meta of their sources.yml. #}
+{% macro sparse_tables() -%}
+    {%- set found = [] -%}
+    {%- for table in (graph.sources.values() if execute else []) | sort(attribute='name') if table.meta.get('is_sparse') -%}
+        {%- do found.append(text_literal(table.name)) -%}
+    {%- endfor -%}
+    {{ return(found or [text_literal('')]) }}
+{%- endmacro %}

@@ -1,5 +1,8 @@
 {{ config(materialized='table') }}
 
+-- A table whose rows come when something happens is not late for having none: its silence says nothing.
+{%- set sparse = sparse_tables() %}
+
 with
 
 landings as (
@@ -23,6 +26,7 @@ tables as (
         landings.cluster_id,
         landings.source,
         landings.table_name,
+        max(case when landings.bronze_table in ({{ sparse | join(', ') }}) then 1 else 0 end) = 1 as is_sparse,
         count(*) as landings,
         cast(sum(landings.rows_kept) as bigint) as rows_kept,
         cast(sum(landings.rows_refused) as bigint) as rows_refused,
@@ -54,5 +58,5 @@ select
     last_landed_at,
     first_event_at,
     last_event_at,
-    {{ seconds_between('last_event_at', 'ends_at') }} / 3600 as behind_window_h
+    case when not is_sparse then {{ seconds_between('last_event_at', 'ends_at') }} / 3600 end as behind_window_h
 from reached

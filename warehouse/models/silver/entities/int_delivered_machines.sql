@@ -10,6 +10,7 @@ select
     memory_bytes,
     valid_from,
     valid_to,
+    is_seen,
     {{ known_of_row('row_text') }} - ({{ impossible_fields('machine') }}) as known_fields,
     {{ text_of_row('row_text') }} as row_text,
     source,

@@ -6,17 +6,7 @@
 with
 
 delivered as (
-    select
-        cluster_id,
-        machine_id,
-        gpu_model_source,
-        {{ plausible_amounts('machine') }},
-        valid_from,
-        valid_to,
-        landing_id,
-        landing_no,
-        source_row
-    from {{ ref('int_delivered_machines') }}
+    select * from {{ ref('int_told_machines') }}
 ),
 
 landings as (

@@ -5,21 +5,31 @@
 -- its counters grew by. Rows are narrow: they are sorted, and there are millions.
 with
 
+clusters as (
+    select distinct
+        cluster_id,
+        cluster_no
+    from {{ ref('int_days') }}
+),
+
 samples as (
     select
-        {{ row_key(['cluster_id', 'machine_id', 'gpu_device']) }} as device_key,
-        {{ utc_to_epoch('sampled_at') }} as at_s,
-        sample_kind = 'interval_mean' as is_mean,
-        {{ whole('nullif(interval_s, 0)') }} as interval_s,
-        {{ whole('used_ratio * 1000000') }} as used_micro,
-        {{ whole('memory_used_bytes') }} as memory_used_bytes,
-        case gpu_signal when 'sm_active' then 1 when 'gr_engine_active' then 2 when 'gpu_util' then 3 else 0 end
+        clusters.cluster_no,
+        {{ row_key(['delivered.cluster_id', 'delivered.machine_id', 'delivered.gpu_device']) }} as device_key,
+        {{ utc_to_epoch('delivered.sampled_at') }} as at_s,
+        delivered.sample_kind = 'interval_mean' as is_mean,
+        {{ whole('nullif(delivered.interval_s, 0)') }} as interval_s,
+        {{ whole('delivered.used_ratio * 1000000') }} as used_micro,
+        {{ whole('delivered.memory_used_bytes') }} as memory_used_bytes,
+        case delivered.gpu_signal when 'sm_active' then 1 when 'gr_engine_active' then 2 when 'gpu_util' then 3 else 0 end
             as signal_no,
         {%- for counter in gpu_counters() %}
-        {{ counter }}{{ ',' if not loop.last }}
+        delivered.{{ counter }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ ref('silver_gpu_samples') }}
-    where {{ in_sampled_range('sampled_at') }}
+    from {{ ref('silver_gpu_samples') }} as delivered
+    inner join clusters
+        on delivered.cluster_id = clusters.cluster_id
+    where {{ in_sampled_range('delivered.sampled_at') }}
 ),
 
 neighbours as (
@@ -55,6 +65,7 @@ steps as (
 )
 
 select
+    cluster_no,
     device_key,
     at_s,
     used_micro,

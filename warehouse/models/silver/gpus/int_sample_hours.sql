@@ -22,16 +22,24 @@ quarters as (
     select * from {{ ref('int_day_quarters') }}
 ),
 
-clusters as (
-    select distinct
-        cluster_id,
-        cluster_no
-    from {{ ref('int_days') }}
-),
-
 days as (
     select * from {{ ref('int_days') }}
     where {{ of_touched_days('machine_window') }}
+),
+
+spans_and_days as (
+    select
+        spans.*,
+        cast({{ each_number('opening.day_no', 'closing.day_no') }} as integer) as day_no
+    from spans
+    inner join quarters as opening
+        on spans.cluster_no * 1000000000 + spans.from_s // 900 = opening.quarter_key
+            and spans.from_s >= opening.starts_s
+            and spans.from_s < opening.ends_s
+    inner join quarters as closing
+        on spans.cluster_no * 1000000000 + (spans.to_s - 1) // 900 = closing.quarter_key
+            and spans.to_s > closing.starts_s
+            and spans.to_s <= closing.ends_s
 ),
 
 covered_days as (
@@ -40,26 +48,16 @@ covered_days as (
         samples.{{ column }},
         {%- endfor %}
         {%- for counter in gpu_counters() %}
-        spans.grown_{{ counter }},
+        spans_and_days.grown_{{ counter }},
         {%- endfor %}
-        spans.has_reset,
-        spans.from_s,
-        spans.to_s,
-        cast({{ each_number('opening.day_no', 'closing.day_no') }} as integer) as day_no
+        spans_and_days.has_reset,
+        spans_and_days.from_s,
+        spans_and_days.to_s,
+        spans_and_days.day_no
     from samples
-    inner join spans
-        on samples.device_key = spans.device_key
-            and samples.at_s = spans.at_s
-    inner join clusters
-        on samples.cluster_id = clusters.cluster_id
-    inner join quarters as opening
-        on clusters.cluster_no * 1000000000 + spans.from_s // 900 = opening.quarter_key
-            and spans.from_s >= opening.starts_s
-            and spans.from_s < opening.ends_s
-    inner join quarters as closing
-        on clusters.cluster_no * 1000000000 + (spans.to_s - 1) // 900 = closing.quarter_key
-            and spans.to_s > closing.starts_s
-            and spans.to_s <= closing.ends_s
+    inner join spans_and_days
+        on samples.device_key = spans_and_days.device_key
+            and samples.at_s = spans_and_days.at_s
 ),
 
 parts as (

@@ -17,6 +17,7 @@ select
     {{ mib_to_bytes('nodes.memory_mib') }} as memory_bytes,
     cast(null as timestamp) as valid_from,
     cast(null as timestamp) as valid_to,
+    false as is_seen,
     {{ row_text(['sn', 'cpu_milli', 'memory_mib', 'gpu', 'model']) }} as row_text,
     landings.source,
     landings.landing_no,

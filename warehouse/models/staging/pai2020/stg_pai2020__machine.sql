@@ -17,6 +17,7 @@ select
     {{ gib_to_bytes('machines.cap_mem') }} as memory_bytes,
     cast(null as timestamp) as valid_from,
     cast(null as timestamp) as valid_to,
+    false as is_seen,
     {{ row_text(['machine', 'gpu_type', 'cap_cpu', 'cap_mem', 'cap_gpu']) }} as row_text,
     landings.source,
     landings.landing_no,

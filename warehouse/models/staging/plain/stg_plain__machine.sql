@@ -17,6 +17,7 @@ select
     round(machines.memory_bytes) as memory_bytes,
     machines.valid_from_at as valid_from,
     machines.valid_to_at as valid_to,
+    false as is_seen,
     {{ row_text([
         'machines.machine_id', 'machines.gpu_count', 'machines.gpu_model', 'machines.cpu_cores',
         'machines.memory_bytes', 'machines.valid_from_at', 'machines.valid_to_at',

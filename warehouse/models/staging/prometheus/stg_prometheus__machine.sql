@@ -58,11 +58,13 @@ select
     landings.cluster_id,
     joined.machine_id,
     joined.gpu_model_source,
-    joined.gpu_count,
+    -- A GPU that does not answer is still there: the most that were ever seen so far.
+    max(joined.gpu_count) over seen_so_far as gpu_count,
     joined.cpu_cores,
     joined.memory_bytes,
     cast(null as timestamp) as valid_from,
     cast(null as timestamp) as valid_to,
+    true as is_seen,
     {{ row_text([
         'joined.machine_id', 'joined.gpu_model_source', 'joined.gpu_count', 'joined.cpu_cores', 'joined.memory_bytes',
     ]) }} as row_text,
@@ -74,3 +76,4 @@ from joined
 inner join landings
     on joined.landing_id = landings.landing_id
 where joined.machine_id is not null
+window seen_so_far as (partition by landings.cluster_id, joined.machine_id order by landings.landing_no)

@@ -17,6 +17,7 @@ select
     {{ mib_to_bytes('nodes.memory_mib') }} as memory_bytes,
     cast(null as timestamp) as valid_from,
     cast(null as timestamp) as valid_to,
+    false as is_seen,
     {{ row_text([
         'nodes.node', 'nodes.gres', 'nodes.gpus', 'nodes.gpu_model', 'nodes.cpus', 'nodes.memory_mib',
     ]) }} as row_text,

@@ -264,7 +264,7 @@ def test_every_file_of_the_folder_is_a_report():
     """A report is one file, found by where it stands."""
     kinds = [kind_of(word) for word in words()]
 
-    assert ["anomalies", "fleet", "job", "queue", "user", "waste"] == [kind.name for kind in kinds]
+    assert ["anomalies", "fleet", "health", "job", "queue", "user", "waste"] == [kind.name for kind in kinds]
     assert {True} == {isinstance(kind, Kind) and bool(kind.answers and kind.title) for kind in kinds}
     assert {kind.name for kind in kinds if kind.takes} == {"job", "user"}
 

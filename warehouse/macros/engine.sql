@@ -236,6 +236,11 @@
 {% macro duckdb__keep_join_sides() -%}
     set disabled_optimizers = 'statistics_propagation,build_side_probe_side'
 {%- endmacro %}
+{# The same, and joins in the order in which they are written: DuckDB would join spans with quarters by their borders alone. #}
+{% macro keep_join_order() %}{{ return(adapter.dispatch('keep_join_order', 'gpulake')()) }}{% endmacro %}
+{% macro duckdb__keep_join_order() -%}
+    set disabled_optimizers = 'statistics_propagation,build_side_probe_side,join_order'
+{%- endmacro %}
 {% macro choose_join_sides() %}{{ return(adapter.dispatch('choose_join_sides', 'gpulake')()) }}{% endmacro %}
 {# As profiles.yml has it. #}
 {% macro duckdb__choose_join_sides() -%}

@@ -61,3 +61,18 @@
         {%- endfor %}
     )
 {%- endmacro %}
+
+{# What stays the same of a device when it moves: its uuid; where none is told its place. And which part of it. #}
+{% macro device_key(uuid, machine, device, mig_id) -%}
+    concat(coalesce({{ uuid }}, concat({{ machine }}, '/', {{ whole_device(device) }})), case when {{ mig_id }} is not null then concat('/', {{ mig_id }}) else '' end)
+{%- endmacro %}
+
+{# The whole GPU that a device is, or is a part of. #}
+{% macro whole_device(device) -%}
+    {{ text_part(device, '/', 1) }}
+{%- endmacro %}
+
+{# From here on a GPU is hot (°C): most models of data centres are slowed down at 87 to 95. #}
+{% macro hot_c() -%}
+    85
+{%- endmacro %}

@@ -36,6 +36,15 @@
     landing_id in ({{ asked_first(pending_landings()) }})
 {%- endmacro %}
 
+{# Rows that no build has taken in yet: all of them in a full build. #}
+{% macro of_new_landings() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    {{ pending_only() }}
+    {%- endif %}
+{%- endmacro %}
+
 {# ---------------------------------------------------------------------- jobs #}
 
 {# Rows of landings that hold rows of touched jobs, or their tags: no other file of the history is read. #}

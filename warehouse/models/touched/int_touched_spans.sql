@@ -33,3 +33,11 @@ select distinct
     {{ hour_of('sampled_at') }} + interval 2 hour as ended_at
 from {{ ref('int_delivered_gpu_samples') }}
 where {{ pending_only() }}
+union all
+select
+    'event' as entity,
+    cluster_id,
+    happened_at as started_at,
+    coalesce(last_at, happened_at) as ended_at
+from {{ ref('int_delivered_events') }}
+where {{ pending_only() }}

@@ -6,7 +6,7 @@ days as (
 {% if is_full_build() %}
 entities as (
     select entities.entity
-    from (values ('job'), ('machine_window'), ('allocation')) as entities (entity)
+    from (values ('job'), ('machine_window'), ('allocation'), ('event')) as entities (entity)
 )
 
 -- A full build touches every day of every cluster.

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     partitioned_by=['year(dt)', 'month(dt)'],
-    pre_hook=["{{ delete_touched_days('machine_window') }}", "{{ keep_join_sides() }}"],
+    pre_hook=["{{ delete_touched_days('machine_window') }}", "{{ keep_join_order() }}"],
     post_hook="{{ choose_join_sides() }}",
 ) }}
 
@@ -36,6 +36,9 @@ select
     cast(sum(case when power_w is not null then piece_s else 0 end) as bigint) as power_covered_s,
     max(temperature_c) as temperature_c_max,
     max(memory_temperature_c) as memory_temperature_c_max,
+    count(case when is_first_piece then 1 end) as samples,
+    cast(sum(case when temperature_c is not null then piece_s else 0 end) as bigint) as temperature_covered_s,
+    cast(sum(case when temperature_c >= {{ hot_c() }} then piece_s else 0 end) as bigint) as hot_s,
     min(sm_clock_hz) as sm_clock_hz_min,
     cast(sum(case when clocks_event_reasons is not null then piece_s else 0 end) as bigint) as reasons_covered_s,
     {%- for reason, bit in clocks_event_bits().items() %}

@@ -1,0 +1,97 @@
+"""Whether GPUs were well in a range: each with its gravest day, incidents with the jobs that they hit, spikes, and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpulake.reading.scope import Scope
+
+GPUS = """
+    select
+        machine_id,
+        gpu_device,
+        arg_max(gpu_model, dt) as gpu_model,
+        arg_max(verdict, (place, dt)) as verdict,
+        min(dt) filter (where place = gravest) as first_dt,
+        max(dt) filter (where place = gravest) as dt,
+        count(*) filter (where place = gravest) as days,
+        arg_max(verdict_reason, (place, dt)) as verdict_reason,
+        arg_max(to_do, (place, dt)) as to_do,
+        arg_max(sampled_s, (place, dt)) as sampled_s,
+        arg_max(expected_s, (place, dt)) as expected_s,
+        arg_max(verdict, dt) as last_verdict,
+        max(temperature_c_max) as temperature_c_max,
+        any_value(gravest) as gravest
+    from (
+        select *, max(place) over (partition by machine_id, gpu_device) as gravest
+        from (
+            select *, case verdict when 'sick' then 3 when 'look' then 2 when 'unknown' then 1 else 0 end as place
+            from gold_gpu_health_daily
+            where cluster_id = ? and dt between ? and ?
+        )
+    )
+    group by machine_id, gpu_device
+"""
+"""Each GPU with its gravest day, the last of several. Parameters of this and the next three: the cluster, the first and the last day."""
+INCIDENTS = """
+    select
+        started_at, machine_id, gpu_devices, severity, worst_event, event_names, events, jobs_hit, job_ids, jobs_failed,
+        failed_job_ids, lost_gpu_h, message, to_do, event_class
+    from gold_gpu_incidents
+    where cluster_id = ? and dt between ? and ?
+"""
+ALIKE = f"""
+    select
+        machine_id, gpu_devices, event_names,
+        min(started_at) as first_at, max(started_at) as started_at, count(*) as times,
+        sum(jobs_failed) as jobs_failed, string_agg(failed_job_ids, ', ' order by started_at) as failed_job_ids,
+        string_agg(job_ids, ', ' order by started_at) as job_ids,
+        case when count(lost_gpu_h) = count(*) then sum(lost_gpu_h) end as lost_gpu_h
+    from ({INCIDENTS} and severity = 'critical')
+    group by machine_id, gpu_devices, event_names
+    order by started_at desc, machine_id
+"""
+"""Critical incidents of one place that tell the same, the latest first."""
+SPIKES = """
+    select dt, event_class, errors, expected_low, expected_high, main_machine_id, main_machine_ratio
+    from gold_error_spikes_daily
+    where cluster_id = ? and dt between ? and ? and is_spike
+"""
+RELIABILITY = """
+    select grouped_by, value, machines, node_days, failures, mtbf_h, mtbf_low_h, mtbf_high_h
+    from gold_reliability
+    where cluster_id = ?
+"""
+"""Of the whole window. Parameter: the cluster."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What is known of a scope's GPUs; `counts` has how many by their gravest verdict, and of how many there are days at all."""
+
+    counts: Mapping[str, int]
+    gpus: Sequence[Mapping[str, Any]]
+    incidents: Sequence[Mapping[str, Any]]
+    alike: Sequence[Mapping[str, Any]]
+    spikes: Sequence[Mapping[str, Any]]
+    reliability: Sequence[Mapping[str, Any]]
+
+
+def read_health(scope: Scope) -> Health:
+    """Whether the GPUs of a scope were well: those that were not, the gravest first."""
+    days = (scope.cluster.cluster_id, scope.since, scope.until)
+    counted = scope.rows(f"select verdict, count(*) as gpus from ({GPUS}) group by verdict", *days)
+    return Health(
+        counts={row["verdict"]: row["gpus"] for row in counted},
+        gpus=scope.rows(
+            f"select * from ({GPUS}) where gravest > 0 order by gravest desc, dt desc, machine_id, gpu_device", *days
+        ),
+        incidents=scope.rows(
+            f"select * from ({INCIDENTS}) order by severity = 'critical' desc, started_at desc, machine_id", *days
+        ),
+        alike=scope.rows(ALIKE, *days),
+        spikes=scope.rows(f"{SPIKES} order by dt desc, event_class", *days),
+        reliability=scope.rows(f"{RELIABILITY} order by grouped_by, failures desc, value", days[0]),
+    )

@@ -105,7 +105,7 @@ def measured_by(waste: Waste) -> tuple[str, ...]:
     if not waste.measured_gpu_h:
         return ()
     share = ratio_pct(waste.allocation_coverage_ratio)
-    return (f"use is here what the jobs' own sensors say: they measured {share} of what was held",)
+    return (f"use is here what was measured of the GPUs that jobs held: {share} of what was held",)
 
 
 def _free(waste: Waste) -> str:

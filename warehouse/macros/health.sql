@@ -120,9 +120,10 @@
     ])) }}
 {%- endmacro %}
 
-{# What to do about the gravest sign; where the kernel's log has a critical error, its incident says more. #}
+{# What to do about the gravest sign: what the catalogue says of a critical error, if there was one. #}
 {% macro health_to_do() -%}
     case
+        when critical_to_do is not null then critical_to_do
         when critical_events > 0 or ecc_uncorrected > 0 or row_remap_failed > 0
             then 'Drain the machine and reset the GPU; replace it if it comes again.'
         when thermal_s >= 1800 then 'Look at fans, air inlet and cold plate; drain the machine if it stays hot.'

@@ -18,6 +18,7 @@ named as (
         events.event_class = 'application' as is_application,
         events.severity,
         {{ event_name('events.kind', 'events.code') }} as event_name,
+        max(events.to_do) as to_do,
         sum(events.event_count) as line_count,
         count(*) as events
     from days
@@ -49,6 +50,7 @@ select
     coalesce(sum(case when severity = 'critical' then events end), 0) as critical_events,
     coalesce(sum(case when severity in ('warning', 'unknown') and not is_application then events end), 0) as warning_events,
     coalesce(sum(case when is_application and severity != 'critical' then line_count end), 0) as application_lines,
+    max(case when severity = 'critical' then to_do end) as critical_to_do,
     {{ text_list("case when severity = 'critical' then event_name end") }} as critical_names,
     {{ text_list("case when severity in ('warning', 'unknown') and not is_application then event_name end") }}
         as warning_names,

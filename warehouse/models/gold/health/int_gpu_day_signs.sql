@@ -28,6 +28,7 @@ joined as (
         coalesce(events.critical_events, 0) as critical_events,
         coalesce(events.warning_events, 0) as warning_events,
         coalesce(events.application_lines, 0) as application_lines,
+        events.critical_to_do,
         events.critical_names,
         events.warning_names,
         events.application_names

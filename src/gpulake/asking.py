@@ -113,12 +113,16 @@ class Answer:
 
     def pandas(self) -> pd.DataFrame:
         """As a frame of pandas. Raises UsageError where pandas is not installed: gpulake does not bring it."""
-        from importlib.util import find_spec
+        from importlib import import_module
 
         from gpulake.errors import UsageError
 
-        if find_spec("pandas") is None:
-            raise UsageError("pandas is not installed.", do="install pandas, or ask for .polars() or .arrow()")
+        try:
+            import_module("pandas")
+        except ImportError as error:
+            raise UsageError(
+                "pandas is not installed.", do="install pandas, or ask for .polars() or .arrow()"
+            ) from error
         return self._rows.to_pandas()
 
 

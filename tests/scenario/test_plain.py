@@ -209,7 +209,7 @@ def test_pandas_is_given_where_it_is(monkeypatch):
         def to_pandas(self):
             return "a frame"
 
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "pandas", ModuleType("pandas"))
 
     assert "a frame" == gpulake.Answer(Rows()).pandas()
 

@@ -14,7 +14,7 @@ delivered as (
         on samples.cluster_id = places.cluster_id
             and samples.machine_id = places.machine_id
             and samples.gpu_uuid = places.gpu_uuid
-    where {{ within_touched_range('machine_window', 'samples.sampled_at', 'samples.sampled_at') }}
+    where {{ in_sampled_range('samples.sampled_at') }}
 ),
 
 repeated as (

@@ -217,8 +217,9 @@ def test_no_two_tables_claim_one_file(tmp_path):
         stem = table.stems[0] if table.only_by_name else "anything"
         file = deliver(tmp_path / named(table, stem), table, rows_of(table))
 
+        found = recognition.recognise(file, tables).table
         # What a source takes apart by itself is written as JSON lines here, which is no format of its own.
-        assert table.name == recognition.recognise(file, tables).table.name
+        assert table.name == found.name if isinstance(table.format, Parsed) else table is found
 
 
 @pytest.mark.parametrize("table", [table for _, table in TABLES if table.only_by_name], ids=ids)

@@ -40,8 +40,8 @@ def samples() -> list[str]:
     lines = []
     for step in range(48):
         hour = step / 2
-        # The counter of errors grows by one in five hours, and begins anew at noon.
-        errors = step // 10 if step < 24 else (step - 24) // 10
+        # The counter of errors grows by one in five hours; it begins anew at noon, and one has come since.
+        errors = step // 10 if step < 24 else 1 + (step - 24) // 10
         lines += [
             f"m1,0,{at(hour)},1800,{50 if hour < 6 else 0},1000,400,{1000 * step},{errors},{4 if hour < 1 else 0}",
             f"m1,1,{at(hour)},1800,0,0,100,,0,1",
@@ -132,8 +132,8 @@ def test_an_hour_of_a_gpu_has_its_means_and_what_its_counters_grew_by(cli, lake)
     assert [1_800_000_000] * 6 + [0] * 18 == [hour["used_us"] for hour in hours]
     assert {400.0} == {hour["power_w"] for hour in hours}
     assert [1000.0] + [2000.0] * 23 == [hour["energy_j"] for hour in hours]
-    # Half hours 10, 20, 34 and 44 each show one error more; at half hour 24 the counter is 0 again.
-    assert {5: 1.0, 10: 1.0, 17: 1.0, 22: 1.0} == {
+    # Half hours 10, 20, 34 and 44 each show one error more; at half hour 24 the counter had begun anew, and shows one.
+    assert {5: 1.0, 10: 1.0, 12: 1.0, 17: 1.0, 22: 1.0} == {
         hour["hour"]: hour["ecc_sbe_volatile"] for hour in hours if hour["ecc_sbe_volatile"]
     }
     assert [12] == [hour["hour"] for hour in hours if hour["counter_resets"]]

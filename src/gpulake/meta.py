@@ -137,14 +137,6 @@ def landed_sources(view: Asked) -> list[str]:
     return found
 
 
-def landed_tables(view: Asked) -> list[str]:
-    """The bronze tables that hold anything, as `<source>.<table>`."""
-    names: list[str] = view.sql(
-        f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified} ORDER BY ALL"
-    )["name"].to_pylist()
-    return names
-
-
 def quarantined_rows(view: Asked) -> int:
     """How many rows were refused in all."""
     return _number(view, f"SELECT count(*) AS v FROM {QUARANTINE.qualified}")

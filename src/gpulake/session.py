@@ -178,7 +178,7 @@ class Session:
                 self._writer.insert(FULL_BUILD_STARTS, [begun])
         result = warehouse.build(
             full=full,
-            landed=meta.landed_tables(self._writer),
+            sources=meta.landed_sources(self._writer),
             # What waits is all there is, or all that is read.
             is_small=self._is_small() and (not full or self.publication() is None),
         )

@@ -103,7 +103,7 @@ def test_deliveries_in_any_order_equal_one_delivery(tmp_path, at_once, published
 @pytest.mark.slow
 @pytest.mark.parametrize("late", [("tasks", "sensors"), ("instances", "tags"), ("jobs", "windows")])
 def test_a_table_that_comes_last_counts_as_if_it_had_come_first(tmp_path, late, published_rows):
-    """Models plan for the tables that have landed: one that lands later must find its place without a full build."""
+    """A delivery's build is the same whatever has landed: a table that lands later must find its place without a full build."""
     case = replace(sliced(7, days=3), zone="Etc/GMT+12")  # its day begins half a day before that of UTC
     for name in late:
         case.rows[name] = [{**row, "landing": 9} for row in case.rows[name]]
@@ -393,7 +393,7 @@ def test_a_full_build_checks_each_contract(tmp_path):
     with warehouse.Warehouse(lake.folder) as dbt:
         made = dbt.build(full=True)
         assert made.ok, made.why()
-        written = dbt._script({"do": "write down a full build", "landed": []})
+        written = dbt._script({"do": "write down a full build", "sources": []})
     project = warehouse.project()
     enforced = sum(file.read_text().count("contract: {enforced: true}") for file in project.rglob("*.yml"))
     checks = {step.name: step.statements[0] for step in written.steps if step.statements[0].startswith("/*contract*/")}

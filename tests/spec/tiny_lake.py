@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from gpulake import lake
+from gpulake import lake, meta
 from gpulake.dbt.warehouse import Warehouse
 from gpulake.sources import all_sources
 from gpulake.tables import CLUSTERS, LANDINGS, META_TABLES, PUBLISHED_LANDINGS, bronze_tables
@@ -155,8 +155,8 @@ class TinyLake:
     def build_with(self, warehouse: Warehouse, *, full: bool, publish: bool = True) -> None:
         self.close()
         with self.writing() as writer:
-            landed = writer.sql(f"SELECT DISTINCT source || '.' || bronze_table AS name FROM {LANDINGS.qualified}")
-        made = warehouse.build(full=full, landed=landed["name"].to_pylist())
+            sources = meta.landed_sources(writer)
+        made = warehouse.build(full=full, sources=sources)
         assert made.ok, made.why()
         with self.writing() as writer:
             version = writer.version()

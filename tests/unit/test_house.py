@@ -70,6 +70,19 @@ def test_a_macro_holds_no_select(macros: Path) -> None:
     assert selecting <= {"duckdb__sums_before"}, "only an engine's word for a running sum is a select"
 
 
+def test_only_what_full_builds_make_asks_which_sources_have_landed() -> None:
+    """A delivery's build is one script for every lake: a model of it that asked would leave out the next lake's source."""
+    asking = {
+        file.stem: text
+        for file in ROOT.glob("warehouse/models/**/*.sql")
+        if "staging_models(" in (text := file.read_text(encoding="utf-8"))
+    }
+
+    assert len(asking) > 10
+    only_full = ("materialized='view'", "tags=['full_builds_only']")
+    assert set() == {name for name, text in asking.items() if not any(word in text for word in only_full)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """A reader who follows a link must not end at a missing file."""

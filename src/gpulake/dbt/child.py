@@ -122,7 +122,7 @@ class Runner:
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Carry out one request of the parent."""
-        os.environ["GPULAKE_LANDED"] = ",".join(request.get("landed", ()))
+        os.environ["GPULAKE_LANDED"] = ",".join(request.get("sources", ()))
         match request["do"]:
             case "write down a full build":
                 chosen = ["build", "--full-refresh", "--exclude-resource-type", "test", "unit_test"]

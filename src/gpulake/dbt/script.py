@@ -1,7 +1,7 @@
 """What dbt would run, written down once and run without it: a build of everything or of what is touched, or the data tests.
 
-The statements of such a command follow from the project and from which tables have landed, and from nothing that a
-delivery brings. So dbt writes them once; each build after that runs them on DuckDB alone.
+The statements of such a command follow from the project, those of a full build also from which sources have landed, and
+from nothing that a delivery brings. So dbt writes them once; each build after that runs them on DuckDB alone.
 """
 
 from __future__ import annotations

@@ -51,15 +51,15 @@ class Warehouse:
         """Dbt's own log."""
         return _folder(self._layout) / "dbt.log"
 
-    def build(self, *, full: bool, landed: Sequence[str] = (), is_small: bool = False) -> BuildResult:
+    def build(self, *, full: bool, sources: Sequence[str] = (), is_small: bool = False) -> BuildResult:
         """Build every model at the lake's newest version: all of it, or what the pending landings touch.
 
-        `landed` are all bronze tables of which anything has landed, as `<source>.<table>`; no others are planned for. Where
-        none is given the models find out by themselves.
+        `sources` are those of which anything has landed: a full build's views are planned for no others, and for all where none
+        is given. What is touched is built on the views that stand, so it is the same for every lake.
         `is_small`: there are so few pending rows that one thread does them in the same time.
         """
-        asked = "write down a full build" if full else "write down a build"
-        written = self._script({"do": asked, "landed": list(landed)})
+        asked = {"do": "write down a full build", "sources": sorted(sources)} if full else {"do": "write down a build"}
+        written = self._script(asked)
         if isinstance(written, BuildResult):
             return written
         with self._lent(version=None, is_small=is_small) as connection:

@@ -2,8 +2,9 @@
     The staging models of one entity, by name: a new source adds stg_<source>__<entity>.sql and edits no file.
     A model that unites them says so in its config, meta={'unites': [...]}; gpulake's dbt child draws the edges of the
     graph from that. Without them (dbt started by hand) the views must stand already.
-    Where the caller names the tables that have landed (GPULAKE_LANDED), only sources that have landed are planned for. A view
-    outlives the build, so it takes every table of those; a new source is built in full, so no view misses it.
+    Where the caller names the sources of which anything has landed (GPULAKE_LANDED), only those are planned for. A view outlives
+    the build, so it takes every table of those; a new source is built in full, so no view misses it.
+    Only views, and what full builds alone make, may ask: the script of a delivery's build is the same for every lake.
     Gives the relations, each with the condition on its rows: `false` where nothing has landed for the entity at all, since a
     union of nothing has no columns.
 #}
@@ -24,11 +25,7 @@
 
 {# Whether anything of a staging model's source has landed. #}
 {% macro has_landed(staging_model) -%}
-    {%- set prefix = staging_model.name.split('__')[0].removeprefix('stg_') ~ '.' -%}
-    {%- for table in env_var('GPULAKE_LANDED', '').split(',') if table.startswith(prefix) -%}
-        {{ return(true) }}
-    {%- endfor -%}
-    {{ return(false) }}
+    {{ return(staging_model.name.split('__')[0].removeprefix('stg_') in env_var('GPULAKE_LANDED', '').split(',')) }}
 {%- endmacro %}
 
 {# Bronze tables whose rows come when something happens, as texts: `is_sparse` in the meta of their sources.yml. #}

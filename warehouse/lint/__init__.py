@@ -55,6 +55,11 @@ def staging_models(entity: str) -> list[SimpleNamespace]:
     return [SimpleNamespace(relation=f"stg_{source}__{entity}", rows="true") for source in ("a", "b")]
 
 
+def need_rows(_: object) -> str:
+    """Any row."""
+    return "('table_name', 'column_name', 'needs_table', 'reason')"
+
+
 def entity_keys() -> dict[str, SimpleNamespace]:
     """Any two."""
     keys = SimpleNamespace(key=["cluster_id", "job_id"], narrow=["job_id"], again="true", get=lambda _, other: other)

@@ -1,7 +1,7 @@
 with
 
 jobs as (
-    select * from {{ source('bronze', 'bronze_plain_jobs') }}
+    select * from {{ ref('int_plain__job') }}
 ),
 
 allocations as (
@@ -12,14 +12,10 @@ job_held as (
     select * from {{ ref('int_plain__job_held') }}
 ),
 
-landings as (
-    select * from {{ source('meta', 'landings') }}
-),
-
 -- A job without allocations ran as the jobs table says. Where that table has no started_at, nobody knows whether it did.
 whole as (
     select
-        landings.cluster_id,
+        jobs.cluster_id,
         jobs.job_id,
         'job' as task_id,
         jobs.job_id as instance_id,
@@ -29,29 +25,22 @@ whole as (
         {{ seconds_between("timestamp '1970-01-01'", 'jobs.started_at') }} as start_s,
         jobs.started_at,
         case when jobs.started_at is not null then jobs.ended_at end as ended_at,
-        {{ row_text([
-            'jobs.job_id', 'jobs.submitted_at', 'jobs.started_at', 'jobs.ended_at', 'jobs.status', 'jobs.user_id',
-            'jobs.group_id', 'jobs.queue', 'jobs.gpu_request_count', 'jobs.cpu_request_cores',
-            'jobs.memory_request_bytes', 'jobs.gpu_model_request', 'jobs.machine_id', 'jobs.recurrence_id',
-            'jobs.workload_tag',
-        ]) }} as row_text,
-        landings.source,
-        landings.landing_no,
+        jobs.row_text,
+        jobs.source,
+        jobs.landing_no,
         jobs.landing_id,
         jobs.source_row
     from jobs
-    inner join landings
-        on jobs.landing_id = landings.landing_id
     left join job_held
-        on landings.cluster_id = job_held.cluster_id
+        on jobs.cluster_id = job_held.cluster_id
             and jobs.job_id = job_held.job_id
     where
         job_held.job_id is null
         and (
             jobs.started_at is not null
             or jobs.machine_id is not null
-            or landings.fields is null
-            or landings.fields like '%"started_at"%'
+            or jobs.fields is null
+            or jobs.fields like '%"started_at"%'
         )
 ),
 

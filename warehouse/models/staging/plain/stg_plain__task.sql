@@ -1,7 +1,7 @@
 with
 
 jobs as (
-    select * from {{ source('bronze', 'bronze_plain_jobs') }}
+    select * from {{ ref('int_plain__job') }}
 ),
 
 allocations as (
@@ -12,38 +12,27 @@ job_held as (
     select * from {{ ref('int_plain__job_held') }}
 ),
 
-landings as (
-    select * from {{ source('meta', 'landings') }}
-),
-
 -- What a job asks for. One that does not say how many GPUs, not even none, has no task of its own: its size is not known.
 asked as (
     select
-        landings.cluster_id,
-        jobs.job_id,
+        cluster_id,
+        job_id,
         'job' as task_id,
-        jobs.status as status_source,
+        status as status_source,
         1 as instance_count,
-        jobs.cpu_request_cores,
-        round(jobs.memory_request_bytes) as memory_request_bytes,
-        jobs.gpu_request_count,
-        jobs.gpu_model_request as gpu_model_source,
-        jobs.submitted_at,
-        jobs.ended_at,
-        {{ row_text([
-            'jobs.job_id', 'jobs.submitted_at', 'jobs.started_at', 'jobs.ended_at', 'jobs.status', 'jobs.user_id',
-            'jobs.group_id', 'jobs.queue', 'jobs.gpu_request_count', 'jobs.cpu_request_cores',
-            'jobs.memory_request_bytes', 'jobs.gpu_model_request', 'jobs.machine_id', 'jobs.recurrence_id',
-            'jobs.workload_tag',
-        ]) }} as row_text,
-        landings.source,
-        landings.landing_no,
-        jobs.landing_id,
-        jobs.source_row
+        cpu_request_cores,
+        round(memory_request_bytes) as memory_request_bytes,
+        gpu_request_count,
+        gpu_model_request as gpu_model_source,
+        submitted_at,
+        ended_at,
+        row_text,
+        source,
+        landing_no,
+        landing_id,
+        source_row
     from jobs
-    inner join landings
-        on jobs.landing_id = landings.landing_id
-    where jobs.gpu_request_count is not null
+    where gpu_request_count is not null
 ),
 
 -- What an attempt holds on one machine. It asks for nothing beside what its job asks for; where the job does not say, what

@@ -1,37 +1,24 @@
 with
 
 snapshots as (
-    select * from {{ source('bronze', 'bronze_rocm_smi_gpu') }}
-),
-
-landings as (
-    select * from {{ source('meta', 'landings') }}
+    select * from {{ ref('int_rocm_smi__snapshot') }}
 )
 
 select
-    landings.cluster_id,
-    snapshots.machine as machine_id,
-    snapshots.gpu_uuid,
-    {{ whole('snapshots.gpu_index') }} as gpu_index,
+    cluster_id,
+    machine as machine_id,
+    gpu_uuid,
+    {{ whole('gpu_index') }} as gpu_index,
     cast(null as varchar) as mig_id,
     cast(null as varchar) as mig_profile,
-    snapshots.product_name as gpu_model_source,
-    snapshots.memory_total_bytes as memory_bytes,
-    snapshots.pci_bus_id,
-    snapshots.driver_version,
-    snapshots.sampled_at as seen_at,
-    {{ row_text([
-        'snapshots.machine', 'snapshots.sampled_at', 'snapshots.driver_version', 'snapshots.gpu_index',
-        'snapshots.gpu_uuid', 'snapshots.pci_bus_id', 'snapshots.product_name', 'snapshots.memory_total_bytes',
-        'snapshots.memory_used_bytes', 'snapshots.gpu_util_pct', 'snapshots.memory_util_pct', 'snapshots.power_w',
-        'snapshots.power_limit_w', 'snapshots.temperature_edge_c', 'snapshots.temperature_junction_c',
-        'snapshots.memory_temperature_c', 'snapshots.sclk_mhz', 'snapshots.mclk_mhz', 'snapshots.pcie_replays',
-        'snapshots.energy_uj',
-    ]) }} as row_text,
-    landings.source,
-    landings.landing_no,
-    snapshots.landing_id,
-    snapshots.source_row
+    product_name as gpu_model_source,
+    memory_total_bytes as memory_bytes,
+    pci_bus_id,
+    driver_version,
+    sampled_at as seen_at,
+    row_text,
+    source,
+    landing_no,
+    landing_id,
+    source_row
 from snapshots
-inner join landings
-    on snapshots.landing_id = landings.landing_id

@@ -6,18 +6,22 @@ pool_days as (
     select * from {{ ref('silver_pool_days') }}
 ),
 
--- What was held is null, not 0, where it cannot be told.
-held as (
-    select
-        pool_days.*,
-        accounted.is_measured
-    from pool_days
-    inner join {{ ref('int_accounted_clusters') }} as accounted
-        on pool_days.cluster_id = accounted.cluster_id
+accounted_clusters as (
+    select * from {{ ref('int_accounted_clusters') }}
 ),
 
 unbounded as (
     select * from {{ ref('int_unbounded_days') }}
+),
+
+-- The same days, of the clusters where it can be told what jobs held. Of all others what was held is null, not 0.
+held as (
+    select
+        pool_days.*,
+        accounted_clusters.is_measured
+    from pool_days
+    inner join accounted_clusters
+        on pool_days.cluster_id = accounted_clusters.cluster_id
 )
 
 select
@@ -42,6 +46,7 @@ select
     {{ allocation_coverage('held.') }} as allocation_coverage_ratio,
     case when held.cluster_id is not null then unbounded.unbounded_spans end as unbounded_spans,
     case when held.cluster_id is not null then unbounded.failed_unbounded_spans end as failed_unbounded_spans,
+    -- At the most the capacity. Of machines that nobody describes it is not known: only that nothing ran can be told.
     case when held.pool != 'unknown machine' or unbounded.running_mgpu_s = 0
         then {{ gpu_h('least(unbounded.running_mgpu_s, held.capacity_mgpu_s)') }}
     end as unbounded_running_gpu_h

@@ -10,6 +10,8 @@ signs as (
     select * from {{ ref('int_gpu_day_signs') }}
 )
 
+-- The gravest words decide: those of a sick GPU, then those for which somebody should look, then what nobody saw. Each sign
+-- and its bound stand in macros/health.sql. Of seconds in which an amount was never known null is told, not 0.
 select
     day_cluster_id as cluster_id,
     day_dt as dt,

@@ -7,10 +7,13 @@
 
 with
 
+-- Samples cut at the borders of hours: piece_s seconds each.
 pieces as (
     select * from {{ ref('int_sample_hours') }}
 )
 
+-- Of an hour: how much of it a sample speaks of, means over the seconds in which an amount is known, the highest of others,
+-- and what each counter grew by, counted in the piece where its sample begins.
 select
     cluster_id,
     machine_id,

@@ -188,6 +188,7 @@ class Session:
                 where=str(self._config.lake),
                 do="mend what it names; nothing was published, and the next refresh builds it again",
             )
+        self._writer.count_empty_tables()
         build_id, rows, implausible = self._writer.version(), self._rows(), self._implausible()
         with self._writer.transaction("build", build_id=build_id):
             self._writer.insert(BUILDS, [[build_id, clock.now(), made_by, full, through, json.dumps(rows)]])

@@ -45,6 +45,8 @@ def rows_to_land(
     """The rows chosen by `of`, with a sentence for each anomaly and, of days and hours of a cluster, for each that was not judged."""
     table = table_of(level)
     chosen = np.flatnonzero(of)
+    if level is Level.MACHINE_HOUR:  # who asks for one machine reads its place, not the table
+        chosen = chosen[np.argsort(shown.columns["machine"][chosen], kind="stable")]
     scored = ~np.isnan(verdicts.score[chosen])
     judged = scored if verdicts.is_judged is None else verdicts.is_judged[chosen]
     flag = verdicts.flag[chosen]

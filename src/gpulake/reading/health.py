@@ -8,7 +8,14 @@ from typing import Any
 
 from gpulake.reading.scope import Scope
 
-GPUS = """
+OF_ALL = "select * from gold_gpu_health_daily where cluster_id = ? and dt between ? and ?"
+OF_MACHINE = f"{OF_ALL} and machine_id = ?"
+"""The days of GPUs. Parameters: the cluster, the first and the last day, and the machine."""
+
+
+def gpus_query(days: str = OF_ALL) -> str:
+    """Each GPU with its gravest day, the last of several, and the parameters of `days`."""
+    return f"""
     select
         machine_id,
         gpu_device,
@@ -28,13 +35,13 @@ GPUS = """
         select *, max(place) over (partition by machine_id, gpu_device) as gravest
         from (
             select *, case verdict when 'sick' then 3 when 'look' then 2 when 'unknown' then 1 else 0 end as place
-            from gold_gpu_health_daily
-            where cluster_id = ? and dt between ? and ?
+            from ({days})
         )
     )
     group by machine_id, gpu_device
 """
-"""Each GPU with its gravest day, the last of several. Parameters of this and the next three: the cluster, the first and the last day."""
+
+
 INCIDENTS = """
     select
         started_at, machine_id, gpu_devices, severity, worst_event, event_names, events, jobs_hit, job_ids, jobs_failed,
@@ -53,7 +60,7 @@ ALIKE = f"""
     group by machine_id, gpu_devices, event_names
     order by started_at desc, machine_id
 """
-"""Critical incidents of one place that tell the same, the latest first."""
+"""Critical incidents of one place that tell the same, the latest first. Parameters as those of OF_ALL, and of the others by day."""
 SPIKES = """
     select dt, event_class, errors, expected_low, expected_high, main_machine_id, main_machine_ratio
     from gold_error_spikes_daily
@@ -82,11 +89,12 @@ class Health:
 def read_health(scope: Scope) -> Health:
     """Whether the GPUs of a scope were well: those that were not, the gravest first."""
     days = (scope.cluster.cluster_id, scope.since, scope.until)
-    counted = scope.rows(f"select verdict, count(*) as gpus from ({GPUS}) group by verdict", *days)
+    counted = scope.rows(f"select verdict, count(*) as gpus from ({gpus_query()}) group by verdict", *days)
     return Health(
         counts={row["verdict"]: row["gpus"] for row in counted},
         gpus=scope.rows(
-            f"select * from ({GPUS}) where gravest > 0 order by gravest desc, dt desc, machine_id, gpu_device", *days
+            f"select * from ({gpus_query()}) where gravest > 0 order by gravest desc, dt desc, machine_id, gpu_device",
+            *days,
         ),
         incidents=scope.rows(
             f"select * from ({INCIDENTS}) order by severity = 'critical' desc, started_at desc, machine_id", *days

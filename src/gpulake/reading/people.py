@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow.compute as pc
+
 from gpulake.reading import ranges
 from gpulake.reading.jobs import job_row, largest_jobs
 from gpulake.reading.scope import Scope
@@ -65,12 +67,23 @@ class OneUser:
     lacks: Mapping[str, str]
 
 
+def user_row(scope: Scope, name: str) -> dict[str, Any] | None:
+    """What one user held and did in a scope, with the place among all; None where that is nothing."""
+    days = (scope.cluster.cluster_id, scope.since, scope.until)
+    found = scope.row(ranges.user_query(), *days, name, *days, name)
+    if found is not None:
+        places = scope.table(ranges.places_query(), *days)
+        place = pc.index(places["user_id"], name).as_py()
+        found["rank"] = places["rank"][place].as_py() if place >= 0 else None
+    return found
+
+
 def read_user(scope: Scope, name: str, *, most_jobs: int = 5) -> OneUser | None:
     """One user of the scope's cluster; None where nobody of that name ever held a GPU or submitted a job."""
     cluster = scope.cluster.cluster_id
     days = (cluster, scope.since, scope.until)
     wait = scope.row(WAIT, cluster, name)
-    user = scope.row(ranges.user_query(), *days, name, *days, name, *days)
+    user = user_row(scope, name)
     if not name or not (user or wait or scope.row(HAS_DAYS, cluster, name)):
         return None
     jobs = largest_jobs(scope, most=most_jobs, user=name)

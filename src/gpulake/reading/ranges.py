@@ -184,17 +184,21 @@ def users_query() -> str:
 
 
 def user_query() -> str:
-    """The row of one user in `users_query`, but for its shares, without summing what others did.
+    """The row of one user in `users_query`, but for its shares and its place, without summing what others did.
 
-    Parameters: the cluster, the first and the last day, and the user; these four once more; and the first three again.
+    Parameters: the cluster, the first and the last day, and the user; and these four once more.
     """
     one = "user_id = ?"
     return f"""
-        select held.*, costs.cost_usd, costs.unpriced_gpu_h, places.rank
+        select held.*, costs.cost_usd, costs.unpriced_gpu_h
         from ({USERS.query(by=("user_id",), where=one)}) as held
         left join ({USER_COSTS.query(by=("user_id",), where=one)}) as costs using (user_id)
-        left join (select user_id, {_RANK} from ({_HELD_ONLY.query(by=("user_id",))})) as places using (user_id)
     """
+
+
+def places_query() -> str:
+    """The place of each user by what was held in a range, the same for whoever asks. Parameters: the cluster, the first and the last day."""
+    return f"select user_id, {_RANK} from ({_HELD_ONLY.query(by=('user_id',))})"
 
 
 def waste_query() -> str:

@@ -25,7 +25,7 @@ def _fill(look: Look) -> Filled:
         name="gpus",
         title="GPUs that were not well",
         table="gold_gpu_health_daily",
-        query=f"select * from ({health.GPUS}) where gravest > 0",
+        query=f"select * from ({health.gpus_query()}) where gravest > 0",
         params=days,
         columns=(
             Column("machine_id", "machine", link=named_link("machines", "machine_id")),

@@ -147,7 +147,7 @@ def _machine(look: Look) -> Filled:
         name="gpus",
         title="Its GPUs, by their gravest day",
         table="gold_gpu_health_daily",
-        query=f"select * from ({health.GPUS}) where machine_id = ?",
+        query=health.gpus_query(health.OF_MACHINE),
         params=days,
         columns=(
             Column("gpu_device", "GPU"),

@@ -71,9 +71,8 @@ def _largest(rows: Sequence[Mapping[str, Any]], column: str) -> Mapping[str, Any
 
 def _fill_user(look: Look) -> Filled:
     cluster, name = look.cluster.cluster_id, look.named["user_id"]
-    days = (cluster, look.since, look.until)
     wait = look.row(people.WAIT, cluster, name)
-    user = look.row(ranges.user_query(), *days, name, *days, name, *days)
+    user = people.user_row(look, name)
     if not name or not (user or wait or look.row(people.HAS_DAYS, cluster, name)):
         near = look.row(people.NEAR, name, name, cluster) if name else None
         raise nothing_called(name, kind="user", look=look, near=near["name"] if near else None)

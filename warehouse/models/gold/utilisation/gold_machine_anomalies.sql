@@ -16,51 +16,41 @@ scores as (
     where scores.machine_id is not null
 ),
 
-flagged as (
+-- Every window is of one machine and one judgement, so that who asks for those has the others left unread.
+numbered as (
     select
-        cluster_id,
-        machine_id,
-        hour_start_at,
-        row_number() over (partition by cluster_id, machine_id order by hour_start_at) as number
+        *,
+        row_number() over (partition by cluster_id, machine_id, judgement order by hour_start_at) as number
     from scores
-    where judgement = 'anomaly'
 ),
 
--- Flagged hours that follow one another have the same start of a run.
+-- Hours that follow one another have the same start of a run.
 runs as (
     select
-        cluster_id,
-        machine_id,
-        hour_start_at,
+        *,
         hour_start_at - number * interval 1 hour as run
-    from flagged
+    from numbered
 ),
 
 counted as (
     select
-        cluster_id,
-        machine_id,
-        hour_start_at,
-        row_number() over (partition by cluster_id, machine_id, run order by hour_start_at) as hours_in_a_row
+        *,
+        row_number() over (partition by cluster_id, machine_id, judgement, run order by hour_start_at) as hours_alike
     from runs
 )
 
 select
-    scores.cluster_id,
-    scores.machine_id,
-    scores.dt,
-    scores.hour_start_at,
-    scores.judgement,
-    scores.anomaly_score,
-    scores.anomaly_driver,
-    scores.seen,
-    scores.expected,
-    scores.expected_low,
-    scores.expected_high,
-    scores.anomaly_reason,
-    coalesce(counted.hours_in_a_row, 0) as hours_in_a_row
-from scores
-left join counted
-    on scores.cluster_id = counted.cluster_id
-        and scores.machine_id = counted.machine_id
-        and scores.hour_start_at = counted.hour_start_at
+    cluster_id,
+    machine_id,
+    dt,
+    hour_start_at,
+    judgement,
+    anomaly_score,
+    anomaly_driver,
+    seen,
+    expected,
+    expected_low,
+    expected_high,
+    anomaly_reason,
+    case when judgement = 'anomaly' then hours_alike else 0 end as hours_in_a_row
+from counted

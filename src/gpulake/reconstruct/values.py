@@ -1,0 +1,124 @@
+"""What goes into a reconstruction, and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+HOUR_S = 3600
+LENGTH_CLASSES = ("under 1 h", "1 to 6 h", "over 6 h")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is assumed of a machine's load, in units of its variance. The defaults lie in a flat optimum.
+
+    `memory_s`: after how long a load is forgotten. `per_worker_ratio`: how much of the variance goes with the number of running
+    windows, `own_level_ratio` with each window alone, `outside_ratio` with what lies beyond the margins. `nugget_ratio`: of
+    one window, on top of its noise. Whole hours and their multiples for the cells, in which equal windows are one.
+    """
+
+    memory_s: int = 6 * HOUR_S
+    per_worker_ratio: float = 2.0
+    own_level_ratio: float = 0.1
+    outside_ratio: float = 0.3
+    nugget_ratio: float = 3e-4
+    margin_s: int = 12 * HOUR_S
+    reach_s: int = 24 * HOUR_S
+    fine_cell_s: int = HOUR_S
+    coarse_cell_s: int = 4 * HOUR_S
+
+
+PARAMETERS = Parameters()
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What two measurements of the very same time differ by: variance, in units of the load's, by the length of a window.
+
+    Linear in the logarithm of the length, level beyond both ends. The default is none: clean data.
+    """
+
+    length_s: tuple[float, ...] = (1.0,)
+    variance_ratio: tuple[float, ...] = (0.0,)
+
+    def of(self, length_s: Floats) -> Floats:
+        """The variance of windows of these lengths."""
+        return np.interp(np.log(length_s), np.log(self.length_s), self.variance_ratio)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Means over spans, in any order. `lane`: whose they are, a small number. `value`: one column per quantity, in percent.
+
+    One that ends before it begins, or when it begins, says nothing.
+    """
+
+    lane: Ints
+    start_s: Ints
+    end_s: Ints
+    value: Floats
+
+    def __post_init__(self) -> None:
+        """Values are a table of as many rows."""
+        assert self.value.shape[0] == self.lane.size == self.start_s.size == self.end_s.size
+
+    def where(self, chosen: Bools | Ints) -> Windows:
+        """Some of them."""
+        return Windows(self.lane[chosen], self.start_s[chosen], self.end_s[chosen], self.value[chosen])
+
+
+@dataclass(frozen=True)
+class Days:
+    """What is asked for: half-open days of lanes, of which none overlap. `full`: what complete use shows, in percent."""
+
+    lane: Ints
+    start_s: Ints
+    end_s: Ints
+    full: Floats
+
+    def where(self, chosen: Bools | Ints) -> Days:
+        """Some of them."""
+        return Days(self.lane[chosen], self.start_s[chosen], self.end_s[chosen], self.full[chosen])
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Hours of the days that were asked for, as far as windows cover them; `day` is a place in those days.
+
+    `mean`: over the covered seconds, in percent, to 1e-6. `variance`: of that mean's error (percent²). `share`: an hour's part of
+    the variance of its machine-day's sum, in (percent × h)²: parts of hours of any machines add up. Both to 1e-6.
+    """
+
+    day: Ints
+    hour_no: Ints
+    covered_s: Ints
+    mean: Floats
+    variance: Floats
+    share: Floats
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One group of like windows per day and what both methods make of it without its value; at most one per day.
+
+    `measured`, `reconstructed`, `swept`: in percent. Where no other window covers half of it, there is no row.
+    """
+
+    day: Ints
+    end_s: Ints
+    length_s: Ints
+    measured: Floats
+    reconstructed: Floats
+    swept: Floats
+
+
+def class_of_length(length_s: Ints) -> Ints:
+    """The place in LENGTH_CLASSES of each length."""
+    return np.searchsorted(np.array([HOUR_S, 6 * HOUR_S + 1]), length_s, side="right").astype(np.int64)

@@ -1,0 +1,293 @@
+"""The whole way: windows in, hours out, in stacks of blocks of equal size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpulake.reconstruct.blocks import Members, Pieces, blocks_of
+from gpulake.reconstruct.kriging import Solved, Stack, is_long, solved
+from gpulake.reconstruct.values import (
+    HOUR_S,
+    PARAMETERS,
+    Bools,
+    Days,
+    Floats,
+    Hours,
+    Ints,
+    LeftOut,
+    Noise,
+    Parameters,
+    Windows,
+)
+
+_STEP_LIST = (*range(2, 17, 2), 20, 24, 28, 32, 40, 48, 64)
+_ENTRIES_AT_ONCE = 40_000
+_EXACT = 1e6
+"""Figures are told to so many parts of one: what is beyond depends on the machine."""
+_COMPARED_FROM = 0.5
+"""A window is left out and predicted where others cover so much of it."""
+_COLUMNS = 2
+"""Blocks are always solved for as many quantities: how many are asked for changes no bit."""
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of each piece: its part of its hour's sum, of that sum's variance, and of its day's sum's; of each block the most that is."""
+
+    mean: Floats
+    variance: Floats
+    share: Floats
+    most: Floats
+
+
+def reconstruct(
+    windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS, noise: Noise | None = None
+) -> tuple[Hours, LeftOut]:
+    """The hours of days as far as windows cover them, and one window a day left out and predicted.
+
+    Values are known, in one or two columns. The order of rows is irrelevant; a day depends on the windows that meet it or come within
+    a day's reach of it, and on nothing else.
+    """
+    order = np.lexsort((days.start_s, days.lane))
+    columns = windows.value.shape[1]
+    windows, asked = _two_columns(windows.where(windows.start_s < windows.end_s)), _two_full(days.where(order))
+    if not windows.lane.size or not order.size:
+        return _nothing(columns)
+    members, pieces = blocks_of(windows, days=asked, parameters=parameters)
+    if not members.block.size:
+        return _nothing(columns)
+    left_out = _left_out(members, days=asked)
+    sums, left = _solved(members, pieces, left_out, days=asked, parameters=parameters, noise=noise or Noise())
+    hours = _hours(pieces, sums, days=asked)
+    return (
+        Hours(
+            order[hours.day],
+            hours.hour_no,
+            hours.covered_s,
+            hours.mean[:, :columns],
+            hours.variance[:, :columns],
+            hours.share[:, :columns],
+        ),
+        LeftOut(
+            order[left.day],
+            left.end_s,
+            left.length_s,
+            left.measured[:, :columns],
+            left.reconstructed[:, :columns],
+            left.swept[:, :columns],
+        ),
+    )
+
+
+def reconstruct_columns(
+    windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS, noise: Noise | None = None
+) -> list[tuple[Hours, LeftOut]]:
+    """As `reconstruct`, once per column: a window whose value is NaN does not exist for that column.
+
+    Lanes in which the same windows have both values are solved once for both.
+    """
+    missing = np.isnan(windows.value)
+    uneven = np.zeros(int(max(windows.lane.max(initial=-1), days.lane.max(initial=-1))) + 1, dtype=np.bool_)
+    uneven[windows.lane[missing.any(axis=1) & ~missing.all(axis=1)]] = True
+    found: list[list[tuple[Hours, LeftOut]]] = [[] for _ in range(windows.value.shape[1])]
+    for is_even, columns in [(True, slice(None)), *((False, slice(at, at + 1)) for at in range(len(found)))]:
+        of_days = np.flatnonzero(uneven[days.lane] != is_even)
+        chosen = (uneven[windows.lane] != is_even) & ~missing[:, columns].any(axis=1)
+        some = Windows(
+            windows.lane[chosen], windows.start_s[chosen], windows.end_s[chosen], windows.value[chosen][:, columns]
+        )
+        asked = days.where(of_days)
+        asked = Days(asked.lane, asked.start_s, asked.end_s, asked.full[:, columns])
+        hours, left = reconstruct(some, days=asked, parameters=parameters, noise=noise)
+        for place, column in enumerate(range(len(found))[columns]):
+            found[column].append((_column(hours, place, of_days), _left_column(left, place, of_days)))
+    return [_joined(parts) for parts in found]
+
+
+def _column(hours: Hours, place: int, of_days: Ints) -> Hours:
+    at = slice(place, place + 1)
+    return Hours(
+        of_days[hours.day],
+        hours.hour_no,
+        hours.covered_s,
+        hours.mean[:, at],
+        hours.variance[:, at],
+        hours.share[:, at],
+    )
+
+
+def _left_column(left: LeftOut, place: int, of_days: Ints) -> LeftOut:
+    at = slice(place, place + 1)
+    return LeftOut(
+        of_days[left.day],
+        left.end_s,
+        left.length_s,
+        left.measured[:, at],
+        left.reconstructed[:, at],
+        left.swept[:, at],
+    )
+
+
+def _joined(parts: list[tuple[Hours, LeftOut]]) -> tuple[Hours, LeftOut]:
+    hours, lefts = zip(*parts, strict=True)
+    names = Hours.__dataclass_fields__
+    return Hours(*(np.concatenate([getattr(part, name) for part in hours]) for name in names)), _joined_left(lefts)
+
+
+def _joined_left(parts: Sequence[LeftOut]) -> LeftOut:
+    names = LeftOut.__dataclass_fields__
+    return LeftOut(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _two_columns(windows: Windows) -> Windows:
+    missing = _COLUMNS - windows.value.shape[1]
+    value = np.pad(windows.value, ((0, 0), (0, missing)))
+    return Windows(windows.lane, windows.start_s, windows.end_s, value)
+
+
+def _two_full(days: Days) -> Days:
+    missing = _COLUMNS - days.full.shape[1]
+    return Days(days.lane, days.start_s, days.end_s, np.pad(days.full, ((0, 0), (0, missing)), constant_values=1.0))
+
+
+def _nothing(columns: int) -> tuple[Hours, LeftOut]:
+    none, empty = np.empty(0, dtype=np.int64), np.empty((0, columns))
+    return Hours(none, none, none, empty, empty, empty), LeftOut(none, none, none, empty, empty, empty)
+
+
+# ---------------------------------------------------------------------------------------------- stacks
+
+
+def _padded(count: Ints) -> Ints:
+    """The next size of a fixed list: it depends on nothing but the block, so a block's bits do not either."""
+    steps = [*_STEP_LIST]
+    while steps[-1] < count.max(initial=0):
+        steps.append(steps[-1] * 5 // 4)
+    sizes = np.array(steps)
+    return sizes[np.searchsorted(sizes, count)]
+
+
+def _left_out(members: Members, *, days: Days) -> Ints:
+    """The member of each day that is left out: by a number made of its times, so that it is the same in every build."""
+    start_s = (days.start_s[members.block] + members.start_s).astype(np.uint64)
+    length_s = (members.end_s - members.start_s).astype(np.uint64)
+    mixed = (start_s * np.uint64(0x9E3779B97F4A7C15)) ^ (length_s * np.uint64(0xC2B2AE3D27D4EB4F))
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    place = np.where(members.may_be_left_out, (mixed >> np.uint64(33)).astype(np.int64), np.iinfo(np.int64).max)
+    order = np.lexsort((place, members.block))
+    blocks, first = np.unique(members.block[order], return_index=True)
+    found = np.full(days.lane.size, -1)
+    chosen = order[first]
+    found[blocks] = np.where(members.may_be_left_out[chosen], chosen, -1)
+    return found
+
+
+def _solved(
+    members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters, noise: Noise
+) -> tuple[_Sums, LeftOut]:
+    blocks = days.lane.size
+    sizes = np.bincount(members.block, minlength=blocks)
+    counts = np.bincount(pieces.block, minlength=blocks)
+    first, first_piece = np.cumsum(sizes) - sizes, np.cumsum(counts) - counts
+    long = np.zeros(blocks, dtype=np.bool_)
+    long[members.block[is_long(members.start_s, members.end_s, parameters=parameters)]] = True
+    wide, high = _padded(sizes), _padded(counts)
+    order = np.lexsort((long, high, wide))
+    order = order[(sizes[order] > 0) & (counts[order] > 0)]
+    kind = np.stack((wide, high, long))[:, order]
+    changes = np.flatnonzero((kind[:, 1:] != kind[:, :-1]).any(axis=0)) + 1
+    mean, variance, share = (np.zeros((pieces.block.size, _COLUMNS)) for _ in range(3))
+    sums = _Sums(mean, variance, share, np.ones((blocks, _COLUMNS)))
+    parts: list[LeftOut] = []
+    for same in np.split(order, changes):
+        if not same.size:
+            continue
+        n, p = int(wide[same[0]]), int(high[same[0]])
+        at_once = max(1, _ENTRIES_AT_ONCE // max(n * n, n * p, p * p))
+        for some in np.split(same, range(at_once, same.size, at_once)):
+            at = first[some][:, None] + np.arange(n)
+            at_piece = first_piece[some][:, None] + np.arange(p)
+            real = np.arange(n) < sizes[some][:, None]
+            real_piece = np.arange(p) < counts[some][:, None]
+            chosen = np.where(left_out[some] >= 0, left_out[some] - first[some], -1)
+            stack = _stack(members, pieces, (at, real), (at_piece, real_piece), days.where(some), chosen, long[same[0]])
+            done = solved(stack, parameters=parameters, noise=noise)
+            taken = at_piece[real_piece]
+            sums.mean[taken] = (done.mean * stack.piece_s[:, :, None])[real_piece]
+            sums.variance[taken] = (done.of_hour[:, :, None] * done.scale[:, None, :])[real_piece]
+            sums.share[taken] = (done.of_day[:, :, None] * done.scale[:, None, :])[real_piece]
+            sums.most[some] = done.most
+            parts.append(_left(stack, done, some, days=days))
+    return sums, _joined_left(parts)
+
+
+def _stack(
+    members: Members,
+    pieces: Pieces,
+    places: tuple[Ints, Bools],
+    piece_places: tuple[Ints, Bools],
+    days: Days,
+    left_out: Ints,
+    is_long: bool,  # noqa: FBT001
+) -> Stack:
+    at, real = places
+    at = np.where(real, at, 0)
+    at_piece, real_piece = piece_places
+    at_piece = np.where(real_piece, at_piece, 0)
+    return Stack(
+        start_s=np.where(real, members.start_s[at], 0).astype(np.float64),
+        end_s=np.where(real, members.end_s[at], 1).astype(np.float64),
+        windows=np.where(real, members.windows[at], 0).astype(np.float64),
+        level=np.where(real, members.level[at], 0),
+        value=np.where(real[:, :, None], members.value[at], 0),
+        piece_start_s=np.where(real_piece, pieces.start_s[at_piece], 0).astype(np.float64),
+        piece_end_s=np.where(real_piece, pieces.end_s[at_piece], 1).astype(np.float64),
+        piece_s=np.where(real_piece, pieces.end_s[at_piece] - pieces.start_s[at_piece], 0).astype(np.float64),
+        piece_hour=np.where(real_piece, pieces.hour_no[at_piece], -1),
+        piece_level=np.where(real_piece, pieces.level[at_piece], 0),
+        length_s=(days.end_s - days.start_s).astype(np.float64),
+        left_out=left_out,
+        is_long=is_long,
+    )
+
+
+def _left(stack: Stack, done: Solved, block: Ints, *, days: Days) -> LeftOut:
+    found = np.flatnonzero(done.beside_ratio >= _COMPARED_FROM)
+    place, block = stack.left_out[found], block[found]
+    full = days.full[block]
+    return LeftOut(
+        block,
+        days.start_s[block] + stack.end_s[found, place].astype(np.int64),
+        (stack.end_s[found, place] - stack.start_s[found, place]).astype(np.int64),
+        _exact(stack.value[found, place] * full),
+        _exact(done.predicted[found] * full),
+        _exact(done.swept[found] * full),
+    )
+
+
+def _hours(pieces: Pieces, sums: _Sums, *, days: Days) -> Hours:
+    """Pieces summed into hours, in the order of time."""
+    begins = np.ones(pieces.block.size, dtype=np.bool_)
+    begins[1:] = (pieces.block[1:] != pieces.block[:-1]) | (pieces.hour_no[1:] != pieces.hour_no[:-1])
+    at = np.flatnonzero(begins)
+    day = pieces.block[at]
+    full = days.full[day]
+    covered_s = np.add.reduceat(pieces.end_s - pieces.start_s, at)
+    mean = np.clip(np.add.reduceat(sums.mean, at) / covered_s[:, None], 0, sums.most[day])
+    variance = np.add.reduceat(sums.variance, at) / (covered_s * covered_s)[:, None]
+    share = np.add.reduceat(sums.share, at) / HOUR_S**2
+    return Hours(
+        day,
+        pieces.hour_no[at],
+        covered_s,
+        _exact(mean * full),
+        _exact(np.maximum(variance, 0) * full**2),
+        _exact(share * full**2),
+    )
+
+
+def _exact(figures: Floats) -> Floats:
+    return np.rint(figures * _EXACT) / _EXACT + 0.0

@@ -1,0 +1,209 @@
+"""Hours from the means of overlapping windows: exact against a loop, and lawful whatever is delivered."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.oracle.hours_from_windows import day as by_loops
+
+from gpulake.reconstruct import Days, Windows, class_of_length, reconstruct, reconstruct_columns
+
+H, DAY = 3600, 86_400
+
+
+def windows_of(rows):
+    """Rows of lane, start, end, values."""
+    lane, start, end, *values = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    return Windows(
+        np.array(lane, dtype=np.int64),
+        np.array(start, dtype=np.int64),
+        np.array(end, dtype=np.int64),
+        np.array(values, dtype=np.float64).T.reshape(len(rows), -1),
+    )
+
+
+def days_of(*days, full=100.0, columns=1):
+    """Days as (lane, start, end)."""
+    lane, start, end = (np.array(column, dtype=np.int64) for column in zip(*days, strict=True))
+    return Days(lane, start, end, np.full((lane.size, columns), full))
+
+
+def hours_of(rows, *days, full=100.0):
+    """{(place of the day, hour): (covered seconds, mean, variance)}, and the days' shares."""
+    hours, _ = reconstruct(windows_of(rows), days=days_of(*(days or [(0, 0, DAY)]), full=full))
+    found = zip(hours.day, hours.hour_no, hours.covered_s, hours.mean[:, 0], hours.variance[:, 0], strict=True)
+    return {(int(d), int(h)): (int(s), float(m), float(v)) for d, h, s, m, v in found}, hours
+
+
+def test_a_day_of_two_windows_is_what_was_worked_out_beside_the_code():
+    """A window of a day at 20 % and one of half an hour at 80 %: the peak stands, and the hours without it sink."""
+    expected = {0: 24.5707, 5: 52.2414, 6: 74.0378, 7: 56.0978, 12: 13.3245, 23: 0.5274}
+
+    found, _ = hours_of([(0, 0, DAY, 20), (0, 6 * H + 1800, 7 * H, 80)])
+
+    for hour, mean in expected.items():
+        assert mean == pytest.approx(found[0, hour][1], abs=1e-4)
+
+
+def test_mass_is_kept_where_the_plain_mean_over_windows_invents_some():
+    """Beside a day at 50 %, two windows of 2 h at 100 % make the plain mean 52.8 %."""
+    found, _ = hours_of([(0, 0, DAY, 50), (0, 0, 2 * H, 100), (0, 0, 2 * H, 100)])
+
+    assert 50 == pytest.approx(np.mean([mean for _, mean, _ in found.values()]), abs=0.2)
+    assert found[0, 0][1] == pytest.approx(100, abs=1)
+
+
+times = st.integers(-30 * H, 54 * H)
+lengths = st.one_of(st.integers(300, 4 * H), st.integers(H, 40 * H))
+values = st.floats(0, 800, allow_subnormal=False)
+rows = st.lists(
+    st.tuples(st.just(0), times, lengths, values).map(lambda row: (row[0], row[1], row[1] + row[2], row[3])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(rows)
+@settings(max_examples=40, deadline=None)
+def test_stacks_say_what_loops_say(given_rows):
+    """Wrong terms, margins or merges would show as another figure, or another band."""
+    expected, expected_share = by_loops([row[1:] for row in given_rows], start=0, end=DAY, full=800.0)
+
+    found, hours = hours_of(given_rows, full=800.0)
+
+    assert {hour for _, hour in found} == set(expected)
+    for hour, (covered_s, mean, variance) in expected.items():
+        assert covered_s == found[0, hour][0]
+        assert mean == pytest.approx(found[0, hour][1], abs=2e-6)  # told to 1e-6
+        assert variance == pytest.approx(found[0, hour][2], abs=1e-2)
+    assert expected_share == pytest.approx(hours.share.sum(), abs=1, rel=1e-6)
+
+
+lanes = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(-30 * H, 5 * DAY), lengths, values, values).map(
+        lambda row: (row[0], row[1], row[1] + row[2], row[3], row[4])
+    ),
+    min_size=1,
+    max_size=40,
+)
+WEEK = [(lane, at * DAY, (at + 1) * DAY) for lane in range(3) for at in range(5)]
+
+
+@given(lanes, st.randoms(use_true_random=False), st.sets(st.sampled_from(range(len(WEEK))), min_size=1))
+@settings(max_examples=30, deadline=None)
+def test_some_days_alone_and_rows_in_any_order_give_the_same_bits(given_rows, random, some):
+    """A day that is built again after a delivery would differ from the same day of a full build."""
+    all_hours, all_left = reconstruct(windows_of(given_rows), days=days_of(*WEEK, columns=2))
+    shuffled = random.sample(given_rows, len(given_rows))
+    chosen = sorted(some, key=lambda _: random.random())
+    near = [
+        row for row in shuffled
+        if any(row[0] == lane and row[1] < end + DAY and row[2] > start - DAY for lane, start, end in (WEEK[i] for i in chosen))
+    ]  # fmt: skip
+    days = days_of(*(WEEK[i] for i in chosen), columns=2)
+    if not near:
+        near = [(0, 0, 0, 0.0, 0.0)]
+
+    hours, left = reconstruct(windows_of(near), days=days)
+
+    for whole, part in ((all_hours, hours), (all_left, left)):
+        names = [field.name for field in fields(whole) if field.name != "day"]
+        for place, day in enumerate(chosen):
+            for name in names:
+                assert np.array_equal(getattr(whole, name)[whole.day == day], getattr(part, name)[part.day == place])
+
+
+@given(lanes)
+@settings(max_examples=15, deadline=None)
+def test_a_column_beside_another_gives_the_bits_that_it_gives_alone(given_rows):
+    """CPU would move a GPU's figure, or one that lacks a few values would move where the other has them."""
+    both = windows_of(given_rows)
+    gone = np.arange(len(given_rows)) % 3 == 0
+    holes = both.value.copy()
+    holes[gone, 1] = np.nan
+    uneven = Windows(both.lane, both.start_s, both.end_s, holes)
+    days = days_of(*WEEK, columns=2)
+
+    (first, _), (second, _) = reconstruct_columns(uneven, days=days)
+
+    for column, kept, found in ((0, ~gone | gone, first), (1, ~gone, second)):
+        alone = Windows(both.lane[kept], both.start_s[kept], both.end_s[kept], both.value[kept][:, [column]])
+        expected, _ = reconstruct(alone, days=Days(days.lane, days.start_s, days.end_s, days.full[:, [column]]))
+        order = np.lexsort((found.hour_no, found.day))
+        assert np.array_equal(expected.mean, found.mean[order])
+        assert np.array_equal(expected.share, found.share[order])
+
+
+@pytest.mark.parametrize(
+    ("given_rows", "hours"),
+    [
+        ([(0, H, 2 * H, 30)], {1}),
+        ([(0, -5 * DAY, 15 * DAY, 30)], set(range(24))),
+        ([(0, -90 * DAY, 90 * DAY, 30), (0, -200 * DAY, H, 40)], set(range(24))),
+        ([(0, H, 3 * H, 30)] * 1000, {1, 2}),
+        ([(0, H, H + 1, 0), (0, H, H + 1, 100)], {1}),
+        ([(0, at * 60, at * 60 + 5, at % 101) for at in range(1000)], set(range(17))),
+        ([(0, -DAY, -H, 30)], set()),
+        ([(0, H, H, 30), (0, 3 * H, 2 * H, 30)], set()),
+        ([], set()),
+        ([(0, H, 2 * H, 900)], {1}),
+        ([(0, 200_000 * DAY, 200_001 * DAY, 50), (0, H, 2 * H, 10)], {1}),
+        ([(7, H, 2 * H, 900)], set()),
+    ],
+    ids=[
+        "one", "twenty_days", "half_a_year", "a_thousand_equal", "contradicting_seconds", "a_thousand_short",
+        "ended_before", "no_span", "none", "more_than_is_there", "the_year_2500", "another_lane",
+    ],
+)  # fmt: skip
+def test_whatever_is_delivered_gives_a_value_or_no_row(given_rows, hours):
+    """One odd window would end a build, or publish a NaN."""
+    found, figures = hours_of(given_rows) if given_rows else (
+        {}, reconstruct(Windows(*(np.empty(0, dtype=np.int64),) * 3, np.empty((0, 1))), days=days_of((0, 0, DAY)))[0]
+    )  # fmt: skip
+
+    assert hours == {hour for _, hour in found}
+    for figure in (figures.mean, figures.variance, figures.share):
+        assert np.isfinite(figure).all()
+    most = max([100.0, *(row[3] for row in given_rows)])
+    assert all(0 <= mean <= most and variance >= 0 for _, mean, variance in found.values())
+
+
+def test_one_window_says_its_own_value():
+    """A machine that ran one job would be shown with another use than it had."""
+    found, _ = hours_of([(0, H, 2 * H, 30)])
+
+    assert {(0, 1): 30.0} == {hour: mean for hour, (_, mean, _) in found.items()}
+
+
+def test_a_day_that_clocks_make_longer_has_its_hour():
+    """The hour that clocks show twice would be lost, or counted into the next day."""
+    found, _ = hours_of([(0, 0, 3 * DAY, 40)], (0, 0, DAY + H), (0, DAY + H, 2 * DAY + 1800))
+
+    assert [25, 24] == [sum(1 for day, _ in found if day == place) for place in (0, 1)]
+    assert 1800 == found[1, 23][0]
+
+
+def test_a_window_is_left_out_by_what_it_is_and_told_by_its_neighbours():
+    """The held-out error would be measured on the very value that it asks for."""
+    given_rows = [(0, -DAY, DAY, 20), (0, 6 * H, 12 * H, 60), (0, 6 * H, 11 * H, 62)]
+    _, left = reconstruct(windows_of(given_rows), days=days_of((0, 0, DAY)))
+    (length_s,) = left.length_s
+    (kept,) = (value for _, s, e, value in given_rows[1:] if e - s != length_s)
+    moved = [(lane, s, e, 99 if e - s == length_s else value) for lane, s, e, value in given_rows]
+
+    _, again = reconstruct(windows_of(moved), days=days_of((0, 0, DAY)))
+
+    # In 5 h the other two say the mean of both, and where the longer is asked for, in its sixth hour the day alone says 20.
+    assert left.swept[0, 0] == pytest.approx(((kept + 20) / 2 * 5 + (20 if length_s > 5 * H else 0)) / (length_s / H))
+    assert left.swept[0, 0] == again.swept[0, 0]
+    assert left.reconstructed[0, 0] == again.reconstructed[0, 0]
+    assert kept == pytest.approx(left.reconstructed[0, 0], abs=5)
+
+
+def test_classes_of_length_are_half_open():
+    """A window of exactly one hour is no short one."""
+    assert [0, 1, 1, 2] == class_of_length(np.array([3599, 3600, 6 * H, 6 * H + 1])).tolist()

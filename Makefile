@@ -21,7 +21,7 @@ setup:
 demo:
 	@scripts/setup core
 	$(BIN)/gpulake simulate pai2020 --scale 0.05 --days 62 --seed 42 --faults --out out/trace
-	$(BIN)/gpulake simulate site --days 7 --every 60 --zone UTC --faults throttling,ecc_storm --as plain --out out/site
+	$(BIN)/gpulake simulate site --gpus-per-node 4 --days 7 --every 120 --zone UTC --faults throttling,ecc_storm --as plain --out out/site
 	$(BIN)/gpulake land --data examples/openb2023 --lake lake
 	$(BIN)/gpulake land --data out/site/plain --cluster site --lake lake
 	$(BIN)/gpulake refresh --data out/trace --lake lake

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -122,6 +124,25 @@ def real_genai():
 def pai_fixtures():
     """The fifty licensed rows and the hand-written oddities, in git."""
     return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Gives a folder that a function fills: once for all processes of a test run, by whichever comes first. Nobody writes to it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make(name, fill):
+        folder = shared / name
+        folder.mkdir(exist_ok=True)
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (shared / f"{name}.complete").exists():
+                fill(folder)
+                (shared / f"{name}.complete").touch()
+        return folder
+
+    return make
 
 
 _TELL_OF_LANDINGS = {"gold_data_freshness", "gold_quarantine_daily"}

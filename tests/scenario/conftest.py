@@ -1,11 +1,18 @@
-"""A refreshed lake of a tiny hand-made trace, shared by the tests that only read it."""
+"""Two refreshed lakes, of a tiny hand-made trace and of a simulated fleet, shared by the tests that only read them."""
 
 import json
+import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from gpulake import pipeline
+from gpulake.config import Config
+from gpulake.simulate import pai2020
 
 DAY_S = 86_400
 MACHINES = ("0123456789abcdef01234567", "89abcdef0123456789abcdef")
@@ -47,11 +54,36 @@ def tiny_trace():
     return write_trace
 
 
-@pytest.fixture(scope="session")
-def refreshed(tmp_path_factory):
-    """The folder with the trace and its refreshed lake, and what the refresh answered."""
-    folder = tmp_path_factory.mktemp("refreshed")
+def refresh_trace(folder):
+    """The trace, its refreshed lake, and what the refresh said on each stream."""
     write_trace(folder / "trace")
     done = gpulake("refresh", "--data", folder / "trace", "--lake", folder / "lake", "--json")
     assert 0 == done.returncode, done.stderr
+    (folder / "said.json").write_text(json.dumps({"stdout": done.stdout, "stderr": done.stderr}))
+
+
+@pytest.fixture(scope="session")
+def refreshed(made_once, tmp_path_factory):
+    """A folder of this process's own with the trace and its refreshed lake, and what the refresh answered."""
+    made = made_once("refreshed", refresh_trace)
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("refreshed") / "own")
+    done = SimpleNamespace(**json.loads((folder / "said.json").read_text()))
     return folder, json.loads(done.stdout), done
+
+
+def simulate_fleet(folder):
+    """A fleet of ten days by a fresh seed, refreshed."""
+    seed = random.SystemRandom().randrange(2**31)
+    pai2020.simulate(folder / "trace", scale=0.02, days=10, seed=seed)
+    result = pipeline.refresh(Config(lake=folder / "lake"), data=folder / "trace")
+    assert result.published, result.why
+    (folder / "seed").write_text(str(seed))
+
+
+@pytest.fixture(scope="session")
+def simulated(made_once):
+    """The folder of a simulated trace and its lake, and the seed that makes the trace again."""
+    folder = made_once("simulated", simulate_fleet)
+    seed = int((folder / "seed").read_text())
+    print(f"scale 0.02, 10 days, seed {seed}")
+    return folder, seed

@@ -41,6 +41,7 @@ def test_a_refresh_answers_with_one_object(refreshed):
     assert "landing pai_machine_metric.csv" in done.stderr
 
 
+@pytest.mark.slow
 def test_tables_that_a_later_build_left_half_done_are_not_published(refreshed, cli, tmp_path):
     """They would be published under the number of the build before, whose tables they are not."""
     lake = shutil.copytree(refreshed[0] / "lake", tmp_path / "lake")
@@ -58,15 +59,15 @@ def test_tables_that_a_later_build_left_half_done_are_not_published(refreshed, c
 
 
 @pytest.mark.parametrize("command", ["status", "report", "verify"])
-def test_what_reads_the_lake_answers_in_json_too(refreshed, cli, command):
+def test_what_reads_the_lake_answers_in_json_too(refreshed, gpulake_json, command):
     """One object each, with `error` in it."""
     folder, _, _ = refreshed
-    done = cli(command, "--lake", folder / "lake", "--json")
+    code, told = gpulake_json(command, "--lake", folder / "lake")
 
-    assert 0 == done.returncode
-    assert object_of(done)["error"] is None
+    assert (0, None) == (code, told["error"])
 
 
+@pytest.mark.slow
 def test_a_deep_look_tests_every_row(refreshed, cli):
     """A refresh tests what it made again, and leaves the slowest tests out: somebody must be able to run them all."""
     folder, answer, _ = refreshed
@@ -79,16 +80,18 @@ def test_a_deep_look_tests_every_row(refreshed, cli):
 
 
 def test_the_report_draws_and_tells(refreshed, cli):
-    """One command gives the text, the picture and the page."""
+    """One command gives the text, the pictures and the page; a picture is a PNG whatever its name."""
     folder, answer, _ = refreshed
-    done = cli("report", "--lake", folder / "lake", "--png", folder / "out/a.png", "--html", folder / "out/a.html")
+    drawn = ["--png", folder / "out/days", "--waterfall", folder / "out/hours.picture", "--html", folder / "out/a.html"]
+    done = cli("report", "--lake", folder / "lake", *drawn)
 
     assert 0 == done.returncode, done.stderr
     assert f"build {answer['build_id']}" in done.stdout
     assert "10 days of GPU use" in done.stdout
     assert "2 machines with 4 GPUs" in done.stdout
     assert "refused: 1 × machine_gpu is not a number: 'many' (pai_machine_metric)" in done.stdout
-    assert (folder / "out/a.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("days", "hours.picture"):
+        assert (folder / "out" / name).read_bytes().startswith(b"\x89PNG")
     assert f"gpulake build {answer['build_id']}," in (folder / "out/a.html").read_text()
 
 
@@ -219,16 +222,15 @@ def test_a_wrong_name_is_answered_with_the_near_one(refreshed, cli):
     assert "Traceback" not in done.stderr
 
 
-def test_the_export_is_one_duckdb_file_with_the_tables_names(refreshed, cli, tmp_path):
+def test_the_export_is_one_duckdb_file_with_the_tables_names(refreshed, gpulake_json, tmp_path):
     """The queries that people type into the DuckDB shell work on it."""
     import duckdb
 
     folder, answer, _ = refreshed
     file = tmp_path / "telemetry.db"
-    told = object_of(cli("export", "--lake", folder / "lake", "--duckdb", file, "--json"))
-    again = cli("export", "--lake", folder / "lake", "--duckdb", file)
+    (code, told), (again, _) = [gpulake_json("export", "--lake", folder / "lake", "--duckdb", file) for _ in range(2)]
 
-    assert 0 == again.returncode, again.stderr
+    assert (0, 0) == (code, again)
     assert answer["build_id"] == told["build_id"]
     assert [file] == list(tmp_path.iterdir())
     with duckdb.connect(str(file), read_only=True) as connection:
@@ -242,10 +244,10 @@ def test_the_export_is_one_duckdb_file_with_the_tables_names(refreshed, cli, tmp
     assert not any(name.startswith("bronze") for name in tables)
 
 
-def test_the_export_takes_bronze_along_if_asked(refreshed, cli, tmp_path):
+def test_the_export_takes_bronze_along_if_asked(refreshed, gpulake_json, tmp_path):
     """Raw rows are large, so they come on request."""
     folder, _, _ = refreshed
-    told = object_of(cli("export", "--lake", folder / "lake", "--duckdb", tmp_path / "t.db", "--bronze", "--json"))
+    _, told = gpulake_json("export", "--lake", folder / "lake", "--duckdb", tmp_path / "t.db", "--bronze")
 
     assert 20 == told["tables"]["bronze_machine_metrics"]
 
@@ -351,14 +353,6 @@ def test_what_cannot_be_written_to_its_end_leaves_the_old_file(refreshed, gpulak
     assert str(file) == told["error"]["where"]
     assert "the old one" == file.read_text()
     assert [file] == list(tmp_path.iterdir())
-
-
-def test_the_picture_is_a_png_whatever_its_name(refreshed, gpulake_json, tmp_path):
-    """`--png days` and `--png days.picture` are what they say."""
-    for name in ("days", "days.picture"):
-        code, _ = gpulake_json("report", "--lake", refreshed[0] / "lake", "--png", tmp_path / name)
-        assert 0 == code
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_permission_is_no_bug(refreshed, mortal_gpulake, tmp_path):
@@ -567,20 +561,25 @@ def test_a_bug_keeps_its_traceback_and_still_answers_in_json(tmp_path):
     assert "ZeroDivisionError: division by zero" in done.stderr
 
 
-def test_every_command_takes_the_lake_or_needs_none(cli):
+def test_every_command_takes_the_lake_or_needs_none(capsys, monkeypatch):
     """--lake is where people look for it."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def help_of(*command):
+        assert 0 == main([*command, "--help"])
+        return capsys.readouterr().out
 
     def commands_of(*group):
-        listed = cli(*group, "--help").stdout
+        listed = help_of(*group)
         return [line.split()[0] for line in listed[listed.index("Commands:") :].splitlines()[1:] if line.strip()]
 
     groups = {"alerts", "collect", "rules", "superset"}
     names = commands_of()
     assert {"refresh", "land", "build", "detect", "publish", "status", "verify", "sql", "export", "shell"} <= set(names)
     for name in set(names) - {"check", "docs", "fetch", "simulate", "template"} - groups:
-        assert "--lake DIR" in cli(name, "--help").stdout
+        assert "--lake DIR" in help_of(name)
     for group in groups:
-        assert any("--lake DIR" in cli(group, name, "--help").stdout for name in commands_of(group))
+        assert any("--lake DIR" in help_of(group, name) for name in commands_of(group))
 
 
 def test_the_module_is_the_command(tmp_path):

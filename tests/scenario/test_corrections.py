@@ -309,7 +309,11 @@ def test_any_number_of_builds_gives_the_same_rows(tmp_path, corrected, published
 
 
 @pytest.fixture(
-    scope="module", params=[[(1,), (2,), (3,), (4,), (5, 6)], [(1, 2, 3, 4, 5, 6)]], ids=["one by one", "at once"]
+    scope="module",
+    params=[
+        pytest.param([(1,), (2,), (3,), (4,), (5, 6)], id="one by one", marks=pytest.mark.slow),
+        pytest.param([(1, 2, 3, 4, 5, 6)], id="at once"),
+    ],
 )
 def machines_changed(tmp_path_factory, request):
     """Machines that change, built after each delivery, or once."""

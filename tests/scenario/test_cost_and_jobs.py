@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import sys
 from collections import defaultdict
@@ -18,25 +17,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "spec"))
 
 from tiny_lake import Case, TinyLake
 
-from gpulake import pipeline
-from gpulake.config import Config
 from gpulake.dbt import warehouse
 from gpulake.lake import open_publication
-from gpulake.simulate import pai2020
 
 MGPU_S_OF_A_GPU_H = 3_600_000
 AMOUNTS = ("allocated", "active", "idle_held", "unknown", "over_use", "zero_util")
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory):
+def fleet(simulated):
     """A simulated trace counted by the oracle, and the rows published of it."""
-    folder = tmp_path_factory.mktemp("fleet")
-    seed = random.SystemRandom().randrange(2**31)
-    print(f"scale 0.02, 10 days, seed {seed}")
-    pai2020.simulate(folder / "trace", scale=0.02, days=10, seed=seed)
-    result = pipeline.refresh(Config(lake=folder / "lake"), data=folder / "trace")
-    assert result.published, result.why
+    folder, seed = simulated
     trace = oracle.read(folder / "trace")
     with open_publication(folder / "lake") as reader:
         jobs = {row["job_id"]: row for row in reader.sql("SELECT * FROM gold_jobs").to_pylist()}

@@ -24,7 +24,6 @@ from gpulake import pipeline
 from gpulake.config import Config
 from gpulake.dbt import warehouse
 from gpulake.lake import open_publication
-from gpulake.simulate import pai2020
 
 ROOT = Path(__file__).parents[2]
 DAY_S, HOUR_S = 86_400, 3_600
@@ -44,11 +43,7 @@ def mgpu_s(gpu_h):
 
 
 class Compared:
-    def __init__(self, folder, *, seed):
-        print(f"scale 0.02, 10 days, seed {seed}")
-        pai2020.simulate(folder / "trace", scale=0.02, days=10, seed=seed)
-        result = pipeline.refresh(Config(lake=folder / "lake"), data=folder / "trace")
-        assert result.published, result.why
+    def __init__(self, folder):
         self.trace = oracle.read(folder / "trace")
         self.ledger = oracle.account(self.trace)
         self.folder, self.lake = folder, folder / "lake"
@@ -72,8 +67,9 @@ class Compared:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return Compared(tmp_path_factory.mktemp("small"), seed=random.SystemRandom().randrange(10_000))
+def small(simulated):
+    folder, _ = simulated
+    return Compared(folder)
 
 
 def groups_of(job):

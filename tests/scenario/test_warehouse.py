@@ -77,6 +77,24 @@ def copied_project(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def two_days(tmp_path_factory):
+    """The folder of a lake of two days, built once."""
+    lake = TinyLake(tmp_path_factory.mktemp("two_days") / "lake")
+    lake.add(sliced(1, days=2))
+    lake.build(full=True)
+    lake.close()
+    return lake.folder
+
+
+@pytest.fixture
+def built(two_days, tmp_path):
+    """A copy of that lake, to be damaged."""
+    lake = TinyLake(shutil.copytree(two_days, tmp_path / "lake"))
+    yield lake
+    lake.close()
+
+
+@pytest.fixture(scope="module")
 def at_once(tmp_path_factory, published_rows):
     """The same rows, landed together and built in full."""
     case = sliced(7, days=4)
@@ -278,13 +296,10 @@ def test_one_days_delivery_rebuilds_only_the_days_it_covers(tmp_path):
     lake.close()
 
 
-def test_a_failed_test_names_the_broken_law_and_the_rows(tmp_path):
+def test_a_failed_test_names_the_broken_law_and_the_rows(built):
     """'1 test failed' helps nobody at night."""
-    lake = TinyLake(tmp_path / "lake")
-    lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder) as dbt:
-        assert dbt.build(full=True).ok
-        with lake.writing() as writer:
+    with warehouse.Warehouse(built.folder) as dbt:
+        with built.writing() as writer:
             writer._execute("UPDATE lake.main.gold_cluster_util_daily SET coverage_ratio = 7 WHERE dt = '1970-01-02'")
             version = writer.version()
         broken = dbt.test(version=version)
@@ -319,13 +334,10 @@ def test_a_small_builds_tests_look_at_what_it_made_again(tmp_path, touched):
     assert "coverage_is_a_ratio, broken_rows = 1" in everything.why()
 
 
-def test_a_bronze_row_without_a_landing_fails_the_test_of_every_source(tmp_path):
+def test_a_bronze_row_without_a_landing_fails_the_test_of_every_source(built):
     """Rows are counted in each source's tables, also in those that came after the test was written."""
-    lake = TinyLake(tmp_path / "lake")
-    lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder) as dbt:
-        assert dbt.build(full=True).ok
-        with lake.writing() as writer:
+    with warehouse.Warehouse(built.folder) as dbt:
+        with built.writing() as writer:
             writer._execute("INSERT INTO lake.main.bronze_openb2023_node (sn) VALUES ('stray')")
             version = writer.version()
         broken = dbt.test(version=version)
@@ -334,28 +346,22 @@ def test_a_bronze_row_without_a_landing_fails_the_test_of_every_source(tmp_path)
     assert "bronze_table = bronze_openb2023_node, rows_held = 1, rows_kept = 0" in broken.why()
 
 
-def test_the_tests_cannot_write(tmp_path):
+def test_the_tests_cannot_write(built):
     """What is tested is exactly what would be published, so testing must change nothing."""
-    lake = TinyLake(tmp_path / "lake")
-    lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder) as dbt:
-        assert dbt.build(full=True).ok
-        with lake.writing() as writer:
+    with warehouse.Warehouse(built.folder) as dbt:
+        with built.writing() as writer:
             version = writer.version()
         assert dbt.test(version=version).ok
         refused = dbt.dbt(["run", "--quiet", "--select", "silver_machines"], version=version)
         assert not refused.ok
         assert "read-only" in refused.why()
-        with lake.writing() as writer:
+        with built.writing() as writer:
             assert version == writer.version()
 
 
-def test_unit_tests_of_the_models(tmp_path):
+def test_unit_tests_of_the_models(built):
     """Each definition, alone: the models' own unit tests, and the tests that are too slow for every refresh."""
-    lake = TinyLake(tmp_path / "lake")
-    lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder) as dbt:
-        assert dbt.build(full=True).ok
+    with warehouse.Warehouse(built.folder) as dbt:
         units = dbt.dbt(["test", "--quiet", "--select", "test_type:unit", "tag:by_hand"])
         assert units.ok, units.why()
         assert len(units.nodes) >= 2
@@ -386,20 +392,16 @@ def test_a_killed_child_is_an_error_and_the_next_build_works(tmp_path, monkeypat
     lake.close()
 
 
-def test_a_full_build_checks_each_contract(tmp_path):
+def test_a_full_build_checks_each_contract(built):
     """Columns that people rely on may neither vanish nor come, nor change their type, unnoticed."""
-    lake = TinyLake(tmp_path / "lake")
-    lake.add(sliced(1, days=2))
-    with warehouse.Warehouse(lake.folder) as dbt:
-        made = dbt.build(full=True)
-        assert made.ok, made.why()
-        written = dbt._script({"do": "write down a full build", "sources": []})
+    with warehouse.Warehouse(built.folder) as dbt:
+        written = dbt._script({"do": "write down a full build", "sources": ["pai2020"]})
     project = warehouse.project()
     enforced = sum(file.read_text().count("contract: {enforced: true}") for file in project.rglob("*.yml"))
     checks = {step.name: step.statements[0] for step in written.steps if step.statements[0].startswith("/*contract*/")}
     assert len(checks) == enforced > 20
     check = checks["gold_incidents"].replace("('rule', typeof(cast(null as varchar)))", "('ruler', typeof(1))")
-    with lake.writing() as writer:
+    with built.writing() as writer:
         writer._execute(checks["gold_incidents"])
         with pytest.raises(Exception, match="rule is VARCHAR, and its contract says nothing; ruler is missing, and"):
             writer._execute(check)

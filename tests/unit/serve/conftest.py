@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import socket
 import threading
 import time
@@ -53,17 +51,9 @@ def _make(folder, pai):
 
 
 @pytest.fixture(scope="session")
-def lake(tmp_path_factory, pai):
-    """The lake's folder, built once for all processes of a test run; nobody writes to it."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "pages"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            _make(folder, pai)
-            (folder / "complete").touch()
-    return folder / "lake"
+def lake(made_once, pai):
+    """The lake's folder; nobody writes to it."""
+    return made_once("pages", lambda folder: _make(folder, pai)) / "lake"
 
 
 @pytest.fixture(scope="session")

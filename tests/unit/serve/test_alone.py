@@ -9,6 +9,7 @@ from html import escape
 from html.parser import HTMLParser
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from gpulake.cli import main
@@ -206,8 +207,10 @@ def test_a_phone_shows_it_without_scrolling_sideways(lake, sql, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tables", [("spec",), ("spec", "metric"), ("metric",)])
-def test_a_lake_of_one_row_is_written_and_drawn(tmp_path, pai, tables):
-    """The first file of a new cluster must not end in a traceback, whichever table comes first."""
+def test_a_lake_of_one_row_is_written_drawn_and_served(tmp_path, pai, served, tables):
+    """The first file of a new cluster must not end in a traceback, whichever table comes first; to ask its page of jobs for
+    a column that its source cannot give is no fault of the visitor's.
+    """
     trace, lake = tmp_path / "trace", tmp_path / "lake"
     for table in tables:
         name = "pai_machine_spec" if table == "spec" else "pai_machine_metric"
@@ -220,3 +223,5 @@ def test_a_lake_of_one_row_is_written_and_drawn(tmp_path, pai, tables):
     text = files["--html"].read_text(encoding="utf-8")
     assert Read(text).titles
     assert all(files[flag].read_bytes().startswith(b"\x89PNG") for flag in ("--png", "--waterfall"))
+    answer = httpx.get(f"{served(lake).address}/jobs", timeout=30)
+    assert (answer.status_code, "No job is like that" in answer.text) == (200, True), answer.text

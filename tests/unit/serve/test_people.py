@@ -7,10 +7,8 @@ import re
 from datetime import timedelta
 from urllib.parse import quote
 
-import httpx
 import pytest
 
-from gpulake.cli import main
 from gpulake.lake import open_publication
 from gpulake.reading.scope import clusters_of
 from gpulake.serve.markup import kept_together
@@ -449,15 +447,6 @@ def test_users_and_waits_in_words():
         "Half of the jobs start within 30 s; nine of ten never did while anybody looked. 4 jobs never started, and count."
     )
     assert queue_sentence(None) == "No job was submitted here."
-
-
-def test_a_lake_that_knows_nothing_of_gpu_hours_has_a_page_of_jobs(tmp_path, served, pai):
-    """Jobs stand by what their source can give: to ask for a column that it cannot give is no fault of the visitor's."""
-    pai.write(tmp_path / "trace" / "pai_machine_metric.csv", [pai.metric(1)])
-    assert main(["refresh", "--data", str(tmp_path / "trace"), "--lake", str(tmp_path / "lake")]) == 0
-    answer = httpx.get(f"{served(tmp_path / 'lake').address}/jobs")
-    assert answer.status_code == 200, answer.text
-    assert "No job is like that" in answer.text
 
 
 def test_a_price_is_in_money_and_never_rounded_to_a_tenth(cluster):

@@ -15,7 +15,7 @@ def at(hour: float) -> str:
     return (MIDNIGHT + timedelta(hours=hour)).isoformat() + "Z"
 
 
-MACHINES = ["machine_id,gpu_count,gpu_model", "m1,2,H100", "m2,2,H100"]
+MACHINES = ["machine_id,gpu_count,gpu_model,cpu_cores", "m1,2,H100,30", "m2,2,H100,10"]
 JOBS = [
     "job_id,submitted_at,started_at,ended_at,status,user_id,gpu_request_count",
     f"j1,{at(0)},{at(0)},{at(6)},succeeded,ada,2",
@@ -50,6 +50,18 @@ def samples() -> list[str]:
     return lines
 
 
+HOSTS = "machine_id,sampled_at,interval_s,cpu_util_pct,load_1,memory_used_bytes,memory_total_bytes,net_rx_bytes_per_s"
+
+
+def hosts() -> list[str]:
+    """What each hour of the machines says of the hour before it; m2's exporter is silent until noon."""
+    return [
+        f"{machine},{at(hour)},3600,{share * hour},{hour},{1000 * hour},100000,{10 * hour}"
+        for machine, share, first in (("m1", 1, 1), ("m2", 4, 13))
+        for hour in range(first, 24)
+    ]
+
+
 def deliver(folder: Path, **tables: list[str]) -> Path:
     folder.mkdir(parents=True)
     for table, lines in tables.items():
@@ -71,7 +83,14 @@ def ask(cli, lake: Path, query: str) -> list[dict]:
 @pytest.fixture(scope="module")
 def lake(cli, tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
-    data = deliver(folder / "data", machines=MACHINES, jobs=JOBS, allocations=HELD, gpu_samples=[SAMPLED, *samples()])
+    data = deliver(
+        folder / "data",
+        machines=MACHINES,
+        jobs=JOBS,
+        allocations=HELD,
+        gpu_samples=[SAMPLED, *samples()],
+        machine_samples=[HOSTS, *hosts()],
+    )
     refresh(cli, data, folder / "lake")
     return folder / "lake"
 
@@ -154,7 +173,31 @@ def test_a_machine_is_as_busy_as_its_gpus(cli, lake):
     ] == hours
 
 
+def test_a_machine_is_as_busy_as_its_own_samples_say(cli, lake):
+    """By hand. m1's hours are 1 to 23 %, m2's 52 to 92 % from noon on; a core of either counts alike."""
+    asked = "cpu_util_pct, cpu_covered_s, load_1m, net_rx_bytes_per_s, memory_used_bytes, memory_total_bytes"
+    days = ask(cli, lake, f"select {asked} from gold_machine_util_daily where dt = '2026-03-01' order by machine_id")
+    (hour,) = ask(
+        cli,
+        lake,
+        f"select {asked} from gold_machine_util_hourly where machine_id = 'm2' and hour_start_at = '2026-03-01 13:00:00'",
+    )
+    (cluster,) = ask(
+        cli,
+        lake,
+        "select avg_cpu_util, covered_core_s, capacity_core_s from gold_cluster_util_daily where dt = '2026-03-01'",
+    )
+
+    assert [(12.0, 23 * 3600, 12.0, 120.0, 12000.0, 100000), (72.0, 11 * 3600, 18.0, 180.0, 18000.0, 100000)] == [
+        tuple(day.values()) for day in days
+    ]
+    assert (56.0, 3600, 14.0, 140.0, 14000.0, 100000) == tuple(hour.values())
+    # 30 cores for 23 hours and 10 for 11: (12 × 690 + 72 × 110) / 800
+    assert (20.25, 800 * 3600, 40 * 86400) == tuple(cluster.values())
+
+
 TABLES = (
+    "gold_machine_util_daily",
     "gold_jobs",
     "gold_capacity_daily",
     "silver_gpu_hours",
@@ -169,9 +212,15 @@ def test_deliveries_in_any_order_give_the_same_figures(cli, lake, tmp_path):
     """Samples come every few minutes, and jobs when they end: what is known at last must not depend on it."""
     late = tmp_path / "late"
     first, second = samples()[:60], samples()[60:]
-    refresh(cli, deliver(tmp_path / "1", gpu_samples=[SAMPLED, *second]), late)
+    refresh(cli, deliver(tmp_path / "1", gpu_samples=[SAMPLED, *second], machine_samples=[HOSTS, *hosts()[:6]]), late)
     refresh(cli, deliver(tmp_path / "2", machines=MACHINES, jobs=JOBS[:2], allocations=HELD[:2]), late)
-    refresh(cli, deliver(tmp_path / "3", gpu_samples=[SAMPLED, *first, *second[:7]]), late)
+    refresh(
+        cli,
+        deliver(
+            tmp_path / "3", gpu_samples=[SAMPLED, *first, *second[:7]], machine_samples=[HOSTS, *reversed(hosts()[5:])]
+        ),
+        late,
+    )
     refresh(cli, deliver(tmp_path / "4", jobs=[JOBS[0], *JOBS[2:]], allocations=[HELD[0], *HELD[2:]]), late)
 
     for table in TABLES:

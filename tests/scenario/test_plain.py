@@ -131,8 +131,8 @@ def test_what_lacks_is_only_what_plain_data_cannot_tell(reader):
     asked = "select distinct missing_table, reason from gold_availability where cluster_id = 'lab' and not available order by 2"
 
     assert [
+        (None, "It is a mean over windows, and plain data has samples."),
         (None, "Plain data tells jobs and what they hold, and no tasks between."),
-        (None, "Samples of machines are kept as delivered, and no figure is made of them."),
     ] == rows(reader, asked)
 
 

@@ -10,3 +10,18 @@
         else {{ gpu_instance }} || '/' || {{ compute_instance }}
     end
 {%- endmacro %}
+
+{#
+    Thousandths of a GPU that a MIG device of a profile is: `1g.10gb` is a seventh, of a GPU with four slices (A30, RTX PRO 6000) a
+    quarter. As sources/parsing/slurm_words has it for what jobs are given.
+#}
+{% macro mig_mgpu(profile) %}{{ return(adapter.dispatch('mig_mgpu', 'gpulake')(profile)) }}{% endmacro %}
+{% macro duckdb__mig_mgpu(profile) -%}
+    {%- set slices = "try_cast(nullif(regexp_extract(lower(" ~ profile ~ "), '(?:^|[^0-9a-z])([0-9]+)g[.][0-9]+gb', 1), '') as bigint)" -%}
+    {%- set size = "regexp_extract(lower(" ~ profile ~ "), '(?:^|[^0-9a-z])([0-9]+g[.][0-9]+gb)', 1)" -%}
+    least(
+        {{ slices }} * 1000
+        // case when {{ size }} in ('1g.6gb', '2g.12gb', '4g.24gb', '2g.48gb', '4g.96gb') then 4 else 7 end,
+        case when {{ slices }} > 0 then 1000 end
+    )
+{%- endmacro %}

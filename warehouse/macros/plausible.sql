@@ -81,6 +81,13 @@
             'pcie_replays': counted,
             'nvlink_errors': counted,
         },
+        'machine_sample': {
+            'cpu_util_pct': cpu_pct,
+            'load_1': load,
+            'memory_used_bytes': {'most': bytes, 'whole': true, 'above': '1 PiB'},
+            'memory_total_bytes': {'most': bytes, 'whole': true, 'above': '1 PiB'},
+            'net_rx_bytes_per_s': network,
+        },
         'gpu_model': {
             'launch_year': {'most': 2100, 'whole': true, 'above': 'the year 2100'},
             'memory_bytes': {'most': gpu_bytes, 'whole': true, 'above': '4 TiB'},

@@ -34,6 +34,16 @@ select distinct
 from {{ ref('int_delivered_gpu_samples') }}
 where {{ pending_only() }}
 union all
+-- A sample of a machine speaks of the time before it.
+select distinct
+    'machine_window' as entity,
+    cluster_id,
+    {{ hour_of(epoch_to_utc(utc_to_epoch('sampled_at') ~ ' - greatest(least(coalesce(interval_s, 0), 86400), 3600)')) }}
+        as started_at,
+    {{ hour_of('sampled_at') }} + interval 2 hour as ended_at
+from {{ ref('int_delivered_machine_samples') }}
+where {{ pending_only() }}
+union all
 select
     'event' as entity,
     cluster_id,

@@ -33,6 +33,8 @@ select
     {{ ratio('machine_days.cpu_pct_s', 'machine_days.cpu_covered_s') }} as cpu_util_pct,
     {{ ratio('machine_days.load_1m_s', 'machine_days.load_covered_s') }} as load_1m,
     {{ ratio('machine_days.net_rx_bytes', 'machine_days.net_covered_s') }} as net_rx_bytes_per_s,
+    {{ ratio('machine_days.memory_byte_s', 'machine_days.memory_covered_s') }} as memory_used_bytes,
+    machine_days.memory_total_bytes,
     days.day_s,
     machine_days.gpu_covered_s,
     cast(machine_days.gpu_pct_s as double) as gpu_pct_s,
@@ -42,6 +44,8 @@ select
     cast(machine_days.load_1m_s as double) as load_1m_s,
     machine_days.net_covered_s,
     machine_days.net_rx_bytes,
+    machine_days.memory_covered_s,
+    machine_days.memory_byte_s,
     case when accounted.cluster_id is not null then machine_days.allocated_mgpu_s / (days.day_s * 1000.0) end
         as gpus_allocated,
     case when accounted.cluster_id is not null then {{ gpu_h('machine_days.allocated_mgpu_s') }} end

@@ -15,7 +15,10 @@ used as (
         cast(sum(load_covered_s) as bigint) as load_covered_s,
         sum(load_1m_s) as load_1m_s,
         cast(sum(net_covered_s) as bigint) as net_covered_s,
-        cast(sum(net_rx_bytes) as double) as net_rx_bytes
+        cast(sum(net_rx_bytes) as double) as net_rx_bytes,
+        cast(sum(memory_covered_s) as bigint) as memory_covered_s,
+        cast(sum(memory_byte_s) as double) as memory_byte_s,
+        max(memory_total_bytes) as memory_total_bytes
     from {{ ref('silver_machine_hours') }}
     where {{ of_due_days() }}
     group by cluster_id, dt, machine_id
@@ -38,6 +41,9 @@ select
     used.load_1m_s,
     coalesce(used.net_covered_s, 0) as net_covered_s,
     used.net_rx_bytes,
+    coalesce(used.memory_covered_s, 0) as memory_covered_s,
+    used.memory_byte_s,
+    used.memory_total_bytes,
     coalesce(held.allocated_mgpu_s, 0) as allocated_mgpu_s,
     coalesce(held.active_mgpu_s, 0) as active_mgpu_s,
     coalesce(held.idle_held_mgpu_s, 0) as idle_held_mgpu_s,

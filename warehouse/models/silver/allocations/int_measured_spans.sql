@@ -29,7 +29,8 @@ select
     spans.source_row,
     clusters.cluster_no,
     pieces.sample_kind,
-    pieces.gpu_used_count,
+    case when spans.part_mgpu is null then pieces.gpu_used_count else pieces.gpu_used_count * spans.part_mgpu / 1000.0 end
+        as gpu_used_count,
     pieces.gpu_mem_used_bytes_mean,
     pieces.gpu_mem_used_bytes_max,
     greatest(spans.start_s, coalesce(pieces.from_s, spans.start_s)) as start_s,

@@ -1,7 +1,8 @@
 {{ config(materialized='ephemeral') }}
 
 -- GPU-holding attempts: one row per attempt with a start, a later end and GPUs, in whole seconds; where its devices are
--- known, one row for each. A second row of an attempt holds its GPUs too, and is not measured: it has no measured_key.
+-- known, one row for each. What is measured of a part of a GPU (MIG) is a share of that part. A second row of an attempt
+-- holds its GPUs too, and is not measured: it has no measured_key.
 with
 
 instances as (
@@ -15,6 +16,10 @@ gpu_tasks as (
 
 devices as (
     select * from {{ ref('int_attempt_devices') }}
+),
+
+parts as (
+    select * from {{ ref('int_gpu_parts') }}
 )
 
 select
@@ -30,6 +35,12 @@ select
     {{ utc_to_epoch('instances.started_at') }} as start_s,
     {{ utc_to_epoch('instances.ended_at') }} as end_s,
     gpu_tasks.held_mgpu // coalesce(devices.devices, 1) as held_mgpu,
+    devices.gpu_device,
+    devices.attribution,
+    case
+        when devices.gpu_device != {{ whole_device('devices.gpu_device') }}
+            then greatest(gpu_tasks.held_mgpu // devices.devices, parts.device_mgpu)
+    end as part_mgpu,
     case
         when instances.is_measured and devices.gpu_device is null
             then {{ row_key(['instances.cluster_id', 'instances.job_id', 'instances.attempt_id']) }}
@@ -47,4 +58,8 @@ left join devices
         and instances.attempt_id = devices.attempt_id
         and instances.machine_id = devices.machine_id
         and gpu_tasks.held_mgpu % devices.devices = 0
+left join parts
+    on devices.cluster_id = parts.cluster_id
+        and devices.machine_id = parts.machine_id
+        and devices.gpu_device = parts.gpu_device
 where {{ utc_to_epoch('instances.ended_at') }} > {{ utc_to_epoch('instances.started_at') }}

@@ -12,6 +12,8 @@ select
     task_id,
     attempt_id,
     machine_id,
+    gpu_device,
+    attribution,
     held_mgpu,
     {{ epoch_to_utc('start_s') }} as started_at,
     {{ epoch_to_utc('end_s') }} as ended_at,

@@ -19,7 +19,7 @@ from gpulake.errors import UsageError
 TIME_BASES = ("real", "offset", "shifted")
 POOLS = ("gpu_model", "all")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w.-]{0,59}")
-_TABLES = ("lake", "clusters", "detectors", "rules", "channels", "audiences", "alerts")
+_TABLES = ("lake", "clusters", "collect", "prices", "detectors", "rules", "channels", "audiences", "alerts")
 _CLUSTER_KEYS = ("time_zone", "time_basis", "pools")
 LEVELS = ("cluster_day", "cluster_hour", "machine_hour", "job")
 """What detectors judge in a lake."""
@@ -49,6 +49,10 @@ class Config:
     """Whom rules may tell, each with the names of its channels; `operators`, `managers` and `owners` always are."""
     rules: Path | None = None
     """A folder of rules beside the shipped ones; of two with one name, this folder's counts."""
+    prices: Path | None = None
+    """A file of one's own that says what GPU-hours cost (`price_list`). None: the shipped examples."""
+    collect: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By collector, its options, as they would be typed, and `cluster`."""
     origins: Mapping[str, str] = field(default_factory=dict)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -84,15 +88,22 @@ def load(environ: Mapping[str, str], *, lake: Path | None = None, folder: Path |
     alerts = alert_settings.read(written, file)
     origins.update({table: str(file) for table in ("channels", "audiences", "alerts") if table in written})
     named = {name for channel in alerts.channels.values() for name in VARIABLE.findall(channel.url)}
-    rules = _rules(written, file)
+    rules = _path(written, "rules", file, of="FOLDER")
     if rules is not None:
         origins["rules"] = str(file)
+    prices = _path(written, "prices", file, of="FILE.csv")
+    if prices is not None:
+        origins["prices"] = str(file)
+    collect = _collect(written, file)
+    origins.update({f"collect.{name}": str(file) for name in collect})
     return Config(
         lake=chosen.absolute(),
         clusters=clusters,
         detectors=detectors,
         audiences=alerts.audiences,
         rules=rules,
+        prices=prices,
+        collect=collect,
         origins=origins,
         alerts=alerts,
         secrets={name: environ[name] for name in sorted(named) if environ.get(name)},
@@ -147,7 +158,7 @@ def _clusters(written: Mapping[str, object], file: Path) -> dict[str, ClusterSet
         if not isinstance(settings, dict) or set(settings) - set(_CLUSTER_KEYS):
             raise UsageError("unknown cluster setting.", where=where, do=f"use: {', '.join(_CLUSTER_KEYS)}")
         cluster = ClusterSettings(**settings)
-        _check_zone(cluster.time_zone, where)
+        check_zone(cluster.time_zone, where)
         if cluster.time_basis not in (None, *TIME_BASES):
             raise UsageError(f"unknown time_basis {cluster.time_basis!r}.", where=where, do=f"use: {TIME_BASES}")
         if cluster.pools not in (None, *POOLS):
@@ -166,16 +177,39 @@ def _detectors(written: Mapping[str, object], file: Path) -> dict[str, str]:
     return dict(chosen)
 
 
-def _rules(written: Mapping[str, object], file: Path) -> Path | None:
-    rules = written.get("rules")
-    if rules is None:
+def _collect(written: Mapping[str, object], file: Path) -> dict[str, dict[str, str]]:
+    """Which options there are is the collectors' to know: here they are texts and numbers."""
+    tables = written.get("collect", {})
+    if not isinstance(tables, dict):
+        raise UsageError("collect must be a table.", where=str(file), do="write [collect.<collector>]")
+    collect = {}
+    for name, options in tables.items():
+        where = f"{file} [collect.{name}]"
+        if not isinstance(options, dict):
+            raise UsageError("a collector's options must be a table.", where=where, do=f"write [collect.{name}]")
+        for key, value in options.items():
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise UsageError(
+                    f"{key} must be a text or a number.", where=where, do=f'write {key} = "...", as for --{key}'
+                )
+        collect[name] = {key: str(value) for key, value in options.items()}
+        if "cluster" in options:
+            check_cluster_name(collect[name]["cluster"], where=where)
+    return collect
+
+
+def _path(written: Mapping[str, object], name: str, file: Path, *, of: str) -> Path | None:
+    """A path that lies beside the settings."""
+    path = written.get(name)
+    if path is None:
         return None
-    if not (isinstance(rules, str) and rules):
-        raise UsageError("rules must be a text that is not empty.", where=str(file), do='write rules = "FOLDER"')
-    return (file.parent / rules).absolute()
+    if not (isinstance(path, str) and path):
+        raise UsageError(f"{name} must be a text that is not empty.", where=str(file), do=f'write {name} = "{of}"')
+    return (file.parent / path).absolute()
 
 
-def _check_zone(zone: str | None, where: str) -> None:
+def check_zone(zone: str | None, where: str) -> None:
+    """Refuse what is no zone of the IANA. Raises UsageError."""
     if zone is None:
         return
     try:

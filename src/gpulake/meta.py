@@ -24,6 +24,7 @@ from gpulake.tables import (
     JUDGINGS,
     LANDINGS,
     NOTICES,
+    PRICES,
     PUBLICATIONS,
     PUBLISHED_LANDINGS,
     QUARANTINE,
@@ -238,6 +239,12 @@ def clusters(view: Asked) -> dict[str, tuple[str, tuple[str, str, str]]]:
         row["cluster_id"]: (row["source"], (row["time_zone"], row["time_basis"], row["pools"]))
         for row in found.to_pylist()
     }
+
+
+def prices(view: Asked) -> list[tuple[object, ...]]:
+    """What GPU-hours cost by the settings that a build saw last; empty: as shipped."""
+    names = ", ".join(name for name, _ in PRICES.columns)
+    return [tuple(row.values()) for row in view.sql(f"SELECT {names} FROM {PRICES.qualified}").to_pylist()]
 
 
 def windows(view: Asked) -> list[dict[str, object]]:

@@ -12,14 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpulake import clock, lake, landing, meta, upkeep
+from gpulake import clock, lake, landing, meta, price_list, upkeep
 from gpulake.config import Config, shipped_rules
 from gpulake.errors import DataTestError, GpulakeError, UsageError
 from gpulake.findings import Finding, Severity, State
 from gpulake.lake import Publication, Writer
 from gpulake.landing import LandReport, Survey
+from gpulake.price_list import Price
 from gpulake.sources import all_sources
-from gpulake.tables import BUILDS, FULL_BUILD_STARTS, META_TABLES, MODELS, LakeTable, bronze_tables
+from gpulake.tables import BUILDS, FULL_BUILD_STARTS, META_TABLES, MODELS, PRICES, LakeTable, bronze_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,7 +143,16 @@ class Session:
     def is_due(self, *, full: bool) -> bool:
         """Whether there is anything to build, by the settings of this call: they are noted where they have changed."""
         landing.settle_clusters(self._writer, all_sources(), config=self._config, now=clock.now())
+        self._settle_prices()
         return full or meta.is_stale(self._writer, fingerprint(self._writer, self._config))
+
+    def _settle_prices(self) -> None:
+        """Bring the lake's own prices into line with the settings of this call."""
+        written = [price.row() for price in _prices(self._config)]
+        if sorted(map(repr, written)) != sorted(map(repr, meta.prices(self._writer))):
+            with self._writer.transaction("note prices"):
+                self._writer.delete(PRICES, "true", [])
+                self._writer.insert(PRICES, written)
 
     def last_build(self) -> int:
         """The newest build. Raises UsageError where there is none, or where it is not what the tables hold."""
@@ -379,7 +389,14 @@ def _definitions(config: Config) -> str:
         for file in sorted(folder.glob("*.yml")):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     digest.update(json.dumps(dict(config.detectors), sort_keys=True).encode())
+    if prices := _prices(config):
+        digest.update(repr(sorted(repr(price.row()) for price in prices)).encode())
     return digest.hexdigest()
+
+
+def _prices(config: Config) -> tuple[Price, ...]:
+    """What GPU-hours cost by a file of one's own. Raises UsageError for what is wrong in it."""
+    return price_list.read(config.prices) if config.prices else ()
 
 
 def all_tables() -> tuple[LakeTable, ...]:

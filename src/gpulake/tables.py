@@ -78,6 +78,17 @@ CLUSTERS = _meta(
 )
 """One row per cluster: the zone of its reporting day, what its stamps mean, and how its capacity is told apart."""
 
+PRICES = _meta(
+    "prices",
+    cluster_id="varchar",
+    pool="varchar",
+    valid_from="date",
+    valid_to="date",
+    usd_per_gpu_h="decimal(18,6)",
+    label="varchar",
+)
+"""One row per price of a file of one's own, as the last build found it. Empty: the shipped examples count."""
+
 BUILDS = _meta(
     "builds",
     build_id="bigint",
@@ -298,6 +309,7 @@ META_TABLES = (
     LANDINGS,
     QUARANTINE,
     CLUSTERS,
+    PRICES,
     BUILDS,
     FULL_BUILD_STARTS,
     PUBLICATIONS,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+COSTS = "select pool, usd_per_gpu_h, price_label, price_reason from gold_cost_daily"
 NOT_RUN = {
     "make ": "its recipe is compared with the commands that the page names",
     "python3 -m pip ": "needs a package index",
@@ -57,11 +59,14 @@ class Workplace:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GPULAKE_")}
         self.environment |= {"PATH": places, "COLUMNS": "100"}
 
-    def type(self, line):
-        done = subprocess.run(
+    def run(self, line):
+        return subprocess.run(
             ["bash", "-c", line],
             cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
+
+    def type(self, line):
+        done = self.run(line)
         assert 0 == done.returncode, f"{line}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -258,11 +263,14 @@ def test_the_readmes_commands_work_as_they_are_typed(tutorial, workplace):
 
 
 def test_the_settings_of_the_page_take_effect(tmp_path):
-    """A cluster of its own, in its own zone, as the page shows it."""
+    """A cluster of its own, in its own zone, at its own prices, as the page shows it; a changed price counts by itself."""
     (settings,) = blocks(DOCS / "how-to" / "configure.md", "toml")
+    (prices,) = blocks(DOCS / "how-to" / "configure.md", "csv")
     place = Workplace(tmp_path / "clone")
     (place.folder / "gpulake.toml").write_text("\n".join(settings))
-    shutil.copytree(ROOT / "tests" / "fixtures" / "worksheet", place.folder / "DIR")
+    (place.folder / "prices.csv").write_text("\n".join(prices) + "\n")
+    place.type(".venv/bin/gpulake template --out template")
+    (place.folder / "template" / "example").rename(place.folder / "DIR")
     (command,) = re.findall(
         r"^`(\S*gpulake refresh .*?)`", (DOCS / "how-to" / "configure.md").read_text(), re.MULTILINE
     )
@@ -270,7 +278,26 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
 
     with open_publication(place.folder / tomllib.loads("\n".join(settings))["lake"]) as reader:
         found = reader.sql("select time_zone, time_basis from meta.clusters where cluster_id = 'berlin'").to_pylist()
+        before = {tuple(row.values()) for row in reader.sql(COSTS).to_pylist()}
     assert [{"time_zone": "Europe/Berlin", "time_basis": "real"}] == found
+    # The cluster's own price stands before the one of all, and no example counts.
+    a100, v100 = "NVIDIA A100-SXM4-80GB", "Tesla V100-SXM2-16GB"
+    own = (a100, Decimal("1.2"), "written off", None)
+    assert {own, (v100, None, None, "the price book has no price for this pool")} == before
+
+    with (place.folder / "prices.csv").open("a") as file:
+        file.write(f"{v100},2,,,,contract\n")
+    place.type(command)
+    with open_publication(place.folder / "lake") as reader:
+        after = {tuple(row.values()) for row in reader.sql(COSTS).to_pylist()}
+    assert {own, (v100, Decimal(2), "contract", None)} == after
+    looked = place.run(".venv/bin/gpulake doctor")
+    assert 10 == looked.returncode, "nobody listens at the page's address"
+    assert re.search(r"^ok +build \d+ is published, \d+ s ago$", looked.stdout, re.MULTILINE), looked.stdout
+    with (place.folder / "prices.csv").open("a") as file:
+        file.write(f"{v100},-2,,,,contract\n")
+    refused = place.run(command)
+    assert (2, "prices.csv:9" in refused.stderr) == (refused.returncode, True), refused.stderr
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("how-to/*.md")), ids=lambda page: page.stem)

@@ -75,6 +75,11 @@ def test_clusters_keep_their_settings_and_origin(tmp_path):
         ("[clusters.ours]\ntime_basis = [1]\n", "unknown time_basis"),
         ("lake = 3\n", "lake must be a text"),
         ('lake = ""\n', "lake must be a text"),
+        ("prices = 3\n", "prices must be a text"),
+        ("collect = 3\n", "collect must be a table"),
+        ("[collect]\nslurm = 3\n", "a collector's options must be a table"),
+        ("[collect.slurm]\nvia = ['ssh']\n", "via must be a text or a number"),
+        ('[collect.slurm]\ncluster = "a/b"\n', "'a/b' is no name for a cluster"),
     ],
 )
 def test_a_wrong_setting_is_a_usage_error_with_its_place(tmp_path, text, what):

@@ -8,7 +8,7 @@ book as (
     select
         *,
         row_number() over (order by pool, cluster_id, valid_from, valid_to, usd_per_gpu_h, label) as row_no
-    from {{ ref('price_book') }}
+    from {{ ref('price_list') }}
 )
 
 select

@@ -12,7 +12,23 @@ from importlib.abc import MetaPathFinder
 import typer
 from typer.exceptions import TyperException
 
-from gpulake.cli import alerts, boards, collect, data, edge, look, own, reports, rules, simulating, steps, tend, web
+from gpulake.cli import (
+    alerts,
+    boards,
+    collect,
+    data,
+    doctor,
+    edge,
+    init,
+    look,
+    own,
+    reports,
+    rules,
+    simulating,
+    steps,
+    tend,
+    web,
+)
 from gpulake.errors import GpulakeError, StoppedError, UsageError
 
 app = typer.Typer(
@@ -24,7 +40,7 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (data, simulating, own, collect, steps, reports, look, web, boards, rules, alerts, tend):
+for group in (init, doctor, data, simulating, own, collect, steps, reports, look, web, boards, rules, alerts, tend):
     group.register(app)
 
 

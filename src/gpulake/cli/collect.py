@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpulake.cli import edge
-from gpulake.collecting import Collector, Option, all_collectors, read_options
+from gpulake.collecting import Collector, Option, all_collectors, collector_named, read_options, settled
 from gpulake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,13 +106,17 @@ def _run(
     from gpulake.collecting import running
 
     now = clock.now()
+    config = edge.config_of(lake)
+    for name in config.collect:
+        collector_named(name)  # a slip in the settings is told before it leaves something out
+    settings = config.collect.get(collector.name, {})
     with edge.Screen().closing() as screen:
         result = running.collect(
-            edge.config_of(lake),
+            config,
             collector,
-            options=read_options(collector, typed),
+            options=read_options(collector, settled(collector, typed, settings)),
             environ=os.environ,
-            cluster=cluster,
+            cluster=cluster or settings.get("cluster"),
             since=_moment(since, "--since", now),
             until=_moment(until, "--until", now),
             again=again,

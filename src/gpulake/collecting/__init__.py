@@ -112,6 +112,36 @@ def all_collectors() -> tuple[Collector, ...]:
     return tuple(sorted(found, key=lambda collector: collector.name))
 
 
+def settled(collector: Collector, typed: Mapping[str, object], settings: Mapping[str, str]) -> dict[str, object]:
+    """What was typed, and where a call says nothing what `gpulake.toml` says of the collector. Raises UsageError.
+
+    `cluster` is no option of a collector's own: it is left to the caller.
+    """
+    where = f"gpulake.toml [collect.{collector.name}]"
+    known = {option.name: option for option in collector.options}
+    texts = dict(typed)
+    for name, text in settings.items():
+        if name == "cluster":
+            continue
+        option = known.get(name)
+        if option is None or option.read is None:
+            names = ", ".join(sorted(["cluster", *(key for key, one in known.items() if one.read)]))
+            raise UsageError(f"{name} is no setting of this collector.", where=where, do=f"use: {names}")
+        if texts.get(option.key) is None:
+            texts[option.key] = text
+    return texts
+
+
+def collector_named(name: str) -> Collector:
+    """The collector of a table `[collect.<name>]`. Raises UsageError where there is none."""
+    found = {collector.name: collector for collector in all_collectors()}
+    if name not in found:
+        raise UsageError(
+            f"there is no collector {name!r}.", where=f"gpulake.toml [collect.{name}]", do=f"use: {', '.join(found)}"
+        )
+    return found[name]
+
+
 def read_options(collector: Collector, texts: Mapping[str, object]) -> dict[str, object]:
     """The values of a collector's options from what was typed. Raises UsageError."""
     values: dict[str, object] = {}

@@ -103,6 +103,8 @@ def _advice(words: str, code: int) -> str:
     said = words.lower()
     if "accounting storage is disabled" in said or "storage is not enabled" in said:
         return "let Slurm keep accounting (AccountingStorageType=accounting_storage/slurmdbd)"
+    if "configuration source" in said or "slurm.conf" in said:
+        return "run it where slurm.conf is, as on a login node, or through it: --via 'ssh login1'"
     if code == _DENIED or any(word in said for word in ("denied", "not allowed", "permission", "privilege")):
         return (
             "ask Slurm's administrator for the right to see all jobs (AdminLevel=Operator), or run it as one who has it"

@@ -10,6 +10,7 @@ import io
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -85,8 +86,14 @@ def collect(asked: Asked, *, nvml: Any = None, watch: Watch | None = None) -> It
 
     Raises SourceError without a driver, a GPU or the library.
     """
+    with opened(nvml) as library:
+        yield from _Run(asked, library, watch or Watch()).files()
+
+
+@contextmanager
+def opened(nvml: Any = None) -> Iterator[Any]:  # the module
+    """NVML, ready to be asked. Raises UsageError without the library, SourceError without a driver."""
     nvml = nvml or _library()
-    watch = watch or Watch()
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
@@ -96,7 +103,7 @@ def collect(asked: Asked, *, nvml: Any = None, watch: Watch | None = None) -> It
             do="run it on a machine with NVIDIA GPUs: nvidia-smi",
         ) from error
     try:
-        yield from _Run(asked, nvml, watch).files()
+        yield nvml
     finally:
         nvml.nvmlShutdown()
 

@@ -34,8 +34,8 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # the lake keeps UTC without a zo
 
 def collect(asked: Asked, *, patience: Patience | None = None) -> Iterator[Fetched]:
     """The files of every span that is not covered, oldest first. Raises SourceError where the server can give no more."""
-    server = replace(_server(asked, patience or Patience()), tell=asked.tell)
-    if _is_page(server.url):
+    server = replace(server_of_call(asked, patience or Patience()), tell=asked.tell)
+    if is_page(server.url):
         yield _page(server, asked)
         return
     covered = _covered(asked.cursor, server.url)
@@ -49,8 +49,8 @@ def collect(asked: Asked, *, patience: Patience | None = None) -> Iterator[Fetch
 
 def plan(asked: Asked) -> Sequence[str]:
     """What would be asked, if this machine's clock is right."""
-    server = _server(asked, Patience())
-    if _is_page(server.url):
+    server = server_of_call(asked, Patience())
+    if is_page(server.url):
         return (f"{server.url} once",)
     covered = _covered(asked.cursor, server.url)
     _check(asked, covered)
@@ -63,7 +63,8 @@ def plan(asked: Asked) -> Sequence[str]:
 # ----------------------------------------------------------------------------------------------------- what to ask
 
 
-def _server(asked: Asked, patience: Patience) -> Server:
+def server_of_call(asked: Asked, patience: Patience) -> Server:
+    """The server that a call names. Raises UsageError."""
     return server_of(str(asked.options["url"]), asked.environ, prefix=SECRETS, patience=patience)
 
 
@@ -105,6 +106,16 @@ def _wanted(asked: Asked, covered: Sequence[Span], *, skew_s: float) -> list[Spa
 
 
 # ------------------------------------------------------------------------------------------------------- the spans
+
+
+def answer_of(server: Server, answer: Answer) -> bytes:
+    """The reply to a small question as the server wrote it. Raises SourceError where it is none."""
+    try:
+        return _body(server, answer)
+    except _TooMuchError as error:
+        raise SourceError(
+            f"the server cannot answer: {error}.", where=server.url, do="see whether it is overloaded"
+        ) from error
 
 
 class _TooMuchError(Exception):
@@ -292,19 +303,25 @@ def _known_of(server: Server, asked: Asked) -> tuple[float, bool]:
     return skew_s, is_closed
 
 
-def _is_page(url: str) -> bool:
+def is_page(url: str) -> bool:
+    """Whether an address is that of an exporter's page, and not of a server."""
     return urlsplit(url).path.endswith("/metrics")
+
+
+def page_of(server: Server) -> bytes:
+    """What an exporter shows. Raises SourceError where it is no such page."""
+    answer = server.ask("")
+    _refuse(server, answer, "")
+    return answer.body
 
 
 def _page(server: Server, asked: Asked) -> Fetched:
     """What an exporter shows at this moment, behind a line that says when that was."""
-    answer = server.ask("")
-    _refuse(server, answer, "")
+    text = page_of(server).strip()
     at = clock.now()
     host = (urlsplit(server.url).hostname or "page").replace(":", "-")
     # The name of a page's file up to its first dot is the machine; an address is one name.
     machine = host.replace(".", "-") if host.replace(".", "").isdigit() or "-" in host[:1] else host.split(".")[0]
-    text = answer.body.strip()
     rows = sum(1 for line in text.split(b"\n") if line.strip() and not line.startswith(b"#"))
     return Fetched(
         cursor=asked.cursor,

@@ -27,7 +27,9 @@ FIELDS = (
 )  # fmt: skip
 """What is asked of sacct: the last is one that holds no line break, so that each record ends where it seems to."""
 
-_NEEDED = {"JobID", "User", "State", "Submit", "Start", "End"}
+NEEDED = frozenset({"JobID", "User", "State", "Submit", "Start", "End"})
+"""Without one of these there is no job to tell of."""
+
 _UNIT = "\x1f"
 """Between fields: nobody types it into a comment."""
 
@@ -84,7 +86,7 @@ def _hashes(value: object) -> frozenset[str]:
 
 def collect(asked: Asked) -> Iterator[Fetched]:
     """Jobs window by window, then outages, nodes and devices. Raises SourceError, after all that could be asked."""
-    runner, overlap = _runner(asked), _overlap(asked)
+    runner, overlap = runner_of(asked), _overlap(asked)
     seen = _Seen.of(asked)
     windows = _windows(asked, seen, overlap)
     fields = list(FIELDS)
@@ -107,7 +109,7 @@ def collect(asked: Asked) -> Iterator[Fetched]:
 
 def plan(asked: Asked) -> Sequence[str]:
     """The commands that would be run."""
-    runner, overlap = _runner(asked), _overlap(asked)
+    runner, overlap = runner_of(asked), _overlap(asked)
     windows = _windows(asked, _Seen.of(asked), overlap)
     first = windows[0][0] if windows else asked.now
     return [
@@ -118,7 +120,8 @@ def plan(asked: Asked) -> Sequence[str]:
     ]
 
 
-def _runner(asked: Asked) -> Runner:
+def runner_of(asked: Asked) -> Runner:
+    """What starts Slurm's commands, as the options say."""
     via, timeout_s = asked.options.get("via") or (), asked.options.get("timeout") or 300.0
     assert isinstance(via, tuple)
     assert isinstance(timeout_s, float)
@@ -207,7 +210,7 @@ def _records(runner: Runner, command: list[str], fields: list[str]) -> list[byte
         printed = runner.output(asked_for)
     except SourceError as error:
         unknown = re.search(r"[Ii]nvalid field requested: \"?(\w+)", error.what)
-        if not unknown or unknown[1] not in fields or unknown[1] in _NEEDED:
+        if not unknown or unknown[1] not in fields or unknown[1] in NEEDED:
             raise
         fields.remove(unknown[1])
         return _records(runner, command, fields)

@@ -109,6 +109,39 @@ def test_an_installation_that_fails_says_so_and_is_tried_again(machine):
     assert ["venv", "pip", "venv", "pip"] == asked(machine)
 
 
+FAKE_PYTHON = "#!/bin/sh\necho {}\n"
+
+
+def on_313(folder, monkeypatch, **programs):
+    """As if Python 3.13 ran this, with these interpreters on PATH, each with what it says of itself."""
+    monkeypatch.setattr(environment, "_running", lambda: (3, 13))
+    folder.mkdir()
+    for name, says in programs.items():
+        (folder / name.replace("_", ".")).write_text(FAKE_PYTHON.format(says))
+        (folder / name.replace("_", ".")).chmod(0o755)
+    return {"PATH": f"{folder}:/bin", "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+def test_a_python_that_cannot_run_superset_looks_for_one_that_can(tmp_path, monkeypatch):
+    """Superset has no wheels for 3.13; a shim of a version manager may stand for nothing."""
+    environ = on_313(tmp_path / "a", monkeypatch, python3_12="pyenv: 3.12 is not installed; false", python3_11="3.11")
+    found = environment._python(environ)
+
+    assert (str(tmp_path / "a" / "python3.11"), "3.11") == (found.program, found.version)
+    assert "superset-3.11-" in environment._folder(environ, found).name
+    assert found.program in environment._commands(tmp_path / "new", found.program)[0]
+
+
+def test_without_one_it_says_which_python_is_needed(tmp_path, monkeypatch):
+    """Superset up is refused with what to install, and nothing has been begun."""
+    environ = on_313(tmp_path / "a", monkeypatch)
+    with pytest.raises(UsageError, match=r"this is 3\.13, and there is no python3\.12 or python3\.11 on PATH") as told:
+        environment.ready({**environ, "PATH": str(tmp_path / "a")}, say=print)
+
+    assert "apt install python3.12" in told.value.do
+    assert not (tmp_path / "a" / "cache").exists()
+
+
 def test_a_pythons_own_settings_do_not_reach_superset(tmp_path):
     """PYTHONPATH of a developer's shell would mix two sets of libraries."""
     environ = {"PYTHONPATH": "/x", "VIRTUAL_ENV": "/y", "FLASK_APP": "other", "HOME": "/home/me"}

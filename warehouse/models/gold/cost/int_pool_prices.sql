@@ -17,7 +17,7 @@ price_book as (
     select
         *,
         nullif(cluster_id, '') as of_cluster_id
-    from {{ ref('price_book') }}
+    from {{ ref('price_list') }}
     where usd_per_gpu_h >= 0
 ),
 

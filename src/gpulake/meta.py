@@ -24,6 +24,7 @@ from gpulake.tables import (
     JUDGINGS,
     LANDINGS,
     NOTICES,
+    OFFSETS,
     PRICES,
     PUBLICATIONS,
     PUBLISHED_LANDINGS,
@@ -227,6 +228,122 @@ def _left_out(view: Asked, query: str, lines: int) -> tuple[LeftOut, ...]:
         )
         for what, each in of_reason
     )
+
+
+# ----------------------------------------------------------------------------------------------- streams
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far one partition of a stream has landed."""
+
+    generation: int
+    next_offset: int
+    topic_uid: str
+
+
+def positions(view: Asked, stream: str) -> dict[tuple[str, int], Position]:
+    """How far each partition of a stream has landed, by topic and partition; what never landed is not in it."""
+    found = view.sql(
+        "SELECT topic, partition, generation, max(next_offset) AS next_offset, "
+        "max_by(topic_uid, next_offset) AS topic_uid "
+        f"FROM {OFFSETS.qualified} WHERE stream = ? GROUP BY topic, partition, generation "
+        "QUALIFY row_number() OVER (PARTITION BY topic, partition ORDER BY generation DESC) = 1",
+        [stream],
+    )
+    return {
+        (row["topic"], row["partition"]): Position(row["generation"], row["next_offset"], row["topic_uid"])
+        for row in found.to_pylist()
+    }
+
+
+@dataclass(frozen=True)
+class StreamPartition:
+    """What has landed of one partition. `watermark` is the latest time of an event in it; `lost` offsets were let go."""
+
+    stream: str
+    topic: str
+    partition: int
+    generation: int
+    next_offset: int
+    messages: int
+    rows_kept: int
+    rows_refused: int
+    lost: int
+    watermark: datetime | None
+    last_landed_at: datetime
+
+
+def stream_partitions(view: Asked) -> tuple[StreamPartition, ...]:
+    """Every partition of every stream; none in a lake that knows none."""
+    known = view.sql(
+        "SELECT 1 FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'meta' "
+        "AND table_name = ?",
+        [OFFSETS.name],
+    )
+    if not known.num_rows:
+        return ()
+    found = view.sql(
+        "SELECT stream, topic, partition, generation, max(next_offset) AS next_offset, sum(messages)::bigint AS messages, "
+        "sum(rows_kept)::bigint AS rows_kept, sum(rows_refused)::bigint AS rows_refused, sum(lost)::bigint AS lost, "
+        "max(offsets.max_event_at) AS watermark, max(offsets.landed_at) AS last_landed_at "
+        f"FROM {OFFSETS.qualified} AS offsets JOIN {LANDINGS.qualified} AS landings USING (landing_id) "
+        "GROUP BY stream, topic, partition, generation ORDER BY ALL"
+    )
+    return tuple(StreamPartition(**row) for row in found.to_pylist())
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What became of the messages of one topic: each landed, is a duplicate of one that did, or is in quarantine.
+
+    `gaps` are places where one landing does not go on where the one before ended.
+    """
+
+    stream: str
+    topic: str
+    messages: int
+    landed: int
+    duplicates: int
+    quarantined: int
+    lost: int
+    gaps: int
+
+    @property
+    def closes(self) -> bool:
+        """Whether every message is accounted for, exactly once."""
+        return self.messages == self.landed + self.duplicates + self.quarantined and not self.gaps
+
+
+def audited(view: Asked, keys: Mapping[str, Sequence[str]]) -> tuple[Audited, ...]:
+    """Count what lies in the lake, not what was noted of it. `keys`: by bronze table, the columns that name an event."""
+    found = []
+    topics = view.sql(
+        f"SELECT stream, topic, bronze_table FROM {OFFSETS.qualified} JOIN {LANDINGS.qualified} USING (landing_id) "
+        "GROUP BY ALL ORDER BY ALL"
+    ).to_pylist()
+    for topic in topics:
+        names = ", ".join(f'"{name}"' for name in keys[topic["bronze_table"]])
+        of_topic = f"{OFFSETS.qualified} AS offsets WHERE stream = ? AND topic = ?"
+        (row,) = view.sql(
+            f"WITH mine AS (SELECT landing_id FROM {of_topic}), "
+            f'held AS (SELECT {names} FROM lake.main."{topic["bronze_table"]}" SEMI JOIN mine USING (landing_id)), '
+            "stretches AS (SELECT *, lag(next_offset) OVER (PARTITION BY partition, generation ORDER BY from_offset) "
+            f"AS before FROM {of_topic}) "
+            "SELECT sum(messages)::bigint AS messages, coalesce(sum(lost), 0)::bigint AS lost, "
+            "count(*) FILTER (coalesce(before + lost, from_offset) <> from_offset) AS gaps, "
+            f"(SELECT count(*) FROM (SELECT DISTINCT {names} FROM held)) AS landed, "
+            "(SELECT count(*) FROM held) AS kept, "
+            f"(SELECT count(*) FROM {QUARANTINE.qualified} SEMI JOIN mine USING (landing_id)) AS quarantined FROM stretches",
+            [topic["stream"], topic["topic"]] * 2,
+        ).to_pylist()
+        found.append(
+            Audited(
+                topic["stream"], topic["topic"], row["messages"], row["landed"], row["kept"] - row["landed"],
+                row["quarantined"], row["lost"], row["gaps"],
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 # ---------------------------------------------------------------------------------------------- clusters

@@ -67,6 +67,27 @@ QUARANTINE = _meta(
 )
 """One row per refused line, whole, with its reason."""
 
+OFFSETS = _meta(
+    "offsets",
+    stream="varchar",
+    topic="varchar",
+    partition="bigint",
+    generation="bigint",
+    topic_uid="varchar",
+    from_offset="bigint",
+    next_offset="bigint",
+    messages="bigint",
+    lost="bigint",
+    landing_id="varchar",
+    max_event_at="timestamp",
+    landed_at="timestamp",
+)
+"""One row per landing of messages of one partition: `from_offset` is where the one before ended, `next_offset` where the next begins.
+
+`stream` names the broker, folder or queue. Where a topic is made anew its `generation` rises, and offsets begin again. `lost`:
+offsets that were gone when somebody let it go on without them. A row is written in the transaction of its messages.
+"""
+
 CLUSTERS = _meta(
     "clusters",
     cluster_id="varchar",
@@ -308,6 +329,7 @@ JUDGINGS = _meta(
 META_TABLES = (
     LANDINGS,
     QUARANTINE,
+    OFFSETS,
     CLUSTERS,
     PRICES,
     BUILDS,

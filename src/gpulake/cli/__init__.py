@@ -26,6 +26,7 @@ from gpulake.cli import (
     rules,
     simulating,
     steps,
+    streams,
     tend,
     web,
 )
@@ -40,7 +41,23 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for group in (init, doctor, data, simulating, own, collect, steps, reports, look, web, boards, rules, alerts, tend):
+for group in (
+    init,
+    doctor,
+    data,
+    simulating,
+    own,
+    collect,
+    streams,
+    steps,
+    reports,
+    look,
+    web,
+    boards,
+    rules,
+    alerts,
+    tend,
+):
     group.register(app)
 
 

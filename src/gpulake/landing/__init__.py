@@ -7,25 +7,36 @@ its reason; the others land.
 
 from gpulake.landing.checking import Checked, FileChecked, Reason, check
 from gpulake.landing.clusters import settle_clusters
+from gpulake.landing.events import Events, of_delivery, of_lake
 from gpulake.landing.landings import Landing, LandReport, foresee, land
 from gpulake.landing.memory import Memory
+from gpulake.landing.messages import json_schema, key_column
 from gpulake.landing.replays import replay
+from gpulake.landing.stretches import Stretch, StretchLanded, land_stretches
 from gpulake.landing.surveys import Refused, Survey, look, nothing_known, survey
 
 __all__ = [
     "Checked",
+    "Events",
     "FileChecked",
     "LandReport",
     "Landing",
     "Memory",
     "Reason",
     "Refused",
+    "Stretch",
+    "StretchLanded",
     "Survey",
     "check",
     "foresee",
+    "json_schema",
+    "key_column",
     "land",
+    "land_stretches",
     "look",
     "nothing_known",
+    "of_delivery",
+    "of_lake",
     "replay",
     "settle_clusters",
     "survey",

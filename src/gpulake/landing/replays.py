@@ -20,6 +20,7 @@ from gpulake.lake import Writer
 from gpulake.landing import delimited, jsonlines, rows
 from gpulake.landing.clusters import cluster_settings
 from gpulake.landing.landings import Landing, LandReport, moment_of, reasons_of
+from gpulake.landing.messages import MESSAGES, as_messages
 from gpulake.landing.times import LONGEST_S
 from gpulake.tables import FULL_BUILD_STARTS, LANDINGS, PUBLISHED_LANDINGS, QUARANTINE, LakeTable, bronze_tables
 
@@ -66,6 +67,9 @@ def _replayed(writer: Writer, sources: Sequence[Source], *, config: Config, now:
         frame = found.select("source_row", "raw_text", broken=pl.col("reason") == "not valid UTF-8")
         version = writer.version()
         file = writer.data_folder(bronze) / f"ducklake-{record['landing_id'][:24]}-replay-{version}.parquet"
+        if record["layout"] == MESSAGES:
+            table = as_messages(table)
+        file.parent.mkdir(parents=True, exist_ok=True)  # of messages none may have been kept yet
         chunk = _Refused(frame, table, _fields_of(record, table))
         part = rows.convert_chunk(chunk, table, _body(record), zone, record["landing_id"], file)
         if part.file:
@@ -125,7 +129,7 @@ def _join(
 
 def _fields_of(record: Mapping[str, Any], table: Table) -> delimited.Fields | None:
     """Where the columns stood in the file, or None for rows of keys: JSON lines, and what has been kept as such."""
-    if record["layout"] in {"keys", "columns", "parsed"}:
+    if record["layout"] in {"keys", "columns", "parsed", MESSAGES}:
         return None
     assert isinstance(table.format, Delimited)
     names = json.loads(record["fields"]) if record["fields"] else None

@@ -222,6 +222,28 @@ class Part:
 
 def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str, landing_id: str, file: Path) -> Part:
     """Write the good rows of a chunk into a file, if there are any. Raises LakeError when it cannot be written."""
+    read = read_chunk(chunk, table, body, time_zone)
+    frame, refused, left = read.frame, read.refused, read.left
+    low, high = event_range(frame, table)
+    times_unknown = int(frame["times_unknown"].sum())
+    missing = missing_values(frame, table)
+    if frame.height == 0:
+        return Part(None, 0, refused, times_unknown, missing, left, low, high)
+    write(frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row"), file)
+    return Part(file, frame.height, refused, times_unknown, missing, left, low, high)
+
+
+@dataclass(frozen=True)
+class Read:
+    """The good rows of a chunk, typed, with their source_row; and those refused, with their reasons."""
+
+    frame: pl.DataFrame
+    refused: pl.DataFrame
+    left: frozenset[str]
+
+
+def read_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str) -> Read:
+    """Take a chunk apart, quickly where it is clean, closely where it is not: both give the same."""
     faults = _faults(table, body)
     quick, refused, left = chunk.quick(), _no_refusals(), frozenset[str]()
     frame = None if quick is None else _typed(quick, table, time_zone)
@@ -233,12 +255,16 @@ def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str,
         frame, refused = frame.filter(~is_refused), frame.filter(is_refused).select(refused.columns)
         if "left" in frame.columns:
             left = frozenset(frame["left"].explode().drop_nulls())
-    low, high = _event_range(frame, table)
-    times_unknown = int(frame["times_unknown"].sum())
-    missing = {column.name: count for column in table.columns if (count := _missing_in(frame, column))}
-    if frame.height == 0:
-        return Part(None, 0, refused, times_unknown, missing, left, low, high)
-    frame = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
+    return Read(frame, refused, left)
+
+
+def missing_values(frame: pl.DataFrame, table: Table) -> dict[str, int]:
+    """How many numbers and times of each column typed rows lack; those of columns that lack none are left out."""
+    return {column.name: count for column in table.columns if (count := _missing_in(frame, column))}
+
+
+def write(frame: pl.DataFrame, file: Path) -> None:
+    """Write rows as a Parquet file. Raises LakeError."""
     try:
         frame.write_parquet(file, compression="zstd", compression_level=1)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -246,7 +272,6 @@ def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str,
         raise LakeError(
             f"a file cannot be written: {error}.", where=str(file), do="free some space and run it again"
         ) from error
-    return Part(file, frame.height, refused, times_unknown, missing, left, low, high)
 
 
 def _typed(frame: pl.DataFrame, table: Table, time_zone: str) -> pl.DataFrame:
@@ -344,6 +369,13 @@ def _times(table: Table) -> dict[str, pl.Expr]:
     return {name: pl.when(time > unknown).then(time).alias(name) for name, time in times.items()}
 
 
+def span_of(table: Table) -> tuple[pl.Expr, pl.Expr]:
+    """When what a typed row tells of began and ended, in seconds; null where it is not known."""
+    times = _times(table)
+    assert table.span
+    return times[table.span.start], times[table.span.end]
+
+
 def _seconds(table: Table, name: str) -> pl.Expr:
     return pl.col(name).dt.epoch("us") / 1e6 if _is_time(table, name) else pl.col(name)
 
@@ -363,7 +395,8 @@ def _no_refusals() -> pl.DataFrame:
     return pl.DataFrame(schema={"source_row": pl.Int64, "reason": pl.String, "raw_text": pl.String})
 
 
-def _event_range(frame: pl.DataFrame, table: Table) -> tuple[float | None, float | None]:
+def event_range(frame: pl.DataFrame, table: Table) -> tuple[float | None, float | None]:
+    """The first and the last time of typed rows, in seconds; None where the table has none, or no row knows one."""
     if not table.span or frame.height == 0:
         return None, None
     times = _times(table)

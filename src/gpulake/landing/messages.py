@@ -1,0 +1,155 @@
+"""Messages: a row of a table as one JSON object, whatever file format its source has.
+
+Its keys are the table's columns. Numbers are JSON numbers; a time is ISO 8601 or seconds since 1970, and without an offset
+the cluster's local time, as in files. What files say of keys that lack and of further keys holds here too.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.json
+
+from gpulake.contract import JsonLines, Source, Table
+from gpulake.landing import jsonlines
+
+MESSAGES = "messages"
+"""The layout of what came as messages."""
+
+LONGEST_BYTES = 1 << 20
+"""A longer message is refused: no row of a table is."""
+
+KEYS = ("machine", "machine_id", "node", "sn", "job_name", "job_id", "jobid", "container_ip")
+"""What a message is keyed by, the first of these that its table has: so what one machine or job says stays in its order."""
+
+
+def as_messages(table: Table) -> Table:
+    """The table as its messages are read."""
+    columns = (replace(each, form="iso8601_or_epoch") if each.kind == "time" else each for each in table.columns)
+    return replace(table, format=JsonLines(), also=(), columns=tuple(columns))
+
+
+def key_column(table: Table) -> str:
+    """The column whose value is the key of a message."""
+    return next((name for name in KEYS if name in table.column_names), table.key[0])
+
+
+def json_schema(source: Source, table: Table) -> dict[str, object]:
+    """What a message of a table is, as JSON Schema."""
+    kinds: dict[str, dict[str, object]] = {
+        "text": {"type": ["string", "null"]},
+        "number": {"type": ["number", "null"]},
+        "time": {"type": ["string", "number", "null"], "description": "ISO 8601, or seconds since 1970"},
+    }
+    properties = {
+        column.name: {
+            **kinds[column.kind],
+            **({"description": column.unit} if column.unit else {}),
+            **({"type": [kind for kind in _types(kinds[column.kind]) if kind != "null"]} if column.required else {}),
+        }
+        for column in table.columns
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{source.name}.{table.name}",
+        "description": f"One row of {table.name} as a message, keyed by {key_column(table)}. A key that is absent is null.",
+        "type": "object",
+        "required": [column.name for column in table.columns if column.required],
+        "properties": properties,
+    }
+
+
+def _types(kind: dict[str, object]) -> list[str]:
+    types = kind["type"]
+    assert isinstance(types, list)
+    return types
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Some messages as a chunk: `source_row` counts them from 0."""
+
+    values: Sequence[bytes]
+    table: Table
+
+    @property
+    def size(self) -> int:
+        """Their bytes."""
+        return sum(map(len, self.values))
+
+    def quick(self) -> pl.DataFrame | None:
+        """The rows, where each message is one object of the table's keys with values of the table's types, written plainly."""
+        # One object per line, so that as many rows as lines means that each message is one.
+        if not all(value[:1] == b"{" and value[-1:] == b"}" and len(value) <= LONGEST_BYTES for value in self.values):
+            return None
+        text = b"\n".join(self.values)
+        if text.count(b"\n") != len(self.values) - 1:
+            return None
+        types = {"text": pa.string(), "number": pa.float64(), "time": pa.string()}
+        try:
+            rows = pyarrow.json.read_json(
+                io.BytesIO(text),
+                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+                parse_options=pyarrow.json.ParseOptions(
+                    explicit_schema=pa.schema([(each.name, types[each.kind]) for each in self.table.columns]),
+                    unexpected_field_behavior="error",
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        if rows.num_rows != len(self.values):
+            return None
+        frame = pl.DataFrame(pl.from_arrow(rows)).with_row_index("source_row")
+        blank = pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep()
+        return frame.with_columns(blank, pl.col("source_row").cast(pl.Int64))
+
+    def closely(self) -> pl.DataFrame:
+        """The rows message by message, with their text, and the reason where one is no row."""
+        text = [value.decode("utf-8", "replace") for value in self.values]
+        is_long = pl.Series([len(value) > LONGEST_BYTES for value in self.values], dtype=pl.Boolean)
+        frame = pl.DataFrame(
+            {
+                "source_row": pl.Series(range(len(text)), dtype=pl.Int64),
+                "raw_text": pl.Series(text, dtype=pl.String),
+                "broken": pl.Series(
+                    ["\ufffd" in one and not _is_utf8(raw) for one, raw in zip(text, self.values, strict=True)],
+                    dtype=pl.Boolean,
+                ),
+                "is_long": is_long,
+            }
+        )
+        # What is too long is not taken apart, but kept.
+        read = frame.with_columns(raw_text=pl.when(~pl.col("is_long")).then("raw_text").otherwise(pl.lit("{}")))
+        rows = jsonlines.taken_apart(read, self.table.column_names, needed=self.table.needed_names)
+        why = (
+            pl.when(frame["is_long"])
+            .then(pl.lit(f"the message is longer than {LONGEST_BYTES >> 20} MiB"))
+            .when(frame["raw_text"].str.strip_chars() == "")
+            .then(pl.lit("the message is empty"))
+        )
+        return rows.with_columns(raw_text=frame["raw_text"], reason=pl.coalesce(why, pl.col("reason")))
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def written(frame: pl.DataFrame, table: Table) -> pl.Series:
+    """Rows of bronze as messages that are read as the same rows. Infinity, which JSON lacks, is a text."""
+    columns = []
+    for column in table.columns:
+        value = pl.col(column.name)
+        if column.kind == "time":
+            value = value.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        elif column.kind == "number" and frame[column.name].is_infinite().any():
+            value = value.cast(pl.String)
+        columns.append(value)
+    return frame.select(pl.struct(columns).struct.json_encode().alias("message"))["message"]

@@ -18,6 +18,8 @@ from gpulake.contract import Table
 from gpulake.lake import open_publication
 from gpulake.sources import genai2026, gpu_specs, openb2023, pai2020
 
+pytestmark = pytest.mark.slow  # thousands of rows, each with a wild value
+
 SEED = int(os.environ.get("GPULAKE_SEED") or random.SystemRandom().randrange(2**32))
 VALUES = ("0", "-0", "-5", "1e9", "2147483648", "4294967296", "1e17", "1e300", "-1e300", "NaN", "inf", "-inf", "9" * 400,
           "1e400", "text", "")  # fmt: skip

@@ -31,13 +31,10 @@ def version(lake):
 
 
 @pytest.mark.parametrize("change", ["nothing", "touched", "rehash"])
-def test_nothing_new_is_nothing_done(lake, tmp_path, change):
+def test_nothing_new_is_nothing_done(lake, tmp_path, gpulake_json, change):
     """A nightly run over old data costs a moment: no version, no dbt, no scikit-learn."""
-    first = subprocess.run(
-        [sys.executable, "-c", "import sys; from gpulake.cli import main; main(sys.argv[1:])", "refresh",
-         "--data", tmp_path / "trace", "--lake", lake, "--json"], check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert not json.loads(first.stdout)["published"]
+    code, first = gpulake_json("refresh", "--data", tmp_path / "trace", "--lake", lake)
+    assert (0, False) == (code, first["published"])
     before, pointer = version(lake), (lake / "publication.json").read_text()
     if change == "touched":
         for file in (tmp_path / "trace").iterdir():
@@ -161,7 +158,6 @@ def test_a_build_that_was_not_published_is_work_left_over(lake, tmp_path):
 
 
 ALONE = {
-    "machines": ("pai_machine_spec.csv", "0123456789abcdef01234567,T4,96,512,2\n"),
     "sensors": ("pai_sensor_table.csv", f"j,worker,w,i,m,/dev/nvidia0,{',1.0' * 10}\n".replace(",,", ",")),
     "nodes": ("openb_node_list.csv", "sn,cpu_milli,memory_mib,gpu,model\nn1,64000,262144,2,T4\n"),
 }

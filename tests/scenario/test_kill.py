@@ -147,21 +147,26 @@ def readable(lake):
 
 
 def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undisturbed, tmp_path, published):
-    """A power cut in the night must cost nothing but time: 20 kills, spread over a refresh."""
+    """A power cut in the night must cost nothing but time: 20 kills, spread over a refresh, two to a lake: the run that mends is
+    killed too.
+    """
     expected, whole_s = undisturbed
     seed = int(os.environ.get("GPULAKE_KILL_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
     print(f"GPULAKE_KILL_SEED={seed}, an undisturbed refresh takes {whole_s:.1f} s")
     dice = random.Random(seed)
+    # Few rows are one commit; every other victim leaves half a build, as one of many rows does.
+    kills = [(number + dice.random(), _EACH_MODEL_COMMITS if number % 2 else {}) for number in range(20)]
+    dice.shuffle(kills)
     killed = 0
-    for number in range(20):
+    for number in range(0, 20, 2):
         lake = shutil.copytree(begun, tmp_path / f"lake-{number}")
-        # Few rows are one commit; every other victim leaves half a build, as one of many rows does.
-        victim = start(lake, deliveries / "second", **(_EACH_MODEL_COMMITS if number % 2 else {}))
-        time.sleep(whole_s * (number + dice.random()) / 20)
-        victim.send_signal(signal.SIGKILL)
-        victim.communicate()
-        killed += victim.returncode == -signal.SIGKILL
-        assert readable(lake) in {9, 13}
+        for moment, settings in kills[number : number + 2]:
+            victim = start(lake, deliveries / "second", **settings)
+            time.sleep(whole_s * moment / 20)
+            victim.send_signal(signal.SIGKILL)
+            victim.communicate()
+            killed += victim.returncode == -signal.SIGKILL
+            assert readable(lake) in {9, 13}
         assert_finished(lake, deliveries / "second", expected, published)
         shutil.rmtree(lake)
     assert killed >= 12, "the refresh was over too soon to be killed"

@@ -29,6 +29,7 @@ BENCHES = (
     "gold_reads",
     "pages_with_readers",
     "detection",
+    "health",
 )
 
 

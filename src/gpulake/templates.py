@@ -240,8 +240,15 @@ def _gpu_sample(machine: str, index: int, at: datetime) -> dict[str, object]:
         "memory_used_bytes": (_MEMORY[model] * 3 // 4 if busy else _GIB if held else 0),
         "memory_total_bytes": _MEMORY[model],
         "power_w": _POWER[model] * 8 // 10 + ripple if busy else 55 + ripple // 2,
+        "power_limit_w": _POWER[model],
         "temperature_c": 58 + ripple if busy else 31 + ripple // 5,
+        "sm_clock_hz": 1_400_000_000 + 1_000_000 * ripple if busy else 210_000_000,
+        "clocks_event_reasons": 0 if busy else 1,
+        "ecc_sbe_volatile": 0,
         "ecc_dbe_volatile": 0,
+        "remapped_rows_correctable": 0,
+        "pcie_replays": 0,
+        "nvlink_errors": 0,
     }
 
 

@@ -1,10 +1,9 @@
-"""The intervals of rare errors: exact bounds, what stands for them above 100, how often they hold the truth, published tables."""
+"""The intervals of rare errors: exact bounds, what stands for them above 100, and how often they hold the truth."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,6 @@ from scipy.stats import chi2
 from gpulake.lake import in_memory
 
 ROOT = Path(__file__).parents[2]
-SURVEY = ROOT.parent / "shared" / "data" / "failure-survey"
-needs_survey = pytest.mark.skipif(not SURVEY.is_dir(), reason="the published failure tables are not on this machine")
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
@@ -96,53 +93,3 @@ def test_a_quiet_fleet_has_few_spikes():
             false += errors[day] > SEED[SEED[:, 1] <= most, 0].max()
             total += 1
     assert false / total < 0.025
-
-
-@needs_survey
-def test_llama_3s_table_is_its_counts_but_for_one_misprint():
-    """419 interruptions; of every cause but one the printed share is its count over them."""
-    rows = rows_of(SURVEY / "llama3_table5_interruptions.csv")
-    total = sum(int(row["count"]) for row in rows)
-
-    assert 419 == total
-    misprints = {
-        row["cause"]: (round(100 * int(row["count"]) / total, 1), float(row["printed_percent"]))
-        for row in rows
-        if abs(100 * int(row["count"]) / total - float(row["printed_percent"])) > 0.051
-    }
-    assert {"Faulty GPU": (35.3, 30.1)} == misprints
-
-
-@needs_survey
-def test_acmes_column_of_the_survey_follows_from_its_counts():
-    """The classes that the survey makes of Acme's failures, by count and by lost GPU time, from the 29 rows."""
-    rows = rows_of(SURVEY / "acme_failure_table.csv")
-    classes = {
-        "GPU/accelerator hardware": {"NVLinkError", "CUDAError", "ECCError"},
-        "network/interconnect": {"NetworkError", "ConnectionError", "NCCLTimeoutError", "NCCLRemoteError"},
-        "storage/filesystem": {"S3StorageError"},
-        "user/application": {row["failure"] for row in rows if row["category"] == "Script"},
-    }
-    number, lost = defaultdict(float), defaultdict(float)
-    for name, failures in classes.items():
-        for row in rows:
-            if row["failure"] in failures:
-                number[name] += int(row["num"])
-                lost[name] += float(row["failure_gpu_time_percent"])
-    total = sum(int(row["num"]) for row in rows)
-    printed = {row["class"]: row["Acme"] for row in rows_of(SURVEY / "matrix_count_v3.csv")}
-    printed_lost = {row["class"]: row["Acme"] for row in rows_of(SURVEY / "matrix_time_v3.csv")}
-
-    assert 2575 == total
-    for name in classes:
-        assert 100 * number[name] / total == pytest.approx(float(printed[name]), abs=0.051)
-        assert lost[name] == pytest.approx(float(printed_lost[name]), abs=0.051)
-
-
-@needs_survey
-def test_deltas_xids_are_all_in_the_catalogue():
-    """Errors that a study counts must have a class and a severity here."""
-    known = {row["code"] for row in rows_of(ROOT / "warehouse" / "seeds" / "xid_catalogue.csv")}
-    counted = {code for row in rows_of(SURVEY / "delta_xid_counts.csv") for code in row["xid"].split("/") if code}
-
-    assert set() == counted - known

@@ -69,7 +69,9 @@ def entity_keys() -> dict[str, SimpleNamespace]:
 def measured_amounts() -> dict[str, dict[str, SimpleNamespace]]:
     """Two amounts of every entity."""
     amounts = {"a": SimpleNamespace(above="1", mean=""), "b": SimpleNamespace(above="2", mean="a")}
-    return dict.fromkeys(("task", "usage", "machine_window", "machine", "gpu_model", "gpu_sample", "machine_sample"), amounts)
+    return dict.fromkeys(
+        ("task", "usage", "machine_window", "machine", "gpu_model", "gpu_sample", "machine_sample"), amounts
+    )
 
 
 def gpu_means() -> list[str]:

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DAY_MS = 86_400_000
+LABELS_APART_PX = 12
+"""Between two labels of an axis of time at least: "day 31" and "day 40" would read as one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Calendar:
             "values": {"expr": str(ticks)},
             "labelExpr": self._day_expression,
             "labelOverlap": "greedy",
+            "labelSeparation": LABELS_APART_PX,
             "grid": False,
         }
 
@@ -74,6 +77,7 @@ class Calendar:
             "tickCount": {"expr": "max(2, width / 110)"},
             "labelExpr": f"utchours(datum.value) == 0 && utcminutes(datum.value) == 0 ? {self._day_expression} : utcFormat(datum.value, '%H:%M')",
             "labelOverlap": "greedy",
+            "labelSeparation": LABELS_APART_PX,
             "grid": False,
         }
 

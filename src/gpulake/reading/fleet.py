@@ -69,12 +69,17 @@ class Wasted:
 def read_waste(scope: Scope, *, most: int = 8) -> Wasted:
     """What became of the GPU-hours of a scope."""
     days = (scope.cluster.cluster_id, scope.since, scope.until)
-    users = scope.rows(f"{ranges.idle_users_query()} order by idle_held_gpu_h desc, user_id", *days, *days)
+    users = scope.rows(
+        f"select *, count(*) over () as there from ({ranges.idle_users_query()}) "
+        f"order by idle_held_gpu_h desc, user_id limit {most:d}",
+        *days,
+        *days,
+    )
     return Wasted(
         waste=waste_of(scope),
         bill=bill_of(scope),
-        users=users[:most],
-        users_all=len(users),
+        users=[{name: value for name, value in row.items() if name != "there"} for row in users],
+        users_all=users[0]["there"] if users else 0,
         jobs=largest_jobs(scope, most=most),
         machines=scope.rows(
             f"select * from ({MACHINES}) where idle_held_gpu_h > 0 order by idle_held_gpu_h desc, machine_id limit {most:d}",

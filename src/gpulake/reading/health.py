@@ -1,4 +1,6 @@
-"""Whether GPUs were well in a range: each with its gravest day, incidents with the jobs that they hit, spikes, and failures."""
+"""Whether GPUs were well in a range: each with its gravest day, incidents with the jobs that they hit, spikes, and failures; and
+of one job, or one machine, the same of what it held and had.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +74,87 @@ RELIABILITY = """
     where cluster_id = ?
 """
 """Of the whole window. Parameter: the cluster."""
+
+
+_GRAVITY = "case verdict when 'sick' then 3 when 'look' then 2 when 'unknown' then 1 else 0 end"
+JOB_GPUS = f"""
+    with attempts as (
+        select attempt_id, machine_id, started_at, ended_at from silver_instances
+        where cluster_id = ?1 and job_id = ?2 and started_at is not null
+    ),
+    devices as (
+        select * from gold_job_gpus where cluster_id = ?1 and job_id = ?2
+    ),
+    held as (
+        select attempts.machine_id, devices.gpu_device, attempts.started_at, attempts.ended_at
+        from attempts
+        left join devices on attempts.attempt_id = devices.attempt_id and attempts.machine_id = devices.machine_id
+        where devices.gpu_device is not null or not exists (select 1 from devices)
+    ),
+    days as (
+        select distinct health.*, held.gpu_device is not null as is_its_own, {_GRAVITY} as gravest
+        from held
+        inner join silver_days as days
+            on days.cluster_id = ?1 and days.ends_at > held.started_at
+                and days.starts_at < coalesce(held.ended_at, days.ends_at)
+        inner join gold_gpu_health_daily as health
+            on health.cluster_id = ?1 and health.dt = days.dt and health.machine_id = held.machine_id
+                and health.gpu_device = coalesce(held.gpu_device, health.gpu_device)
+    )
+    select
+        machine_id,
+        gpu_device,
+        bool_or(is_its_own) as is_its_own,
+        max(gravest) as gravest,
+        arg_max(verdict, (gravest, dt)) as verdict,
+        arg_max(verdict_reason, (gravest, dt)) as verdict_reason,
+        arg_max(dt, (gravest, dt)) as dt,
+        max(temperature_c_max) as temperature_c_max
+    from days
+    group by machine_id, gpu_device
+"""
+"""Each GPU that a job held, or where nobody names them each of its machines, by its gravest day of the job. Parameters: the
+cluster and the job.
+"""
+JOB_INCIDENTS = """
+    select
+        started_at, machine_id, gpu_devices, severity, event_names, to_do,
+        list_contains(string_split(failed_job_ids, ', '), ?2) as is_lost
+    from gold_gpu_incidents as incidents
+    where cluster_id = ?1 and exists (
+        select 1 from silver_event_jobs as hits
+        where hits.cluster_id = ?1 and hits.job_id = ?2 and hits.machine_id = incidents.machine_id
+            and hits.happened_at between incidents.started_at and incidents.ended_at
+    )
+"""
+"""The incidents that hit a job. Parameters: the cluster and the job."""
+MACHINE_INCIDENTS = f"{INCIDENTS} and machine_id = ?"
+"""Parameters: as of `INCIDENTS`, and the machine."""
+
+
+@dataclass(frozen=True)
+class JobHealth:
+    """The GPUs of a job that were not well on its days, of how many; and the incidents that hit it.
+
+    `is_its_own` is false where nobody tells which GPUs it held: then all of its machines' are meant.
+    """
+
+    gpus: int
+    is_its_own: bool
+    unwell: Sequence[Mapping[str, Any]]
+    incidents: Sequence[Mapping[str, Any]]
+
+
+def read_job_health(scope: Scope, job_id: str) -> JobHealth:
+    """How a job's GPUs were while it held them: those that were not well, the gravest first."""
+    key = (scope.cluster.cluster_id, job_id)
+    gpus = scope.rows(f"{JOB_GPUS} order by gravest desc, machine_id, gpu_device", *key)
+    return JobHealth(
+        gpus=len(gpus),
+        is_its_own=all(row["is_its_own"] for row in gpus),
+        unwell=[row for row in gpus if row["gravest"]],
+        incidents=scope.rows(f"{JOB_INCIDENTS} order by started_at, machine_id", *key),
+    )
 
 
 @dataclass(frozen=True)

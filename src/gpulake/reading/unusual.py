@@ -67,11 +67,19 @@ FLAGGED_BY_HOUR = """
 """Steps at which the whole cluster was unusual, as a picture of days or of hours marks them; a day at its first hour."""
 
 
+MOST = 100
+"""Rows of each kind that are read; how many there are is counted."""
+
+
 @dataclass(frozen=True)
 class Unusual:
-    """What is unusual in a scope, the strangest first; `judged` counts its days."""
+    """What is unusual in a scope, the strangest first and of each kind MOST rows at most.
+
+    `judged` counts its days, `there` how many of each kind there are, those too that are not read.
+    """
 
     judged: Mapping[str, Any] | None
+    there: Mapping[str, int]
     days: Sequence[Mapping[str, Any]]
     hours: Sequence[Mapping[str, Any]]
     machines: Sequence[Mapping[str, Any]]
@@ -88,15 +96,28 @@ def read_unusual(scope: Scope, *, user: str | None = None) -> Unusual | None:
     if user is not None and not is_user(scope, user):
         return None
     days = (scope.cluster.cluster_id, scope.since, scope.until)
-
-    def strangest(query: str, then: str, *of: object) -> list[dict[str, Any]]:
-        return scope.rows(f"select * from ({query}) order by anomaly_score desc nulls last, {then}", *days, *of)
-
+    kinds: dict[str, tuple[str, str, tuple[object, ...]]] = {
+        "days": (DAYS, "dt", ()),
+        "hours": (HOURS, "start_at", ()),
+        "machines": (MACHINES, "start_at, machine_id", ()),
+        "jobs": (JOBS, "job_id", ()),
+    }
+    if user is not None:
+        kinds = {"jobs": (f"{JOBS} and user_id = ?", "job_id", (user,))}
+    there: dict[str, int] = dict.fromkeys(("days", "hours", "machines", "jobs"), 0)
+    found: dict[str, Sequence[Mapping[str, Any]]] = dict.fromkeys(there, ())
+    for kind, (query, then, of) in kinds.items():
+        rows = scope.rows(
+            f"select *, count(*) over () as there from ({query}) "
+            f"order by anomaly_score desc nulls last, {then} limit {MOST:d}",
+            *days,
+            *of,
+        )
+        there[kind] = rows[0]["there"] if rows else 0
+        found[kind] = [{name: value for name, value in row.items() if name != "there"} for row in rows]
     return Unusual(
         judged=scope.row(ranges.judged_query(), *days),
-        days=() if user else strangest(DAYS, "dt"),
-        hours=() if user else strangest(HOURS, "start_at"),
-        machines=() if user else strangest(MACHINES, "start_at, machine_id"),
-        jobs=strangest(f"{JOBS} and user_id = ?", "job_id", user) if user else strangest(JOBS, "job_id"),
+        there=there,
         judges=scope.rows(JUDGES, scope.cluster.cluster_id),
+        **found,
     )

@@ -19,8 +19,9 @@ from gpulake.serve.addresses import page_at, parted
 from gpulake.serve.linking import within
 from gpulake.serve.look import Look
 from gpulake.serve.markup import rendered, templates
-from gpulake.serve.page import Page
+from gpulake.serve.page import Page, filled
 from gpulake.serve.pages.definition import models
+from gpulake.whole import write_whole
 
 _DEFINITION = "/definition/"
 
@@ -52,7 +53,8 @@ class Meaning:
 def write_pages(config: Config, *, addresses: Sequence[str], file: Path) -> None:
     """Write the pages at these addresses of `gpulake serve` into one file, in their order.
 
-    Links to a page of the file lead to it, others become text; what can only be asked of a server is left out. Raises
+    Links to a page of the file lead to it, others become text; what can only be asked of a server is left out. Who opens the
+    file meanwhile sees the old one, or the new one whole. Raises
     UsageError for an address that has no page, NotFoundError for a thing that is not there, LakeError where nothing can
     be read.
     """
@@ -62,7 +64,7 @@ def write_pages(config: Config, *, addresses: Sequence[str], file: Path) -> None
         views = [_view(i, address, reader, clusters, config.lake) for i, address in enumerate(addresses, start=1)]
         text = _written(views, reader, layout)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text.encode())
 
 
 def _view(number: int, address: str, reader: Reader, clusters: tuple[Cluster, ...], lake: Path) -> _View:
@@ -80,7 +82,7 @@ def _written(views: Sequence[_View], reader: Reader, layout: Environment) -> str
         def leads(address: str, view: _View = view) -> str | None:
             return _place(address, view, places, wanted)
 
-        markup = rendered(view.page, filled=view.page.fill(view.look), look=view.look, by=layout)
+        markup = rendered(view.page, filled=filled(view.page, view.look), look=view.look, by=layout)
         parts[view.name] = within(markup, name=view.name, leads=leads)
     style = page_style() + files("gpulake.serve").joinpath("static", "style.css").read_text(encoding="utf-8")
     return layout.get_template("file.html").render(

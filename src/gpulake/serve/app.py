@@ -23,7 +23,7 @@ from gpulake.serve import addresses, exporting, posts
 from gpulake.serve.look import Look
 from gpulake.serve.markup import rendered, templates
 from gpulake.serve.newest import Newest
-from gpulake.serve.page import Page, all_pages, menu
+from gpulake.serve.page import Page, all_pages, filled, menu
 from gpulake.serve.things import NotFoundError
 
 POLICY = (
@@ -60,7 +60,7 @@ def create_app(
         for page in menu():
             look = Look(reader, clusters=clusters, path=page.path, lake=config.lake)
             with suppress(GpulakeError):  # who comes is told
-                rendered(page, filled=page.fill(look), look=look, by=layout)
+                rendered(page, filled=filled(page, look), look=look, by=layout)
             yield
 
     app.state.visit = visit
@@ -73,10 +73,10 @@ def create_app(
             look = Look(reader, clusters=clusters, path=request.url.path, asked=asked, named=named, lake=config.lake)
             if page.needs_cluster:
                 _ = look.cluster, look.since, look.until
-            filled = page.fill(look)
+            shown = filled(page, look)
             if export is not None:
-                return exporting.file_of(export, filled)
-            html = rendered(page, filled=filled, look=look, by=layout)
+                return exporting.file_of(export, shown)
+            html = rendered(page, filled=shown, look=look, by=layout)
         return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
     def fault(error: GpulakeError, status: HTTPStatus, request: Request) -> Response:

@@ -128,6 +128,19 @@
     {%- endif %}
 {%- endmacro %}
 
+{# The same, and of the day before each: what a figure was before it changed. #}
+{% macro of_due_days_or_before() -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+        {%- set days -%}
+        from {{ ref('due_days') }} cross join (values (0), (1)) as steps (step)
+        {%- endset -%}
+    dt in (select cast(dt - step * interval 1 day as date) {{ days }})
+        and (cluster_id, dt) in (select (cluster_id, cast(dt - step * interval 1 day as date)) {{ days }})
+    {%- endif %}
+{%- endmacro %}
+
 {# Cohorts of a submission day that a touched job is or was of; jobs of no known day are one cohort, always built again. #}
 {% macro of_touched_cohorts() -%}
     ({{ of_touched_days('job') }} or dt is null)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from gpulake.charts import Chart, Seen, machines_by_hour, series
-from gpulake.reading import health, ranges
+from gpulake.reading import ranges
 from gpulake.reading.fleet import FLEET
 from gpulake.serve.listing import Column, Listing
 from gpulake.serve.look import Look
@@ -142,28 +142,8 @@ def _machine(look: Look) -> Filled:
         order="-hour_start_at",
         empty="No hour of this machine was flagged in this range.",
     )
-    gpus = Listing(
-        look,
-        name="gpus",
-        title="Its GPUs, by their gravest day",
-        table="gold_gpu_health_daily",
-        query=health.gpus_query(health.OF_MACHINE),
-        params=days,
-        columns=(
-            Column("gpu_device", "GPU"),
-            Column("gpu_model", "model"),
-            Column("verdict", "at its worst"),
-            Column("verdict_reason", "why"),
-            Column("dt", "last so", link=lambda look, row: look.url(f"/days/{look.cluster.written(row['dt'])}")),
-            Column("last_verdict", "on the last day", of="verdict"),
-            Column("temperature_c_max", "hottest, °C"),
-        ),
-        order="gpu_device",
-        is_small=True,
-    )
     return {
         "known": known,
-        "gpus": gpus,
         "summed": summed,
         "daily": daily,
         "use": _use(look, daily),

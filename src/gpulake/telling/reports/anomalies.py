@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from gpulake.reading.people import near_users
@@ -35,23 +35,23 @@ def _lines(found: Unusual, teller: Teller) -> list[Line]:
             of=judged["days"], figure=f"{judged['flagged_days']:,}", note=f"of {judged['days']:,}",
         )  # fmt: skip
     if found.days:
-        lines += [(), *heading("Flagged days, the strangest first", _of(found.days, MOST_DAYS))]
+        lines += [(), *heading("Flagged days, the strangest first", _of(found.there["days"], MOST_DAYS))]
         for row in found.days[:MOST_DAYS]:
             lines += _day(row, teller)
-    for title, rows, name in (
-        ("Hours in which the whole fleet made a step", found.hours, ""),
-        ("Machines that went another way than the others", found.machines, "machine_id"),
-        ("Jobs unlike their user's earlier ones", found.jobs, "job_id"),
+    for title, kind, rows, name in (
+        ("Hours in which the whole fleet made a step", "hours", found.hours, ""),
+        ("Machines that went another way than the others", "machines", found.machines, "machine_id"),
+        ("Jobs unlike their user's earlier ones", "jobs", found.jobs, "job_id"),
     ):
         if rows:
-            lines += [(), *heading(title, _of(rows, MOST_OTHERS))]
+            lines += [(), *heading(title, _of(found.there[kind], MOST_OTHERS))]
             for row in rows[:MOST_OTHERS]:
                 lines += _other(row, name, teller)
     return [*lines]
 
 
-def _of(rows: Sequence[object], most: int) -> str:
-    return f"{most} of {len(rows):,}" if len(rows) > most else ""
+def _of(there: int, most: int) -> str:
+    return f"{most} of {there:,}" if there > most else ""
 
 
 def _day(row: Mapping[str, Any], teller: Teller) -> list[Line]:

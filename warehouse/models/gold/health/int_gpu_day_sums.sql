@@ -1,13 +1,22 @@
 {{ config(materialized='ephemeral') }}
 
--- What the hours of a day say of each GPU; of a parted one the parts together: what is most of any of them.
+-- What the hours of a day say of each GPU; of a parted one the parts together: what is most of any of them. Rows of memory
+-- are replaced by a restart, so they count from the hour before on, be it of the day before; of another GPU there anew.
 with
 
-hours as (
+hours_before as (
     select
         *,
-        case when used_us >= 500000 * use_covered_s and sm_clock_hz is not null then use_covered_s else 0 end as busy_s
+        case when used_us >= 500000 * use_covered_s and sm_clock_hz is not null then use_covered_s else 0 end as busy_s,
+        {{ remapped_rows() }} - lag({{ remapped_rows() }}) over (
+            partition by cluster_id, machine_id, gpu_device, gpu_uuid order by hour_start_at
+        ) as replaced_rows
     from {{ ref('silver_gpu_hours') }}
+    where {{ of_due_days_or_before() }}
+),
+
+hours as (
+    select * from hours_before
     where {{ of_due_days() }}
 ),
 
@@ -33,7 +42,7 @@ summed as (
         sum(greatest(ecc_sbe_volatile, ecc_sbe_aggregate)) as ecc_corrected,
         sum(greatest(ecc_dbe_volatile, ecc_dbe_aggregate)) as ecc_uncorrected,
         max({{ remapped_rows() }}) as remapped_rows,
-        max({{ remapped_rows() }}) - min({{ remapped_rows() }}) as new_remapped_rows,
+        sum(case when replaced_rows is not null then greatest(replaced_rows, 0) end) as new_remapped_rows,
         max(row_remap_pending) as row_remap_pending,
         max(row_remap_failed) as row_remap_failed,
         sum(pcie_replays) as pcie_replays,

@@ -229,6 +229,19 @@ def test_a_header_that_comes_again_is_no_row():
     assert ["7", "7"] == sacct(f"{HEADER}\n{ROW}\n{HEADER}\n{ROW}\n")["jobid"].to_list()
 
 
+def test_a_record_that_is_cut_off_takes_no_later_one_with_it():
+    """Lines of a name that breaks are put together: not with what another record left off, whole ones between them."""
+    times = "COMPLETED|2026-03-01T10:00:00|2026-03-01T10:05:00|2026-03-01T11:05:00"
+    whole = [f"{number}|ada|{times}|1|train" for number in (6, 7, 9)]
+    odd = [f"8|ada|{times}|2K|first", "second"]
+    lines = ["JobID|User|State|Submit|Start|End|NNodes|JobName", "5|ada", *whole[:2], *odd, whole[2]]
+    frame = sacct("\n".join(lines) + "\n")
+
+    assert [(2, None), (3, "6"), (4, "7"), (5, "8"), (7, "9")] == frame.select("source_row", "jobid").rows()
+    assert [2] == frame.filter(pl.col("reason").is_not_null())["source_row"].to_list()
+    assert "first\nsecond" == frame["jobname"][3]
+
+
 def test_a_line_break_in_a_name_is_no_new_record_where_the_number_stands_late():
     """Whatever the order of fields: here the rest of a name stands where a user would."""
     text = (

@@ -190,8 +190,19 @@ def _taken_apart(lines: list[tuple[int, str]], layout: _Layout) -> tuple[pl.Data
         last, tail = frame.height, []
     head = frame[:last]
     plain = head.filter(pl.col("is_plain")).select("source_row", fields=pieces)
-    rest = head.filter(~pl.col("is_plain")).select("source_row", "raw_text").rows()
-    return _frame(layout, [plain], list(_put_together(rest, layout))), tail
+    # A record ends where a whole one stands after it: what follows that is no part of the broken one before.
+    stretches = (
+        head.with_columns(stretch=pl.col("is_plain").cum_sum())
+        .filter(~pl.col("is_plain"))
+        .group_by("stretch", maintain_order=True)
+        .agg("source_row", "raw_text")
+    )
+    put_together = [
+        record
+        for numbers, texts in stretches.select("source_row", "raw_text").iter_rows()
+        for record in _put_together(list(zip(numbers, texts, strict=True)), layout)
+    ]
+    return _frame(layout, [plain], put_together), tail
 
 
 @dataclass(frozen=True)

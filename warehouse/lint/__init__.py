@@ -74,9 +74,9 @@ def measured_amounts() -> dict[str, dict[str, SimpleNamespace]]:
     )
 
 
-def gpu_means() -> list[str]:
+def gpu_means() -> dict[str, int]:
     """Any two."""
-    return ["power_w", "temperature_c"]
+    return {"power_w": 12, "temperature_c": 12}
 
 
 def gpu_counters() -> list[str]:

@@ -56,7 +56,7 @@ def both_ways(text, table):
     fields = delimited.Fields(dict(enumerate(table.columns)), len(table.columns), ",")
     (chunk,) = delimited.chunks(BytesIO(text.encode()), fields, header=False)
     assert chunk.quick() is not None
-    return [reading._typed(frame, table, "UTC") for frame in (chunk.quick(), chunk.closely())]
+    return [reading._typed(frame, table, "UTC", says_why=True) for frame in (chunk.quick(), chunk.closely())]
 
 
 def values(row, table=SMALL):

@@ -38,7 +38,7 @@ attempts as (
 
 tenants as (
     select
-        {{ row_key(['devices.cluster_id', 'devices.machine_id', 'devices.gpu_device']) }} as device_key,
+        {{ device_hash('devices') }} as device_key,
         {{ row_key(['devices.cluster_id', 'devices.job_id', 'devices.attempt_id', 'devices.gpu_device']) }} as measured_key,
         attempts.from_s,
         attempts.to_s,

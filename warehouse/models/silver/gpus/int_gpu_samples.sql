@@ -15,7 +15,7 @@ clusters as (
 samples as (
     select
         clusters.cluster_no,
-        {{ row_key(['delivered.cluster_id', 'delivered.machine_id', 'delivered.gpu_device']) }} as device_key,
+        {{ device_hash('delivered') }} as device_key,
         {{ utc_to_epoch('delivered.sampled_at') }} as at_s,
         delivered.sample_kind = 'interval_mean' as is_mean,
         {{ whole('nullif(delivered.interval_s, 0)') }} as interval_s,

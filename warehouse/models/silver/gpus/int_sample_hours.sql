@@ -1,16 +1,15 @@
 {{ config(materialized='ephemeral') }}
 
--- Samples cut at the borders of days and hours: which seconds of which hour each speaks of. An hour begins at a whole hour
--- after the start of the cluster's day. What a counter has grown by counts once, where the sample's own seconds begin.
+-- Samples cut at borders of days and hours, while rows are narrow. Growth of counters counts once, where a sample begins.
 with
 
 samples as (
     select
-        *,
-        {{ row_key(['cluster_id', 'machine_id', 'gpu_device']) }} as device_key,
-        {{ utc_to_epoch('sampled_at') }} as at_s
-    from {{ ref('silver_gpu_samples') }}
-    where {{ in_sampled_range('sampled_at') }}
+        samples.*,
+        {{ device_hash('samples') }} as device_key,
+        {{ utc_to_epoch('samples.sampled_at') }} as at_s
+    from {{ ref('silver_gpu_samples') }} as samples
+    where {{ in_sampled_range('samples.sampled_at') }}
 ),
 
 spans as (
@@ -42,36 +41,18 @@ spans_and_days as (
             and spans.to_s <= closing.ends_s
 ),
 
-covered_days as (
-    select
-        {%- for column in gpu_hour_columns() %}
-        samples.{{ column }},
-        {%- endfor %}
-        {%- for counter in gpu_counters() %}
-        spans_and_days.grown_{{ counter }},
-        {%- endfor %}
-        spans_and_days.has_reset,
-        spans_and_days.from_s,
-        spans_and_days.to_s,
-        spans_and_days.day_no
-    from samples
-    inner join spans_and_days
-        on samples.device_key = spans_and_days.device_key
-            and samples.at_s = spans_and_days.at_s
-),
-
 parts as (
     select
-        covered_days.*,
+        spans_and_days.*,
         days.dt as hour_dt,
         days.starts_at,
         days.day_s,
-        greatest(covered_days.from_s, days.starts_s) - days.starts_s as part_from_s,
-        least(covered_days.to_s, days.ends_s) - days.starts_s as part_to_s,
-        covered_days.from_s >= days.starts_s as is_first_day
-    from covered_days
+        greatest(spans_and_days.from_s, days.starts_s) - days.starts_s as part_from_s,
+        least(spans_and_days.to_s, days.ends_s) - days.starts_s as part_to_s,
+        spans_and_days.from_s >= days.starts_s as is_first_day
+    from spans_and_days
     inner join days
-        on covered_days.day_no = days.day_no
+        on spans_and_days.day_no = days.day_no
 ),
 
 hours as (
@@ -79,10 +60,31 @@ hours as (
         *,
         {{ each_number('part_from_s // 3600', '(part_to_s - 1) // 3600') }} as hour_no
     from parts
+),
+
+pieces as (
+    select
+        *,
+        cast(least(part_to_s, (hour_no + 1) * 3600) - greatest(part_from_s, hour_no * 3600) as smallint) as piece_s,
+        is_first_day and hour_no = part_from_s // 3600 as is_first_piece
+    from hours
 )
 
 select
-    *,
-    least(part_to_s, (hour_no + 1) * 3600) - greatest(part_from_s, hour_no * 3600) as piece_s,
-    is_first_day and hour_no = part_from_s // 3600 as is_first_piece
-from hours
+    {%- for column in gpu_hour_columns() %}
+    samples.{{ column }},
+    {%- endfor %}
+    {%- for counter in gpu_counters() %}
+    pieces.grown_{{ counter }},
+    {%- endfor %}
+    pieces.has_reset,
+    pieces.hour_dt,
+    pieces.starts_at,
+    pieces.day_s,
+    pieces.hour_no,
+    pieces.piece_s,
+    pieces.is_first_piece
+from samples
+inner join pieces
+    on samples.device_key = pieces.device_key
+        and samples.at_s = pieces.at_s

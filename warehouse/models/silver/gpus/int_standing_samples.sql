@@ -4,7 +4,8 @@
 -- more. Few are delivered twice, so those are looked for by a hash first.
 with
 
-delivered as (
+-- Read anew for each use: kept for all of them it would hold the text of every row, which only repeated ones need.
+delivered as {{ inlined() }} (
     select
         samples.*,
         {{ gpu_device('coalesce(samples.gpu_index, places.gpu_index)', 'samples.gpu_uuid', 'samples.mig_id') }}

@@ -29,8 +29,8 @@ select
     cast(sum({{ whole('used_ratio * 1000000') }} * piece_s) as bigint) as used_us,
     case when min(gpu_signal) = max(gpu_signal) then max(gpu_signal) when max(gpu_signal) is not null then 'several' end
         as gpu_signal,
-    {%- for amount in gpu_means() %}
-    {{ mean_over_seconds(amount, 'piece_s') }} as {{ amount }},
+    {%- for amount, digits in gpu_means().items() %}
+    {{ mean_over_seconds(amount, 'piece_s', digits) }} as {{ amount }},
     {%- endfor %}
     max(memory_used_bytes) as memory_used_bytes_max,
     max(memory_total_bytes) as memory_total_bytes,

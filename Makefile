@@ -1,7 +1,8 @@
 # The words people type. Each does its own set-up; nothing needs to be running.
-.PHONY: help setup demo flow test browser screenshots check fix docs bench
+.PHONY: help setup demo flow test browser screenshots check fix docs bench fuzz
 BIN := .venv/bin
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 
 help:
 	@echo "make demo    simulate a fleet and a site, land them beside a real trace, print and draw the result (out/demo.png, out/demo.html)"
@@ -13,6 +14,7 @@ help:
 	@echo "make fix     format, and mend what the linters can"
 	@echo "make docs    write the reference pages again, and the models' site to out/docs"
 	@echo "make bench   measure speed and memory against the floors"
+	@echo "make fuzz    bytes that no program wrote, for each parser of a source (FUZZ_ARGS)"
 	@echo "make setup   .venv with every extra and the developers' tools"
 
 setup:
@@ -65,3 +67,7 @@ docs: setup
 bench: setup
 	@scripts/setup bench
 	$(BIN)/python -m bench
+
+fuzz: setup
+	@scripts/setup fuzz
+	.tools/venv-fuzz/bin/python tests/fuzz $(FUZZ_ARGS)

@@ -135,7 +135,7 @@ def test_each_test_is_run_whatever_became_of_the_others(connection: duckdb.DuckD
         _test("SELECT * FROM days WHERE day > 2", warns=True),
         _test("SELECT * FROM days WHERE day > 3"),
     )
-    done = script.test(connection, Script(steps))
+    done = script.test(connection, Script(steps), idle=None, standing=None)
     assert [node.status for node in done.nodes] == ["fail", "error", "warn", "pass"]
     assert not done.ok
     assert done.nodes[0].message == "day = 2; day = 3"

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any  # JSON, and DuckDB's cursors
 
 from gpulake.dbt.asked import Asked
+from gpulake.dbt.idle import Idle
+from gpulake.dbt.near import Near
 from gpulake.dbt.results import BuildResult, CompiledModel, NodeResult
+from gpulake.dbt.standing import Standing
 from gpulake.dbt.transactions import FewCommits
 from gpulake.lake import Connection, QueryError, first_line
 from gpulake.whole import keep_newest, write_whole
@@ -89,18 +92,33 @@ def keep(script: Script, file: Path) -> None:
 # ---------------------------------------------------------------------------------------------- running
 
 
-def build(connection: Connection, script: Script, *, rows_held: int) -> BuildResult:
-    """Run a build, with few commits. The first failure ends it, and what was committed before stays."""
+def build(
+    connection: Connection,
+    script: Script,
+    *,
+    rows_held: int,
+    idle: Idle | None = None,
+    standing: Standing | None = None,
+) -> BuildResult:
+    """Run a build, with few commits. The first failure ends it, and what was committed before stays.
+
+    `idle` knows which models have nothing to do: those are left out. `standing`: what stands as the build begins, where its small
+    tables may be held in memory.
+    """
     started = time.monotonic()
-    standing = _standing(connection) if any(step.makes for step in script.steps) else {}
+    stands = _standing(connection) if any(step.makes for step in script.steps) else {}
     commits = FewCommits(connection, rows_held=rows_held)
-    asked = Asked(connection)
+    run = _Run(commits.execute, Asked(connection), _near(script, standing, commits.cursor.execute))
     nodes: list[NodeResult] = []
     error = ""
     try:
-        for step in script.steps:
-            began = time.monotonic()
-            message = _do(commits, asked, step, stands=standing.get(step.makes))
+        for number, step in enumerate(script.steps):
+            began, before = time.monotonic(), commits.changed
+            message = ""
+            if idle is None or not idle.changes_nothing(step.statements):
+                message = _do(commits, run, step, number, stands=stands.get(step.makes))
+                if idle is not None and commits.changed > before:
+                    idle.ran(step.statements)
             status = "error" if message else "success"
             nodes.append(NodeResult(step.name, step.kind, status, message, time.monotonic() - began))
             if message:
@@ -111,7 +129,32 @@ def build(connection: Connection, script: Script, *, rows_held: int) -> BuildRes
         except QueryError as failure:  # a full disk, a lost file
             error = f"the last commit failed: {failure}"
     ok = not error and all(node.ok for node in nodes)
+    if ok:
+        run.done()
     return BuildResult(ok, tuple(nodes), time.monotonic() - started, error, script.compiled)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Runs the statements of one script: what they ask first is asked, and what is near is read there."""
+
+    execute: Callable[[str, Sequence[object]], Any]
+    asked: Asked
+    near: Near | None
+
+    def statement(self, statement: str, *, step: int) -> Any:
+        """Run one. Returns its cursor."""
+        sql, values = self.asked.within(statement)
+        return self.execute(self.near.within(sql, step=step) if self.near else sql, values)
+
+    def done(self) -> None:
+        """Leave nothing behind on the connection."""
+        if self.near:
+            self.near.drop()
+
+
+def _near(script: Script, standing: Standing | None, run: Callable[[str], Any]) -> Near | None:
+    return Near([step.statements for step in script.steps], standing, run=run) if standing else None
 
 
 def _standing(connection: Connection) -> dict[str, str]:
@@ -123,37 +166,46 @@ def _standing(connection: Connection) -> dict[str, str]:
     return {f'"{lake}"."{schema}"."{name}"': kind for lake, schema, name, kind in found.fetchall()}
 
 
-def _do(commits: FewCommits, asked: Asked, step: Step, *, stands: str | None) -> str:
+def _do(commits: FewCommits, run: _Run, step: Step, number: int, *, stands: str | None) -> str:
     """Run one model. Returns what went wrong, or nothing."""
     try:
         if stands:
             commits.execute(f"DROP {stands} {step.makes}")
         for statement in step.statements:
-            commits.execute(*asked.within(statement))
+            run.statement(statement, step=number)
         commits.node_ended()
     except QueryError as failure:
         return first_line(failure)
     return ""
 
 
-def test(connection: Connection, script: Script) -> BuildResult:
-    """Run data tests, each whatever became of the others. A failed one's message shows the first rows that fail it."""
+def test(connection: Connection, script: Script, *, idle: Idle | None, standing: Standing | None) -> BuildResult:
+    """Run data tests, each whatever became of the others. A failed one's message shows the first rows that fail it.
+
+    `idle` knows which tests no row can fail: those have passed. `standing`: as in `build`.
+    """
     started = time.monotonic()
-    asked = Asked(connection)
-    nodes = tuple(_tested(connection, asked, step) for step in script.steps)
+    run = _Run(connection.execute, Asked(connection), _near(script, standing, connection.execute))
+    nodes = tuple(
+        NodeResult(step.name, step.kind, "pass", "", 0.0)
+        if idle is not None and idle.gives_nothing(step.failing)
+        else _tested(run, step)
+        for step in script.steps
+    )
+    run.done()
     return BuildResult(all(node.ok for node in nodes), nodes, time.monotonic() - started)
 
 
-def _tested(connection: Connection, asked: Asked, step: Step) -> NodeResult:
+def _tested(run: _Run, step: Step) -> NodeResult:
     began = time.monotonic()
     (statement,) = step.statements
     message = ""
     try:
-        found = connection.execute(*asked.within(statement)).fetchone()
+        found = run.statement(statement, step=0).fetchone()
         assert found is not None
         _, should_warn, should_error = found
         if should_error and not step.warns:
-            status, message = "fail", _rows_that_fail(connection, asked, step)
+            status, message = "fail", _rows_that_fail(run, step)
         elif should_warn:
             status = "warn"
         else:
@@ -163,8 +215,8 @@ def _tested(connection: Connection, asked: Asked, step: Step) -> NodeResult:
     return NodeResult(step.name, step.kind, status, message, time.monotonic() - began)
 
 
-def _rows_that_fail(connection: Connection, asked: Asked, step: Step) -> str:
-    found = connection.execute(*asked.within(step.failing))
+def _rows_that_fail(run: _Run, step: Step) -> str:
+    found = run.statement(step.failing, step=0)
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchmany(_FAILING_ROWS_SHOWN)]
     return "; ".join(", ".join(f"{name} = {value}" for name, value in row.items()) for row in rows)

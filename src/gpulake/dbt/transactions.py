@@ -28,6 +28,8 @@ class FewCommits:
         self.cursor = cursor
         self._rows_held = rows_held
         self._failed = False
+        self.changed = 0
+        """How many rows were written, or deleted, in all."""
         self._begin()
 
     def execute(self, sql: str, values: Sequence[object] | None = None) -> Any:
@@ -36,6 +38,7 @@ class FewCommits:
             self.cursor.execute(sql, values)
             if sql.lstrip()[:6].lower() in _CHANGES and (changed := self.cursor.fetchone()):
                 self._rows += changed[0]
+                self.changed += changed[0]
         return self.cursor
 
     def node_ended(self) -> None:

@@ -17,8 +17,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from gpulake.dbt import script
+from gpulake.dbt.idle import Idle
 from gpulake.dbt.project import digest, files_of
 from gpulake.dbt.results import BuildResult, NodeResult
+from gpulake.dbt.standing import look
 from gpulake.dbt.transactions import ROWS_HELD
 from gpulake.errors import LakeError
 from gpulake.lake import EXTENSIONS, Connection, Layout, Writer, extension_file, lent
@@ -58,12 +60,21 @@ class Warehouse:
         is given. What is touched is built on the views that stand, so it is the same for every lake.
         `is_small`: there are so few pending rows that one thread does them in the same time.
         """
-        asked = {"do": "write down a full build", "sources": sorted(sources)} if full else {"do": "write down a build"}
-        written = self._script(asked)
+        request = (
+            {"do": "write down a full build", "sources": sorted(sources)} if full else {"do": "write down a build"}
+        )
+        written = self._script(request)
         if isinstance(written, BuildResult):
             return written
+        rows_held = int(self._environment["GPULAKE_ROWS_HELD"])
         with self._lent(version=None, is_small=is_small) as connection:
-            return script.build(connection, written, rows_held=int(self._environment["GPULAKE_ROWS_HELD"]))
+            if full:
+                return script.build(connection, written, rows_held=rows_held)
+            standing = look(connection)
+            idle = Idle(connection, standing, beside=self._file_of(request))
+            built = script.build(connection, written, rows_held=rows_held, idle=idle, standing=standing)
+        idle.keep()
+        return built
 
     def test(
         self,
@@ -83,7 +94,11 @@ class Warehouse:
         if isinstance(written, BuildResult):
             return written
         with self._lent(version=version, is_small=is_small) as connection:
-            return script.test(connection, written)
+            standing = look(connection, version=version)
+            idle = Idle(connection, standing, beside=self._file_of(asked))
+            tested = script.test(connection, written, idle=idle, standing=standing)
+        idle.keep()
+        return tested
 
     def dbt(self, arguments: Sequence[str], *, version: int | None = None) -> BuildResult:
         """Run any dbt command by hand, on the newest version or, read-only, on the one that is given."""
@@ -111,9 +126,12 @@ class Warehouse:
     def _kept_in(self) -> Path:
         return Path(self._environment["GPULAKE_PARSED"])
 
+    def _file_of(self, request: Mapping[str, object]) -> Path:
+        return script.file_of(self._kept_in, digest=self._digest, request=request)
+
     def _script(self, request: Mapping[str, object]) -> script.Script | BuildResult:
         """What dbt would run, from where it is kept, else from dbt; where dbt cannot tell, what it says instead."""
-        file = script.file_of(self._kept_in, digest=self._digest, request=request)
+        file = self._file_of(request)
         found = script.kept(file)
         if found is None:
             reply = self._ask(request)

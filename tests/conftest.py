@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -21,6 +22,10 @@ REAL = ROOT.parent / "shared" / "data" / "alibaba-pai-2020"
 REAL_GENAI = REAL.with_name("alibaba-genai-2026")
 FIXTURES = Path(__file__).parent / "fixtures" / "pai2020"
 sys.path.insert(0, str(Path(__file__).parent / "oracle"))
+
+# A shell that starts the tests in the background has Ctrl-C ignored: a test that presses it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _MAIN = "import sys; from gpulake.cli import main; sys.exit(main())"
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2

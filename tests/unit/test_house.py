@@ -92,6 +92,16 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [] == missing
 
 
+def test_contributing_names_no_path_that_does_not_exist() -> None:
+    """Who adds a thing copies the paths from there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = [name for name in re.findall(r"`([\w./-]+/[\w./-]*)`", text) if "<" not in name]
+
+    assert len(named) > 10
+    starts = (ROOT, ROOT / "src" / "gpulake")
+    assert [] == [name for name in named if not any((start / name).exists() for start in starts)]
+
+
 def test_the_index_lists_every_page() -> None:
     """A page that nothing leads to is not read."""
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")

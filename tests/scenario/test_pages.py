@@ -26,6 +26,8 @@ NOT_RUN = {
     "make ": "its recipe is compared with the commands that the page names",
     "python3 -m pip ": "needs a package index",
     "uv pip ": "needs a package index",
+    "python3 -m venv ": "tests/scenario/test_wheel.py makes one, without an index",
+    "~/gpulake/": "as the line before",
     "duckdb ": "needs the program of the package duckdb-cli",
     "gpulake collect ": "needs a cluster; tests/slurm and tests/prometheus have one",
     ".venv/bin/gpulake fetch ": "needs the publisher",

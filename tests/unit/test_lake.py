@@ -336,6 +336,12 @@ def test_a_slow_query_draws_nothing_on_standard_output(folder, capfd):
 # -------------------------------------------------------------------------------------- transactions
 
 
+def test_no_reader_loads_code(folder):
+    """Nobody checks who signed an extension, so what reads a publication loads none."""
+    with open_publication(folder) as reader, pytest.raises(UsageError, match="extensions is disabled"):
+        reader.sql(f"LOAD '{lake_module.extension_file('sqlite_scanner')}'")
+
+
 def test_a_transaction_is_all_or_nothing(folder):
     """A landing whose second half fails must leave no first half."""
     with writing(folder, purpose="test", tables=TABLES) as writer:

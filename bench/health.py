@@ -23,7 +23,7 @@ from gpulake.simulate import site
 
 FLEETS = int(os.environ.get("GPULAKE_BENCH_FLEETS", "60"))
 FIRST_SEED = 1_000
-SIZE = {"nodes": 4, "gpus_per_node": 4, "days": 3, "every_s": 60}
+SIZE = {"nodes": 4, "gpus_per_node": 4, "days": 3, "every_s": 120}
 MOST_FALSE = 0.05
 """Of healthy sites, those that may have any finding."""
 OF_MACHINES = {"node_down", "flapping"}

@@ -60,9 +60,8 @@ ALIKE = f"""
         case when count(lost_gpu_h) = count(*) then sum(lost_gpu_h) end as lost_gpu_h
     from ({INCIDENTS} and severity = 'critical')
     group by machine_id, gpu_devices, event_names
-    order by started_at desc, machine_id
 """
-"""Critical incidents of one place that tell the same, the latest first. Parameters as those of OF_ALL, and of the others by day."""
+"""Critical incidents of one place that tell the same. Parameters as those of OF_ALL, and of the others by day."""
 SPIKES = """
     select dt, event_class, errors, expected_low, expected_high, main_machine_id, main_machine_ratio
     from gold_error_spikes_daily
@@ -157,32 +156,115 @@ def read_job_health(scope: Scope, job_id: str) -> JobHealth:
     )
 
 
+MOST = 40
+"""Rows of each kind that are read; how many there are is counted."""
+
+
+def groups_query() -> str:
+    """GPUs of one machine of which the same is said, in one row; those that are so on the last day first. Parameters as of OF_ALL."""
+    return f"""
+    select
+        machine_id,
+        string_agg(gpu_device, ', ' order by try_cast(gpu_device as integer), gpu_device) as gpu_devices,
+        count(*) as gpus,
+        verdict,
+        last_verdict = verdict as is_so_still,
+        first_dt,
+        dt,
+        days,
+        last_verdict,
+        verdict_reason,
+        to_do,
+        sum(sampled_s) as sampled_s,
+        sum(expected_s) as expected_s,
+        min(gravest) as gravest
+    from ({gpus_query()})
+    where gravest > 1
+    group by machine_id, verdict, first_dt, dt, days, last_verdict, verdict_reason, to_do
+    """
+
+
+HELD_BY = """
+    with attempts as (
+        select job_id, attempt_id, machine_id, started_at, ended_at from silver_instances
+        where cluster_id = ?1 and machine_id = ?2 and started_at is not null
+    )
+    select distinct attempts.job_id, jobs.user_id, attempts.started_at
+    from attempts
+    inner join gold_job_gpus as devices
+        on devices.cluster_id = ?1 and devices.job_id = attempts.job_id and devices.attempt_id = attempts.attempt_id
+            and devices.machine_id = attempts.machine_id
+    inner join silver_days as days
+        on days.cluster_id = ?1 and days.dt between ?4 and ?5 and days.ends_at > attempts.started_at
+            and days.starts_at < coalesce(attempts.ended_at, days.ends_at)
+    left join silver_jobs as jobs on jobs.cluster_id = ?1 and jobs.job_id = attempts.job_id
+    where list_contains(string_split(?3, ', '), devices.gpu_device)
+    order by attempts.started_at desc, attempts.job_id
+    limit 40
+"""
+"""Who held some GPUs of a machine on some days. Parameters: the cluster, the machine, the GPUs apart by commas, the days."""
+
+
 @dataclass(frozen=True)
 class Health:
-    """What is known of a scope's GPUs; `counts` has how many by their gravest verdict, and of how many there are days at all."""
+    """What is known of a scope's GPUs; of each kind MOST rows at most, and `there` counts them all.
+
+    `counts` has how many GPUs by their gravest verdict, and of how many there are days at all; `still` how many of the sick are so
+    on the last day. `groups` are those that are sick or want a look. `critical` sums the critical incidents.
+    """
 
     counts: Mapping[str, int]
-    gpus: Sequence[Mapping[str, Any]]
-    incidents: Sequence[Mapping[str, Any]]
+    still: int
+    groups: Sequence[Mapping[str, Any]]
+    critical: Mapping[str, Any]
     alike: Sequence[Mapping[str, Any]]
     spikes: Sequence[Mapping[str, Any]]
     reliability: Sequence[Mapping[str, Any]]
+    there: Mapping[str, int]
 
 
-def read_health(scope: Scope) -> Health:
-    """Whether the GPUs of a scope were well: those that were not, the gravest first."""
+MOST_HELD = 20
+"""Groups of GPUs of which it is read who held them."""
+
+
+def read_health(scope: Scope, *, with_holders: bool = False) -> Health:
+    """Whether the GPUs of a scope were well: those that were not, the gravest first, and of them those that still are not.
+
+    `with_holders`: the first groups tell in `holders` which jobs held them on their days, the latest first, and whose those are.
+    """
     days = (scope.cluster.cluster_id, scope.since, scope.until)
-    counted = scope.rows(f"select verdict, count(*) as gpus from ({gpus_query()}) group by verdict", *days)
+    counted = scope.rows(
+        f"select verdict, count(*) as gpus, count(*) filter (where last_verdict = verdict) as still "
+        f"from ({gpus_query()}) group by verdict",
+        *days,
+    )
+    there: dict[str, int] = {}
+
+    def first(kind: str, query: str, order: str) -> list[dict[str, Any]]:
+        rows = scope.rows(f"select *, count(*) over () as there from ({query}) order by {order} limit {MOST:d}", *days)
+        there[kind] = rows[0]["there"] if rows else 0
+        return [{name: value for name, value in row.items() if name != "there"} for row in rows]
+
+    critical = scope.row(
+        f"select count(*) as incidents, coalesce(sum(jobs_failed), 0)::bigint as jobs_failed, "
+        f"arg_max(failed_job_ids, started_at) filter (where jobs_failed > 0) as last_failed_job_ids "
+        f"from ({INCIDENTS}) where severity = 'critical'",
+        *days,
+    )
+    assert critical is not None
+    groups = first("groups", groups_query(), "gravest desc, is_so_still desc, dt desc, machine_id, gpu_devices")
+    for group in groups[:MOST_HELD] if with_holders else ():
+        of = (group["machine_id"], group["gpu_devices"], group["first_dt"], group["dt"])
+        group["holders"] = scope.rows(HELD_BY, days[0], *of)
     return Health(
         counts={row["verdict"]: row["gpus"] for row in counted},
-        gpus=scope.rows(
-            f"select * from ({gpus_query()}) where gravest > 0 order by gravest desc, dt desc, machine_id, gpu_device",
-            *days,
+        still=sum(row["still"] for row in counted if row["verdict"] == "sick"),
+        groups=groups,
+        critical=critical,
+        alike=first("alike", ALIKE, "started_at desc, machine_id, gpu_devices"),
+        spikes=first("spikes", SPIKES, "dt desc, event_class"),
+        reliability=scope.rows(
+            f"{RELIABILITY} and grouped_by in ('all', 'gpu_model') order by grouped_by, failures desc, value", days[0]
         ),
-        incidents=scope.rows(
-            f"select * from ({INCIDENTS}) order by severity = 'critical' desc, started_at desc, machine_id", *days
-        ),
-        alike=scope.rows(ALIKE, *days),
-        spikes=scope.rows(f"{SPIKES} order by dt desc, event_class", *days),
-        reliability=scope.rows(f"{RELIABILITY} order by grouped_by, failures desc, value", days[0]),
+        there=there,
     )

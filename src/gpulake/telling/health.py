@@ -15,19 +15,27 @@ def health_sentence(found: Health) -> str:
     if not gpus:
         return "Of no GPU is it known whether it was well: no samples of single GPUs have landed for these days."
     sick, look, unknown = (found.counts.get(verdict, 0) for verdict in ("sick", "look", "unknown"))
-    told = [
-        f"{sick:,} of {counted(gpus, 'GPU')} {'was' if sick == 1 else 'were'} sick"
-        if sick
-        else f"None of {counted(gpus, 'GPU')} was found sick",
-        *([f"{look:,} {'needs' if look == 1 else 'need'} a look"] if look else []),
-        *([f"{unknown:,} could not be judged for a day or more"] if unknown else []),
-    ]
+    if not sick:
+        told = [f"None of {counted(gpus, 'GPU')} was found sick"]
+    elif found.still == sick:
+        told = [f"{sick:,} of {counted(gpus, 'GPU')} {'is' if sick == 1 else 'are'} sick"]
+    elif found.still:
+        told = [
+            f"{found.still:,} of {counted(gpus, 'GPU')} {'is' if found.still == 1 else 'are'} sick, {sick - found.still:,} more were"
+        ]
+    else:
+        told = [f"{sick:,} of {counted(gpus, 'GPU')} {'was' if sick == 1 else 'were'} sick, none on the last day"]
+    told += [f"{look:,} {'needs' if look == 1 else 'need'} a look"] if look else []
+    told += [f"{unknown:,} could not be judged for a day or more"] if unknown else []
     said = f"{', '.join(told)}."
-    critical = [row for row in found.incidents if row["severity"] == "critical"]
-    if not critical:
+    if not found.critical["incidents"]:
         return said
-    failed = sum(row["jobs_failed"] for row in critical)
-    said += f" There were {counted(len(critical), 'critical incident')}"
+    failed = found.critical["jobs_failed"]
+    said += (
+        f" There were {counted(found.critical['incidents'], 'critical incident')}"
+        if found.critical["incidents"] > 1
+        else " There was 1 critical incident"
+    )
     return said + (
         f", which ended {counted(failed, 'attempt')} of jobs."
         if failed

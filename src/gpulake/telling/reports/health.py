@@ -13,6 +13,7 @@ from gpulake.telling.reports import Kind, Teller
 from gpulake.telling.words import counted, ratio_pct
 
 MOST_SICK, MOST_LOOK, MOST_INCIDENTS = 8, 6, 6
+MOST_USERS, MOST_JOBS = 4, 3
 _RELIABILITY = (
     Col("value", "machines"), Col("failures", "failures"), Col("node_days", "node-days"), Col("mtbf_h", "hours between"),
     Col("mtbf_low_h", "at least"), Col("mtbf_high_h", "at most"),
@@ -24,7 +25,7 @@ _SPIKES = (
 
 
 def _read(scope: Scope, _name: str | None) -> Health:
-    return read_health(scope)
+    return read_health(scope, with_holders=True)
 
 
 def _sentence(found: Health, _teller: Teller) -> str:
@@ -35,32 +36,36 @@ def _lines(found: Health, teller: Teller) -> list[Line]:
     gpus = sum(found.counts.values())
     if not gpus:
         return []
-    sick, look, unknown = (found.counts.get(verdict, 0) for verdict in ("sick", "look", "unknown"))
-    well = found.counts.get("well", 0)
+    well, unknown = found.counts.get("well", 0), found.counts.get("unknown", 0)
     lines: list[Line] = [
         *meter(
             "GPUs well", [Part("active", well), Part("unknown", unknown)], of=gpus, figure=f"{well:,}",
             note=f"of {gpus:,}; {unknown:,} unknown (░)" if unknown else f"of {gpus:,}",
         )
     ]  # fmt: skip
-    for title, verdict, of, most in (("Sick", "sick", sick, MOST_SICK), ("Look at", "look", look, MOST_LOOK)):
-        if of:
-            rows = [row for row in found.gpus if row["verdict"] == verdict][:most]
-            lines += [(), *heading(title, _of(len(rows), of))]
-            for row in rows:
-                lines += _gpu(row, found.incidents if verdict == "sick" else (), teller)
+    sick_now = [row for row in found.groups if row["verdict"] == "sick" and row["is_so_still"]]
+    sick_then = [row for row in found.groups if row["verdict"] == "sick" and not row["is_so_still"]]
+    looked_at = [row for row in found.groups if row["verdict"] == "look"]
+    for title, rows, most in (
+        (f"Sick on {teller.scope.cluster.day(teller.scope.until)}, the last day", sick_now, MOST_SICK),
+        ("Sick before", sick_then, MOST_SICK),
+        ("To look at", looked_at, MOST_LOOK),
+    ):
+        if rows:
+            lines += [(), *heading(title, _of(min(len(rows), most), len(rows)))]
+            for row in rows[:most]:
+                lines += _gpus(row, teller)
     if found.alike:
         shown = found.alike[:MOST_INCIDENTS]
-        lines += [(), *heading("Critical incidents, the latest first", _of(len(shown), len(found.alike)))]
+        lines += [(), *heading("Critical incidents, the latest first", _of(len(shown), found.there["alike"]))]
         for row in shown:
             lines += _incident(row, teller)
     if found.spikes:
         lines += [(), *heading("Days with more errors than their past lets expect", "")]
         lines += table(found.spikes[:MOST_INCIDENTS], _SPIKES, cluster=teller.scope.cluster)
-    groups = [row for row in found.reliability if row["grouped_by"] in {"all", "gpu_model"}]
-    if groups:
+    if found.reliability:
         lines += [(), *heading("How often machines fail", "hours between failures, 95 % interval")]
-        lines += table(groups, _RELIABILITY, cluster=teller.scope.cluster)
+        lines += table(found.reliability, _RELIABILITY, cluster=teller.scope.cluster)
     return lines
 
 
@@ -68,31 +73,37 @@ def _of(shown: int, there: int) -> str:
     return f"{shown} of {there:,}" if there > shown else ""
 
 
-def _gpu(row: Mapping[str, Any], incidents: Sequence[Mapping[str, Any]], teller: Teller) -> list[Line]:
+def _gpus(row: Mapping[str, Any], teller: Teller) -> list[Line]:
     cluster = teller.scope.cluster
     since = cluster.day(row["first_dt"])
     when = since if row["days"] == 1 else f"{counted(row['days'], 'day')} since {since}"
     seen = ratio_pct(row["sampled_s"] / row["expected_s"] if row["expected_s"] else None, digits=0)
-    now = f", {row['last_verdict']} since" if row["last_verdict"] != row["verdict"] else ""
+    now = "" if row["is_so_still"] else f", {row['last_verdict']} on the last day"
     mark = Span("▲ ", "anomaly") if row["verdict"] == "sick" else Span("· ", "soft")
+    name = f"{row['machine_id']} {'GPU' if row['gpus'] == 1 else 'GPUs'} {row['gpu_devices']}"
     lines = [
-        line(
-            mark, Span(f"{row['machine_id']} GPU {row['gpu_device']}", "strong"), f"   {when}{now}, seen {seen} of it"
-        ),
+        line(mark, Span(name, "strong"), f"   {when}{now}, seen {seen} of it"),
         *text_lines(str(row["verdict_reason"]), first="  ", rest="  "),
     ]
-    hit = [
-        one
-        for one in incidents
-        if one["machine_id"] == row["machine_id"] and row["gpu_device"] in str(one["gpu_devices"]).split(", ")
-    ]
-    jobs = dict.fromkeys(job for one in hit if one["job_ids"] for job in one["job_ids"].split(", "))
-    if jobs:
-        lines += text_lines(f"jobs: {', '.join(jobs)}", first="  ", rest="  ")
-    todo = next((one["to_do"] for one in hit if one["severity"] == "critical"), None) or row["to_do"]
-    if todo:
-        lines += text_lines(str(todo), first="  do: ", rest="      ")
+    if row.get("holders"):
+        lines += text_lines(_held_by(row["holders"]), first="  held by: ", rest="      ")
+    if row["to_do"]:
+        lines += text_lines(str(row["to_do"]), first="  do: ", rest="      ")
     return lines
+
+
+def _held_by(holders: Sequence[Mapping[str, Any]]) -> str:
+    """Jobs by user: ada (12, 13), bob (9)."""
+    jobs: dict[str, dict[str, None]] = {}
+    for each in holders:
+        user = each["user_id"] if each["user_id"] is not None else "users not recorded"
+        jobs.setdefault(user, {})[each["job_id"]] = None
+    told = [
+        f"{user} ({', '.join([*list(ids)[:MOST_JOBS], *(['…'] if len(ids) > MOST_JOBS else [])])})"
+        for user, ids in jobs.items()
+    ]
+    more = len(told) - MOST_USERS
+    return ", ".join(told[:MOST_USERS]) + (f" and {counted(more, 'more user')}" if more > 0 else "")
 
 
 def _incident(row: Mapping[str, Any], teller: Teller) -> list[Line]:
@@ -119,14 +130,14 @@ def _names(texts: str) -> str:
 
 def _notes(found: Health, teller: Teller) -> list[Note]:
     told: list[Note] = []
-    sick = next((row for row in found.gpus if row["verdict"] == "sick"), None)
+    sick = next((row for row in found.groups if row["verdict"] == "sick"), None)
     if sick is not None:
         day = teller.scope.cluster.written(sick["dt"])
         key = tuple(
             ("key", f"{name}={value}")
             for name, value in (
                 ("cluster_id", teller.scope.cluster.cluster_id), ("dt", day),
-                ("machine_id", sick["machine_id"]), ("gpu_device", sick["gpu_device"]),
+                ("machine_id", sick["machine_id"]), ("gpu_device", sick["gpu_devices"].split(", ")[0]),
             )
         )  # fmt: skip
         told.append(
@@ -135,9 +146,9 @@ def _notes(found: Health, teller: Teller) -> list[Note]:
                 teller.command("explain", "gold_gpu_health_daily", "verdict", options=key),
             )
         )
-    failed = next((row for row in found.incidents if row["failed_job_ids"]), None)
-    if failed is not None:
-        job = failed["failed_job_ids"].split(", ")[0]
+    failed = found.critical["last_failed_job_ids"]
+    if failed:
+        job = failed.split(", ")[0]
         told.append(("What the last job that was lost had done:", teller.command("report", "job", job)))
     if found.counts.get("unknown"):
         told.append(("Unknown is not well: too little was seen of those GPUs to say anything.", None))

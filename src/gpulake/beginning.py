@@ -60,11 +60,10 @@ def begin(folder: Path, answers: Answers) -> Begun:
 
     Nothing is ever overwritten: where there are settings already, nothing is written at all.
     """
-    check_cluster_name(answers.cluster, where="--cluster")
-    check_zone(answers.zone, "--zone")
-    if answers.prometheus_url:  # an address with a password in it must not be kept in a file
-        server_of(answers.prometheus_url, {}, prefix=SECRETS, patience=Patience())
-    read_options(collector_named("slurm"), {"via": answers.via})
+    check_cluster(answers.cluster)
+    check_zone_name(answers.zone)
+    check_via(answers.via or "")
+    check_address(answers.prometheus_url or "")
     settings = folder / "gpulake.toml"
     _write_new(settings, settings_text(answers))
     prices = folder / answers.prices if answers.prices else None
@@ -73,6 +72,27 @@ def begin(folder: Path, answers: Answers) -> Begun:
     if prices is not None:
         _write_new(prices, EXAMPLE_PRICES)
     return Begun(settings, prices, tuple(_next(answers)))
+
+
+def check_cluster(name: str) -> None:
+    """Refuse what is no name of a cluster. Raises UsageError, as the checks below do."""
+    check_cluster_name(name, where="--cluster")
+
+
+def check_zone_name(zone: str) -> None:
+    """Refuse what is no time zone."""
+    check_zone(zone, "--zone")
+
+
+def check_via(command: str) -> None:
+    """Refuse what is no command. Nothing: Slurm's are here."""
+    read_options(collector_named("slurm"), {"via": command or None})
+
+
+def check_address(url: str) -> None:
+    """Refuse what is no address, and one with a password in it, which must not be kept in a file. Nothing: there is none."""
+    if url:
+        server_of(url, {}, prefix=SECRETS, patience=Patience())
 
 
 def local_zone(environ: dict[str, str], link: Path = Path("/etc/localtime")) -> str:

@@ -95,9 +95,9 @@ class Terminal(io.StringIO):
 
 
 def test_on_a_terminal_it_asks_for_what_no_option_says(tmp_path, monkeypatch, capsys):
-    """Somebody who has read nothing answers five questions."""
+    """Somebody who has read nothing answers five questions; a slip is told at once, and asked again."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "stdin", Terminal("lab\nEurope/Berlin\ny\n\nhttp://p:9090\n\n"))
+    monkeypatch.setattr(sys, "stdin", Terminal("lab\nBerlin\nEurope/Berlin\ny\n\np:9090\nhttp://p:9090\n\n"))
 
     assert 0 == main(["init", "--lake", "deep"])
     read = config.load({})
@@ -106,6 +106,8 @@ def test_on_a_terminal_it_asks_for_what_no_option_says(tmp_path, monkeypatch, ca
     out, err = capsys.readouterr()
     assert "gpulake collect slurm" in out
     assert "What is your cluster called" in err
+    assert "unknown time_zone 'Berlin'" in err
+    assert "write it as http://host:9090" in err
 
 
 def test_a_script_is_asked_nothing(tmp_path, monkeypatch, capsys):

@@ -12,14 +12,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.unit.collecting.test_kernel import Machine
+from tests.unit.collecting.test_nvml import FakeNvml
 
 from gpulake import clock
 from gpulake.cli import main
-from gpulake.collecting import all_collectors
+from gpulake.collecting import Asked, all_collectors
 from gpulake.collecting.slurm import FIELDS
 from gpulake.config import ClusterSettings, Config
-from gpulake.doctor import all_checks
+from gpulake.doctor import State, all_checks, kernel, nvml
 from gpulake.doctor.examining import examine
+from gpulake.errors import SourceError
 
 CONFIG = "AccountingStorageType = accounting_storage/slurmdbd\nAccountingStorageTRES   = cpu,mem,gres/gpu\nPrivateData             = none\n"
 NODES = "NodeName=n1 CPUTot=8 Gres=gpu:h100:4\nNodeName=n2 CPUTot=8 Gres=(null)\n"
@@ -156,7 +159,7 @@ def test_a_healthy_prometheus_has_nothing_to_do(tmp_path):
 
     assert 0 == code
     assert ["nothing has been collected from it yet"] == [what for what, (state, _) in lines.items() if state != "ok"]
-    assert {"1 machines, as n1", "its newest sample is 10 s old"} <= set(lines)
+    assert {"1 machine, as n1", "its newest sample is 10 s old"} <= set(lines)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +185,35 @@ def test_what_is_wrong_with_a_prometheus_is_told_with_what_to_do(tmp_path, serve
 
     assert (state, 10 if state == "fail" else 0) == (told(lines, words)[0], code)
     assert do in told(lines, words)[1]
+
+
+def test_gpus_of_this_machine():
+    """A GPU that has fallen off the bus is a failure, what a card has none of is said once."""
+    asked = Asked("c", clock.now(), {}, {}, {})
+
+    assert [(State.OK, "2 GPUs")] == [(each.state, each.what) for each in nvml.look(asked, nvml=FakeNvml())]
+    (_, lost) = nvml.look(asked, nvml=FakeNvml(lost=[1]))
+    assert (State.FAIL, 10) == (lost.state, lost.error.exit_code)
+    assert "GPU 1 does not answer" in lost.what
+    with pytest.raises(SourceError, match="driver does not answer"):
+        list(nvml.look(asked, nvml=FakeNvml(driver=False)))
+    with pytest.raises(SourceError, match="sees no GPU"):
+        list(nvml.look(asked, nvml=FakeNvml(gpus=0)))
+
+
+def test_the_kernel_of_this_machine():
+    """Who may not read it would find a quiet machine."""
+    asked = Asked("c", clock.now(), {}, {}, {})
+
+    def looked(**has):
+        return [each.what for each in kernel.look(asked, host=Machine(**has).host)]
+
+    assert ["the journal may be read"] == looked(journal=[b"{}"])
+    assert ["the journal may be read, and holds nothing of the kernel"] == looked(journal=[])
+    assert looked(ring=[b"[    1.0] a", b"[    2.0] b"])[0].startswith("dmesg may be read: 2 lines")
+    for has, words in (({}, "neither a journalctl nor a dmesg"), ({"journal": SourceError("denied")}, "denied")):
+        with pytest.raises(SourceError, match=words):
+            looked(**has)
 
 
 def test_settings_that_cannot_be_meant_are_told_of_their_source(tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpulake.cli import edge
+from gpulake.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -53,19 +55,20 @@ def init(
     if (Path.cwd() / "gpulake.toml").exists():
         asks = False  # it is refused: nobody shall answer first
     ask = _asked if asks else _default
-    lake = lake or ask("The folder of the lake", "lake")
-    cluster = cluster or ask("What is your cluster called", "site")
-    zone = zone or ask("Its time zone", beginning.local_zone(dict(os.environ)))
+    cluster = cluster or ask("What is your cluster called", "site", beginning.check_cluster)
+    zone = zone or ask("Its time zone", beginning.local_zone(dict(os.environ)), beginning.check_zone_name)
     if slurm is None:
         slurm = via is not None or (asks and typer.confirm("Does Slurm schedule its jobs?", default=False, err=True))
         if slurm and via is None:
-            via = ask("How are Slurm's commands reached, as `ssh login1` (empty: they are here)", "")
-    prometheus = prometheus or ask("The address of its Prometheus (empty: none)", "")
-    prices = prices or ask("Your file of prices (empty: examples count)", "")
+            via = ask(
+                "How are Slurm's commands reached, as `ssh login1` (empty: they are here)", "", beginning.check_via
+            )
+    prometheus = prometheus or ask("The address of its Prometheus (empty: none)", "", beginning.check_address)
+    prices = prices or ask("Your file of prices (empty: examples count)", "", lambda _name: None)
     begun = beginning.begin(
         Path.cwd(),
         beginning.Answers(
-            lake=lake,
+            lake=lake or "lake",
             cluster=cluster,
             zone=zone,
             has_slurm=slurm,
@@ -83,10 +86,19 @@ def init(
     edge.put("\n".join([*lines, "next:", *(f"  {step}" for step in begun.next_steps)]))
 
 
-def _asked(question: str, default: str) -> str:
-    answer: str = typer.prompt(question, default=default, show_default=bool(default), err=True)
-    return answer.strip()
+def _asked(question: str, default: str, check: Callable[[str], None]) -> str:
+    """The answer to a question, which is asked again until it is one."""
+
+    def read(text: str) -> str:
+        try:
+            check(text.strip())
+        except UsageError as error:
+            raise typer.BadParameter(f"{error.what} Do: {error.do}.") from error
+        return text.strip()
+
+    answer: str = typer.prompt(question, default=default, show_default=bool(default), value_proc=read, err=True)
+    return answer
 
 
-def _default(_question: str, default: str) -> str:
+def _default(_question: str, default: str, _check: Callable[[str], None]) -> str:
     return default

@@ -48,7 +48,9 @@ class Runner:
             raise self._missing(started[0]) from error
         except OSError as error:
             raise SourceError(
-                f"{started[0]} cannot be started: {error.strerror or error}.", where=self.shown(command)
+                f"{started[0]} cannot be started: {error.strerror or error}.",
+                where=self.shown(command),
+                do="have it allowed to the user of these runs, or run it through another: --via 'sudo -u slurm'",
             ) from error
         with process:
             try:

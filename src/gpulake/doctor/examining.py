@@ -17,6 +17,7 @@ from gpulake.collecting.running import Spool
 from gpulake.config import Config
 from gpulake.doctor import Found, State, all_checks, fail, ok, warn
 from gpulake.errors import GpulakeError, LakeError, UsageError
+from gpulake.telling.words import counted
 
 _LEAST_BYTES, _FEW_BYTES = 200 << 20, 5 << 30
 _SILENT = timedelta(days=1)
@@ -99,7 +100,7 @@ def _settings(config: Config) -> Iterator[Found]:
     else:
         yield warn("there is no gpulake.toml here: every setting is the default", do="gpulake init")
     if config.prices:
-        yield ok(f"{len(price_list.read(config.prices)):,} prices in {config.prices.name}")
+        yield ok(f"{counted(len(price_list.read(config.prices)), 'price')} in {config.prices.name}")
     if not config.collect:
         yield warn("no source is named, so none was looked at", do="write [collect.slurm] or [collect.prometheus]")
 
@@ -135,7 +136,7 @@ def _lake(config: Config, now: datetime) -> Iterator[Found]:
         return
     age = now - datetime.fromisoformat(status.publication.published_at)
     told = f"build {status.publication.build_id} is published, {_length(age)} ago"
-    waits = f"; {status.pending_landings:,} landings wait" if status.pending_landings else ""
+    waits = f"; {counted(status.pending_landings, 'landing')} waiting" if status.pending_landings else ""
     if status.pending_landings and age > _SILENT:
         yield warn(told + waits, do="gpulake refresh, or collect with --refresh, and look at what it says")
     else:
@@ -171,10 +172,10 @@ def _freshness(spool: Spool, now: datetime) -> Iterator[Found]:
     else:
         yield ok(told)
     if waiting := len(spool.files()):
-        yield warn(f"{waiting:,} files wait to land", do=f"gpulake collect {spool.collector}")
+        yield warn(f"{counted(waiting, 'file')} waiting to land", do=f"gpulake collect {spool.collector}")
     if refused := len([*spool.refused.glob("*")]):
         yield warn(
-            f"{refused:,} files were refused whole, and are kept in {spool.refused}",
+            f"{counted(refused, 'file')} refused whole, in {spool.refused}",
             do=f"gpulake check {spool.refused}",
         )
 

@@ -10,15 +10,19 @@ from gpulake.collecting.nvml import SAMPLE_NUMBERS, opened
 from gpulake.collecting.nvml_devices import LostError, devices, sample
 from gpulake.doctor import Check, Found, fail, ok, warn
 from gpulake.errors import SourceError
+from gpulake.telling.words import counted
 
 
 def look(_asked: Asked, *, nvml: Any = None) -> Iterator[Found]:  # the module
     """Measure each GPU once. Raises SourceError without a driver, UsageError without its library."""
     with opened(nvml) as library:
-        count = int(library.nvmlDeviceGetCount())
+        try:
+            count = int(library.nvmlDeviceGetCount())
+        except library.NVMLError as error:
+            raise SourceError(f"NVML does not count its GPUs: {error}.", where="NVML", do="nvidia-smi -L") from error
         if not count:
             raise SourceError("NVML sees no GPU.", where="NVML", do="nvidia-smi -L")
-        yield ok(f"{count:,} GPUs")
+        yield ok(counted(count, "GPU"))
         never = set(SAMPLE_NUMBERS)
         for index in range(count):
             try:

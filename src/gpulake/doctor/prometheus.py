@@ -13,6 +13,7 @@ from gpulake.collecting.prometheus import answer_of, is_page, page_of, server_of
 from gpulake.collecting.server import Patience, Server
 from gpulake.doctor import Check, Found, fail, ok, warn
 from gpulake.errors import SourceError
+from gpulake.telling.words import counted
 
 _PATIENCE = Patience(timeout_s=15.0, attempts=2)
 _MOST_SKEW_S = 5.0
@@ -56,7 +57,7 @@ def look(asked: Asked) -> Iterator[Found]:
     rows = _ask(server, f"count by (Hostname) ({known})")
     machines = [labels.get("Hostname") for labels, _ in rows]
     if rows and all(machines):
-        yield ok(f"{len(rows):,} machines, as {machines[0]}")
+        yield ok(f"{counted(len(rows), 'machine')}, as {machines[0]}")
     else:
         yield warn(
             "samples name no machine (label Hostname)",

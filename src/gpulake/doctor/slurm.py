@@ -13,6 +13,7 @@ from gpulake.collecting.commands import Runner
 from gpulake.collecting.slurm import FIELDS, NEEDED, runner_of
 from gpulake.doctor import Check, Found, fail, ok, warn
 from gpulake.errors import GpulakeError, SourceError
+from gpulake.telling.words import counted
 
 _LONGEST_S = 20.0
 _MOST_SKEW_S = 5.0
@@ -110,7 +111,7 @@ def _jobs(runner: Runner) -> Iterator[Found]:
     users = _text(runner, command).split("\n")
     jobs = [user for user in users if user.strip()]
     if jobs:
-        yield ok(f"{len(jobs):,} jobs of {len(set(jobs)):,} users in the last day")
+        yield ok(f"{counted(len(jobs), 'job')} of {counted(len(set(jobs)), 'user')} in the last day")
     else:
         yield warn(
             "no job in the last day", do="if there were some, ask for the right to see all: sacctmgr show user NAME"

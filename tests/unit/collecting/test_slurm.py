@@ -264,6 +264,15 @@ def test_a_command_that_is_not_there(site):
     assert ("sacct is not found.", 10) == (error.what, error.exit_code)
 
 
+def test_a_command_that_may_not_be_started(site):
+    """Some sites give sacct to administrators only."""
+    (site.folder / "sacct").chmod(0o644)
+    _, _, error = site.run(since=NOW - timedelta(hours=6))
+
+    assert ("sacct cannot be started: Permission denied.", 10) == (error.what, error.exit_code)
+    assert "--via" in error.do
+
+
 def test_a_command_that_hangs_is_ended_with_its_children(site):
     """A run that waits for ever is a run that nobody looks at."""
     site.script("sacct", f"sleep 60 & echo $! > {site.folder}/child\nwait")

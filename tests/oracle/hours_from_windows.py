@@ -41,7 +41,6 @@ def day(windows, *, start, end, full):
     """{hour: (covered seconds, mean, variance)} of one machine's day, in percent; and the variance of its (percent × h)."""
     windows = [(s - start, e - start, v) for s, e, v in windows if s < e]
     length = end - start
-    seconds = set()
     running = {}
     for s, e, _ in windows:
         for hour in range(max(s, -REACH) // HOUR, -(-min(e, length + REACH) // HOUR)):
@@ -54,19 +53,19 @@ def day(windows, *, start, end, full):
             pieces.append([s, e])
     covered = {
         hour: sum(overlap(s, e, hour * HOUR, (hour + 1) * HOUR) for s, e in pieces)
-        for hour in range(-REACH // HOUR, (length + REACH) // HOUR)
+        for hour in range(-REACH // HOUR, -(-(length + REACH) // HOUR))
     }
     level = {hour: round(log1p(running.get(hour, 0) / c) * 2**20) / 2**20 if c else 0 for hour, c in covered.items()}
     targets = [
-        (max(s, hour * HOUR), min(e, (hour + 1) * HOUR), hour)
-        for hour in range(length // HOUR)
+        (max(s, hour * HOUR), min(e, (hour + 1) * HOUR, length), hour)
+        for hour in range(-(-length // HOUR))
         for s, e in pieces
-        if overlap(s, e, hour * HOUR, (hour + 1) * HOUR)
+        if overlap(s, e, hour * HOUR, min((hour + 1) * HOUR, length))
     ]
-    del seconds
     if not targets:
         return {}, 0.0
-    block = merge([w for w in windows if w[0] < length and w[1] > 0], HOUR)
+    # Whether a window meets the day is told by its cell.
+    block = merge([w for w in windows if w[0] // HOUR * HOUR < length and w[1] > 0], HOUR)
     block += merge([w for w in windows if -MARGIN < w[1] <= 0], 4 * HOUR)
     block += [
         (s + length, e + length, v, n)

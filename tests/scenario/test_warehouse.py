@@ -274,8 +274,8 @@ def test_a_build_that_was_not_published_is_repaired_by_the_next(tmp_path, at_onc
 
 
 @pytest.mark.slow
-def test_one_days_delivery_rebuilds_only_the_days_it_covers(tmp_path):
-    """A landing of one day must not cost a whole rebuild."""
+def test_one_days_delivery_rebuilds_only_the_days_it_bears_on(tmp_path):
+    """A landing of one day must not cost a whole rebuild: a window bears on hours within a day of it, and on no others."""
     case = sliced(3, days=6)
     window = {"worker_name": "late", "machine": "m0", "start_time": 3.2 * DAY_S, "end_time": 3.4 * DAY_S,
               "machine_gpu": 5.0, "machine_cpu": 5.0, "landing": 99}  # fmt: skip
@@ -290,9 +290,11 @@ def test_one_days_delivery_rebuilds_only_the_days_it_covers(tmp_path):
         lake.build_with(dbt, full=False)
     touched = lake.rows("SELECT DISTINCT dt::varchar AS dt FROM lake.meta.touched_days WHERE entity = 'machine_window'")
     after = lake.rows("SELECT rowid, dt FROM lake.main.silver_machine_hours")
-    assert [{"dt": "1970-01-04"}] == touched
-    kept = {row["rowid"] for row in before if str(row["dt"]) != "1970-01-04"}
-    assert kept == {row["rowid"] for row in after if str(row["dt"]) != "1970-01-04"}
+    near = {"1970-01-03", "1970-01-04", "1970-01-05"}
+    assert near == {row["dt"] for row in touched}
+    kept = {row["rowid"] for row in before if str(row["dt"]) not in near}
+    assert kept
+    assert kept == {row["rowid"] for row in after if str(row["dt"]) not in near}
     lake.close()
 
 
@@ -312,18 +314,18 @@ def test_a_failed_test_names_the_broken_law_and_the_rows(built):
 @pytest.mark.parametrize("touched", [True, False])
 def test_a_small_builds_tests_look_at_what_it_made_again(tmp_path, touched):
     """A delivery of one day must not pay for testing years; a fault on a day that it touched is found all the same."""
-    case = sliced(3, days=3)
-    window = {"worker_name": "late", "machine": "m0", "start_time": 2.2 * DAY_S, "end_time": 2.4 * DAY_S,
+    case = sliced(3, days=5)
+    window = {"worker_name": "late", "machine": "m0", "start_time": 4.2 * DAY_S, "end_time": 4.4 * DAY_S,
               "machine_gpu": 5.0, "machine_cpu": 5.0, "landing": 99}  # fmt: skip
     case.rows["windows"].append(window)
     lake = TinyLake(tmp_path / "lake")
     with warehouse.Warehouse(lake.folder) as dbt:
-        for delivery in range(1, 4):
+        for delivery in range(1, 6):
             lake.add(case, only_landing=delivery)
         lake.build_with(dbt, full=True)
         lake.add(case, only_landing=99)
         lake.build_with(dbt, full=False)
-        day = "1970-01-03" if touched else "1970-01-02"
+        day = "1970-01-05" if touched else "1970-01-03"
         assert touched == (day in {str(row["dt"]) for row in lake.rows("SELECT dt FROM lake.meta.due_days")})
         lake.close()
         with lake.writing() as writer:

@@ -1,4 +1,4 @@
-"""Utilisation of a day, the slow and obvious way: an array with one place per second, for every machine."""
+"""Utilisation of a day, the slow and obvious way: one machine after the other, by loops and by an array of seconds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from tests.oracle.hours_from_windows import day as hours_behind
 from tiny_lake import Case
 
 
@@ -48,38 +49,43 @@ def daily(case: Case) -> list[dict[str, object]]:
             by_machine[row["machine"]].append((int(start), int(end), gpu, cpu))
     result = []
     for day, (first, last) in days_of(case).items():
-        gpu_s = gpu_pct_s = core_s = core_pct_s = 0.0
+        seconds = last - first
+        gpu_s = gpu_pct_s = swept_pct_s = core_s = core_pct_s = 0.0
         hours: list[float] = []
         covered_machines = 0
         for machine, windows in by_machine.items():
             gpus, cores = machines.get(machine, (0, 0))
-            seconds = last - first
-            n, gpu, weight, weighted, n_cpu, cpu = (np.zeros(seconds) for _ in range(6))
-            for start, end, gpu_pct, cpu_pct in windows:
-                span = slice(max(start - first, 0), max(min(end - first, seconds), 0))
+            n, gpu = np.zeros(seconds), np.zeros(seconds)
+            for start, end, gpu_pct, _ in windows:
                 if gpu_pct is not None:
+                    span = slice(max(start - first, 0), max(min(end - first, seconds), 0))
                     n[span] += 1
                     gpu[span] += gpu_pct
-                    weight[span] += 1 / (end - start)
-                    weighted[span] += gpu_pct / (end - start)
-                if cpu_pct is not None:
-                    n_cpu[span] += 1
-                    cpu[span] += cpu_pct
-            covered_machines += bool((n > 0).any() or (n_cpu > 0).any())
-            known, known_cpu = n > 0, n_cpu > 0
+            known = n > 0
+            of_gpu, _ = hours_behind(
+                [(start, end, gpu_pct) for start, end, gpu_pct, _ in windows if gpu_pct is not None],
+                start=first,
+                end=last,
+                full=100 * max(gpus, 1),
+            )
+            of_cpu, _ = hours_behind(
+                [(start, end, cpu_pct) for start, end, _, cpu_pct in windows if cpu_pct is not None],
+                start=first,
+                end=last,
+                full=100,
+            )
+            covered_machines += bool(of_gpu or of_cpu)
             gpu_s += gpus * known.sum()
-            gpu_pct_s += (gpu[known] / n[known]).sum() if gpus else 0
-            core_s += cores * known_cpu.sum()
-            core_pct_s += cores * (cpu[known_cpu] / n_cpu[known_cpu]).sum()
-            for hour in range(0, seconds, 3600):
-                part = slice(hour, min(hour + 3600, seconds))
-                seen = known[part]
-                if gpus and seen.any() and seen.sum() * 2 >= len(seen):
-                    hours.append((weighted[part][seen] / weight[part][seen]).sum() / seen.sum() / gpus)
-        capacity = sum(gpus for gpus, _ in machines.values()) * (last - first)
+            swept_pct_s += (gpu[known] / n[known]).sum() if gpus else 0
+            gpu_pct_s += sum(covered * mean for covered, mean, _ in of_gpu.values()) if gpus else 0
+            core_s += cores * sum(covered for covered, _, _ in of_cpu.values())
+            core_pct_s += cores * sum(covered * mean for covered, mean, _ in of_cpu.values())
+            hours += [mean / gpus for covered, mean, _ in of_gpu.values() if gpus and covered * 2 >= 3600]
+        capacity = sum(gpus for gpus, _ in machines.values()) * seconds
         result.append({
             "dt": day,
             "avg_gpu_util": gpu_pct_s / gpu_s if gpu_s else None,
+            "avg_gpu_util_swept": swept_pct_s / gpu_s if gpu_s else None,
             "p95_gpu_util": float(np.percentile(hours, 95)) if hours else None,
             "avg_cpu_util": core_pct_s / core_s if core_s else None,
             "coverage_ratio": gpu_s / capacity if capacity else None,

@@ -47,17 +47,17 @@ CASES = [
         },
         expect={
             "daily": """
-                dt         | avg_gpu_util | avg_cpu_util | covered_gpu_s
-                1970-01-02 | 42.5         | 25           | 14400
+                dt         | avg_gpu_util_swept | covered_gpu_s
+                1970-01-02 | 42.5               | 14400
             """
         },
     ),
     Case(
-        name="hours_weigh_windows_by_one_over_length",
+        name="hours_lie_behind_the_means_of_their_windows",
         breaks="the p95 would follow means over half a day instead of what was measured within the hour",
         rows={
             "machines": "machine | gpus | cores\n m1 | 1 | 1",
-            # 02:00-03:00: w1 lasts 4 h, w2 1 h: (40 / 4 + 90 / 1) / (1 / 4 + 1 / 1) = 80; other hours 40
+            # w1 says 160 over four hours, and w2 that 90 of them were in the third: 70 are left for three hours
             "windows": """
                 worker | machine | start            | end              | gpu | cpu
                 w1     | m1      | 1970-01-02 00:00 | 1970-01-02 04:00 | 40  |
@@ -67,15 +67,15 @@ CASES = [
         expect={
             "hours": """
                 hour_start_at       | gpu_util_weighted_pct | gpu_covered_s | cpu_covered_s
-                1970-01-02 00:00:00 | 40           | 3600          | 0
-                1970-01-02 01:00:00 | 40           | 3600          | 0
-                1970-01-02 02:00:00 | 80           | 3600          | 0
-                1970-01-02 03:00:00 | 40           | 3600          | 0
+                1970-01-02 00:00:00 | 12.909480    | 3600          | 0
+                1970-01-02 01:00:00 | 23.935986    | 3600          | 0
+                1970-01-02 02:00:00 | 89.952828    | 3600          | 0
+                1970-01-02 03:00:00 | 33.390396    | 3600          | 0
             """,
-            # 0.95 of the way through 40, 40, 40, 80: 40 + 0.85 * 40
+            # By loops (tests/oracle). 0.95 of the way: 33.390396 + 0.85 * (89.952828 - 33.390396)
             "daily": """
                 dt         | avg_gpu_util | p95_gpu_util | avg_cpu_util | machine_hours
-                1970-01-02 | 46.25        | 74           |              | 4
+                1970-01-02 | 40.0471725   | 81.468463    |              | 4
             """,
         },
     ),
@@ -90,10 +90,11 @@ CASES = [
                 w2     | m1      | 1970-01-02 05:00    | 1970-01-02 05:29:59 | 100 | 1
             """,
         },
+        # That a load of 100 follows five hours later draws the first up by 0.02 (by loops: tests/oracle).
         expect={
             "daily": """
                 dt         | p95_gpu_util | machine_hours | covered_gpu_s
-                1970-01-02 | 10           | 1             | 3599
+                1970-01-02 | 10.021152    | 1             | 3599
             """
         },
     ),

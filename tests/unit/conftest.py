@@ -1,17 +1,18 @@
 """A small publication made of plain tables, for tests of what reads one."""
 
 import math
-import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from jinja2 import Template
 
 from gpulake.dbt.warehouse import project
 
 GOLD_COLUMNS = """
     cluster_id varchar, dt date, avg_gpu_util double, p95_gpu_util double, avg_cpu_util double, coverage_ratio double,
     covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, gpu_pct_s double,
-    core_pct_s double, covered_machines bigint,
+    core_pct_s double, covered_machines bigint, gpu_pct_h_variance double, avg_gpu_util_low double,
+    avg_gpu_util_high double, p95_gpu_util_low double, p95_gpu_util_high double,
     machine_hours bigint, avg_gpu_util_unweighted double, p95_gpu_util_unweighted double,
     avg_cpu_util_unweighted double, windows bigint, gpu_pct_windows double, gpu_windows bigint,
     over_capacity_windows bigint, anomaly_flag integer,
@@ -68,11 +69,10 @@ WINDOW_MODELS = ("gold_cluster_util_window", "gold_waste_window", "gold_fleet", 
 
 
 def as_dbt_does(model):
-    """The SQL of a model that needs nothing of dbt but its references."""
+    """The SQL of a model that needs nothing of dbt but its references and our units."""
     sql = next((project() / "models").rglob(f"{model}.sql")).read_text(encoding="utf-8")
-    sql = re.sub(r"\{\{ config\(.*?\) \}\}", "", sql, flags=re.DOTALL)
-    sql = re.sub(r"\{\{ ref\('(\w+)'\) \}\}", r"\1", sql)
-    return re.sub(r"\{\{ source\('(\w+)', '(\w+)'\) \}\}", r"\1.\2", sql)
+    units = (project() / "macros" / "units.sql").read_text(encoding="utf-8")
+    return Template(units + sql).render(config=lambda **_: "", ref=str, source=lambda *names: ".".join(names))
 
 
 class MadePublication:

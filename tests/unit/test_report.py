@@ -41,6 +41,17 @@ def test_the_mean_of_a_window_weighs_days_by_what_was_measured(empty_publication
     assert pytest.approx(0.5) == window.coverage_ratio  # 100 of 200
 
 
+def test_a_mean_is_told_with_the_range_that_it_may_lie_in(empty_publication):
+    """A figure worked out of overlapping means would look as sure as a counted one."""
+    empty_publication.add_cluster()
+    empty_publication.add_day(date(1970, 1, 13), avg=14.0, covered=3600.0, capacity=7200.0)
+    assert "nine times in ten" not in told(report.read(empty_publication))
+    # (0.3 GPU-h × points)² over one GPU-hour, and 0.4 points of all machines: a standard error of 0.5
+    empty_publication.connection.execute("update gold_cluster_util_daily_scored set gpu_pct_h_variance = 0.09")
+
+    assert "mean 14.0 % (13.2 % to 14.8 %, nine times in ten)" in told(report.read(empty_publication))
+
+
 def test_the_unweighted_mean_is_the_plain_mean_of_the_rows(empty_publication):
     """Who computed the plain mean over rows elsewhere finds it again: each row of the raw column once."""
     empty_publication.add_cluster()

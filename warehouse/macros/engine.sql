@@ -76,6 +76,30 @@
     unnest(generate_series({{ first }}, {{ last }}))
 {%- endmacro %}
 
+{# The rows of a group as one list: `columns` names each field's expression. In no order. #}
+{% macro listed_rows(columns) %}{{ return(adapter.dispatch('listed_rows', 'gpulake')(columns)) }}{% endmacro %}
+{% macro duckdb__listed_rows(columns) -%}
+    list({{ one_row(columns) }})
+{%- endmacro %}
+
+{# Several columns as a row in one. #}
+{% macro one_row(columns) %}{{ return(adapter.dispatch('one_row', 'gpulake')(columns)) }}{% endmacro %}
+{% macro duckdb__one_row(columns) -%}
+    struct_pack({% for name, value in columns.items() %}{{ name }} := {{ value }}{{ ', ' if not loop.last }}{% endfor %})
+{%- endmacro %}
+
+{# One row per entry of a list. #}
+{% macro each_row_of(list) %}{{ return(adapter.dispatch('each_row_of', 'gpulake')(list)) }}{% endmacro %}
+{% macro duckdb__each_row_of(list) -%}
+    unnest({{ list }})
+{%- endmacro %}
+
+{# The fields of a row in a column, as columns. #}
+{% macro fields_of(row) %}{{ return(adapter.dispatch('fields_of', 'gpulake')(row)) }}{% endmacro %}
+{% macro duckdb__fields_of(row) -%}
+    unnest({{ row }})
+{%- endmacro %}
+
 {# The quantile with linear interpolation, exact. #}
 {% macro exact_quantile(value, share) %}{{ return(adapter.dispatch('exact_quantile', 'gpulake')(value, share)) }}{% endmacro %}
 {% macro duckdb__exact_quantile(value, share) -%}

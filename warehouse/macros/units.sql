@@ -66,6 +66,52 @@
     (2 * {{ wide_integer(mgpu_s) }} * cast({{ usd_per_gpu_h }} * 1000000 as bigint) + 36000000000) // 72000000000
 {%- endmacro %}
 
+{# Percent from whole millionths of one. #}
+{% macro points(micro_pct) -%}
+    cast({{ micro_pct }} / 1000000 as decimal(18, 6))
+{%- endmacro %}
+
+{# The square of what a whole number misses another by. #}
+{% macro squared_error(said, measured) -%}
+    {{ wide_integer(said ~ ' - ' ~ measured) }} * {{ wide_integer(said ~ ' - ' ~ measured) }}
+{%- endmacro %}
+
+{#
+    An end of the range that holds the truth nine times in ten: `sign` 1 or -1, of a mean in percent with its error's variance.
+    Where there is no variance, nothing is said; no bound is negative, or beyond what can be.
+#}
+{% macro bound(mean, variance, sign, most=100) -%}
+    {% if sign > 0 -%}
+    case when {{ variance }} is not null then greatest({{ mean }}, least({{ most }}, {{ mean }} + 1.645 * sqrt({{ variance }}))) end
+    {%- else -%}
+    case when {{ variance }} is not null then greatest(0, {{ mean }} - 1.645 * sqrt({{ variance }})) end
+    {%- endif %}
+{%- endmacro %}
+
+{#
+    What makes a day's machine-hours: the reconstruction, unless its squared errors of the windows that were left out are no less than
+    the sweep's. Fewer than thirty windows decide nothing.
+#}
+{% macro chosen_method(windows, reconstructed, swept) -%}
+    case when {{ windows }} >= 30 and {{ reconstructed }} >= {{ swept }} then 'swept' else 'reconstructed' end
+{%- endmacro %}
+
+{# Of machine-hours: whether each that has a GPU value was reconstructed, so that the sum of all has an error. #}
+{% macro each_has_its_error() -%}
+    count(case when gpu_count > 0 and gpu_covered_s > 0 then gpu_pct_h_variance end)
+    = count(case when gpu_count > 0 and gpu_covered_s > 0 then 1 end)
+{%- endmacro %}
+
+{# The variance of a fleet's mean, from that of its (percent × h): what all machines share does not become less with their number. #}
+{% macro fleet_variance(pct_h_variance, covered_gpu_s) -%}
+    ({{ pct_h_variance }} * 12960000.0 / nullif({{ covered_gpu_s }}, 0) / nullif({{ covered_gpu_s }}, 0) + 0.16)
+{%- endmacro %}
+
+{# An end of the range of a fleet's mean, from its sums. #}
+{% macro mean_bound(pct_s, covered_gpu_s, pct_h_variance, sign) -%}
+    {{ bound(ratio(pct_s, covered_gpu_s), fleet_variance(pct_h_variance, covered_gpu_s), sign) }}
+{%- endmacro %}
+
 {# ---------------------------------------------------------------------- ratios #}
 
 {# A ratio of sums; null where there is nothing to divide by. #}

@@ -17,7 +17,7 @@ from gpulake.charts.theme import config
 
 PANEL_PX = 190
 
-LEGEND = "line: seen · dashes and band: expected · large dots: measured well · diamonds: flagged (full: by this figure) · grey ground: not judged"
+LEGEND = "line: seen · upright bars: holds the truth nine times in ten · dashes and band: expected · large dots: measured well · diamonds: flagged (full: by this figure) · grey ground: not judged"
 """What the marks of days mean."""
 
 MOST_NAMES = 8
@@ -26,22 +26,37 @@ MOST_NAMES = 8
 
 @dataclass(frozen=True)
 class Seen:
-    """Which columns a line shows: the value, what was expected of it, and the band around that; `unit` stands above the axis."""
+    """Which columns a line shows: the value, what was expected of it, and the band around that; `unit` stands above the axis.
+
+    `at_least` and `at_most`: between what the value itself lies nine times in ten.
+    """
 
     value: str
     unit: str
     expected: str | None = None
     low: str | None = None
     high: str | None = None
+    at_least: str | None = None
+    at_most: str | None = None
 
     @property
     def columns(self) -> list[str]:
         """The columns that there are."""
-        return [name for name in (self.value, self.expected, self.low, self.high) if name is not None]
+        return [
+            name
+            for name in (self.value, self.expected, self.low, self.high, self.at_least, self.at_most)
+            if name is not None
+        ]
 
 
 CLUSTER_USE = Seen(
-    "avg_gpu_util", "mean GPU use, % of measured GPU time", "expected_gpu_util", "expected_low", "expected_high"
+    "avg_gpu_util",
+    "mean GPU use, % of measured GPU time",
+    "expected_gpu_util",
+    "expected_low",
+    "expected_high",
+    at_least="avg_gpu_util_low",
+    at_most="avg_gpu_util_high",
 )
 HELD_USE = Seen(
     "allocated_gpu_util",
@@ -181,6 +196,8 @@ def _panel(
     tooltip = [
         {"field": "when", "type": "nominal", "title": "when"},
         {"field": seen.value, "type": "quantitative", "format": ",.1f", "title": "seen"},
+        *([{"field": seen.at_least, "type": "quantitative", "format": ",.1f", "title": "at least"}] if seen.at_least else []),
+        *([{"field": seen.at_most, "type": "quantitative", "format": ",.1f", "title": "at most"}] if seen.at_most else []),
         *([{"field": seen.expected, "type": "quantitative", "format": ",.1f", "title": "expected"}] if seen.expected else []),
         *([{"field": seen.low, "type": "quantitative", "format": ",.1f", "title": "from"}] if seen.low else []),
         *([{"field": seen.high, "type": "quantitative", "format": ",.1f", "title": "to"}] if seen.high else []),
@@ -209,6 +226,11 @@ def _panel(
         layers.append({
             "mark": {"type": "line", "color": colour("expected"), "strokeWidth": 1.2, "strokeDash": [4, 3], "invalid": "break-paths-show-domains"},
             "encoding": {"x": middle, "y": {**y, "field": seen.expected}},
+        })  # fmt: skip
+    if seen.at_least and seen.at_most:
+        layers.append({
+            "mark": {"type": "rule", "color": colour("active"), "opacity": 0.45, "strokeWidth": 2.5},
+            "encoding": {"x": middle, "y": {**y, "field": seen.at_least}, "y2": {"field": seen.at_most}},
         })  # fmt: skip
     layers.append({
         "mark": {"type": "line", "color": colour("active"), "invalid": "break-paths-show-domains"},

@@ -28,7 +28,7 @@ from dbt.parser.manifest import extended_mashumaro_encoder, extended_mashumuro_d
 from dbt_common.events.base_types import EventLevel
 from dbt_common.events.event_manager import EventManager
 
-from gpulake.dbt import connection, project
+from gpulake.dbt import connection, functions, project
 from gpulake.whole import keep_newest, write_whole
 
 _QUIET = ("--quiet", "--log-level-file", "warn", "--no-write-json", "--no-use-colors")
@@ -38,12 +38,13 @@ _A_REF = re.compile(r"\{\{ ref\('(\w+)'\) \}\}")
 
 
 class Plugin(BasePlugin):
-    """Loads the extensions from the files that their wheels brought: nothing is installed, nothing downloaded."""
+    """Loads the extensions from the files that their wheels brought (nothing is installed, nothing downloaded), and our functions."""
 
     def configure_connection(self, conn: Any) -> None:
         """Called by dbt-duckdb before it attaches the lake."""
         for file in os.environ["GPULAKE_EXTENSION_FILES"].split(os.pathsep):
             conn.execute("LOAD '{}'".format(file.replace("'", "''")))
+        functions.register(conn)
 
 
 class Runner:

@@ -18,6 +18,7 @@ from typing import Any  # plans, as DuckDB tells them
 
 import duckdb
 
+from gpulake.dbt import functions
 from gpulake.dbt.standing import Standing
 from gpulake.lake import SETTINGS, Connection, QueryError
 from gpulake.whole import keep_newest, write_whole
@@ -107,6 +108,7 @@ class Idle:
     def _made(self) -> Connection:
         """A database of its own with the lake's tables, all without a row, and its views."""
         made = duckdb.connect(config=dict(SETTINGS))
+        functions.register(made)
         made.execute("SET threads = 1; ATTACH ':memory:' AS lake")
         views = dict(self._views)
         for schema, name, columns in self._connection.execute(_COLUMNS).fetchall():

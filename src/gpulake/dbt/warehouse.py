@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from gpulake.dbt import script
+from gpulake.dbt import functions, script
 from gpulake.dbt.idle import Idle
 from gpulake.dbt.project import digest, files_of
 from gpulake.dbt.results import BuildResult, NodeResult
@@ -68,6 +68,7 @@ class Warehouse:
             return written
         rows_held = int(self._environment["GPULAKE_ROWS_HELD"])
         with self._lent(version=None, is_small=is_small) as connection:
+            functions.register(connection)
             if full:
                 return script.build(connection, written, rows_held=rows_held)
             standing = look(connection)

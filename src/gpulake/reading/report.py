@@ -64,6 +64,10 @@ class Day:
     dt: date
     avg_gpu_util: float | None
     p95_gpu_util: float | None
+    avg_gpu_util_low: float | None
+    avg_gpu_util_high: float | None
+    p95_gpu_util_low: float | None
+    p95_gpu_util_high: float | None
     avg_cpu_util: float | None
     coverage_ratio: float | None
     avg_gpu_util_unweighted: float | None
@@ -153,6 +157,8 @@ class Window:
     first_day: date
     last_day: date
     avg_gpu_util: float | None
+    avg_gpu_util_low: float | None
+    avg_gpu_util_high: float | None
     avg_cpu_util: float | None
     coverage_ratio: float | None
     lowest_day: date | None

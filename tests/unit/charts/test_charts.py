@@ -69,6 +69,7 @@ USE = pa.table({
     "dt": DAYS,
     "avg_gpu_util": [20.5, None, 3.25, 21.0], "expected_gpu_util": [19.5, 19.0, 18.5, 18.0],
     "expected_low": [10.0, 11.0, 12.0, 13.0], "expected_high": [30.0, 31.0, 32.0, 33.0],
+    "avg_gpu_util_low": [19.5, None, 2.25, 20.0], "avg_gpu_util_high": [21.5, None, 4.5, 22.0],
     "coverage_ratio": [0.875, 0.0, 0.0625, 0.75],
     "judgement": ["normal", "not_judged", "anomaly", "normal"],
     "anomaly_driver": [None, None, "avg_gpu_util", None], "anomaly_reason": [None, None, HOSTILE[0], None],

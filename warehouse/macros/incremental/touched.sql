@@ -146,8 +146,8 @@
     ({{ of_touched_days('job') }} or dt is null)
 {%- endmacro %}
 
-{# Rows of the time range of the touched days. #}
-{% macro within_touched_range(entity, start, end) -%}
+{# Rows of the time range of the touched days, and of so many hours on both sides. #}
+{% macro within_touched_range(entity, start, end, reach_h=0) -%}
     {%- if is_full_build() -%}
     true
     {%- else -%}
@@ -156,8 +156,8 @@
         inner join {{ ref('silver_days') }} as days on touched.cluster_id = days.cluster_id and touched.dt = days.dt
         where touched.entity = '{{ entity }}'
         {%- endset -%}
-    {{ end }} > ({{ asked_first('select min(days.starts_at) ' ~ touched_days) }})
-        and {{ start }} < ({{ asked_first('select max(days.ends_at) ' ~ touched_days) }})
+    {{ end }} > ({{ asked_first('select min(days.starts_at) - interval ' ~ reach_h ~ ' hour ' ~ touched_days) }})
+        and {{ start }} < ({{ asked_first('select max(days.ends_at) + interval ' ~ reach_h ~ ' hour ' ~ touched_days) }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Spans whose days are touched: submissions of touched jobs, as they were and as they are; pending windows; all spans that
--- touched jobs have or had.
+-- Spans whose days are touched: submissions of touched jobs, as they were and as they are; pending windows, which
+-- bear on hours of the day before and after (int_reconstructed_hours); all spans that touched jobs have or had.
 select
     'job' as entity,
     cluster_id,
@@ -13,8 +13,8 @@ union all
 select
     'machine_window' as entity,
     cluster_id,
-    started_at,
-    ended_at
+    coalesce(started_at, ended_at) - interval 25 hour as started_at,
+    coalesce(ended_at, started_at) + interval 25 hour as ended_at
 from {{ ref('int_delivered_machine_windows') }}
 where {{ pending_only() }}
 union all

@@ -26,9 +26,10 @@ def _lines(cluster: ClusterReport) -> list[str]:
             )
             if dt is not None
         ]
-        lines += _told(
-            "GPU use", "; ".join([f"mean {pct(window.avg_gpu_util)}", *([", ".join(extremes)] if extremes else [])])
-        )
+        mean = f"mean {pct(window.avg_gpu_util)}"
+        if window.avg_gpu_util_low is not None:
+            mean += f" ({pct(window.avg_gpu_util_low)} to {pct(window.avg_gpu_util_high)}, nine times in ten)"
+        lines += _told("GPU use", "; ".join([mean, *([", ".join(extremes)] if extremes else [])]))
         if window.lowest_p95_gpu_util is not None:
             low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
             lines += _told("", f"95th percentile of machine-hours between {low} and {high} from day to day")

@@ -17,6 +17,22 @@ covered as (
 
 plain as (
     select * from {{ ref('int_plain_means') }}
+),
+
+p95_errors as (
+    select * from {{ ref('int_p95_errors') }}
+),
+
+bounded as (
+    select
+        covered.*,
+        {{ ratio('covered.gpu_pct_s', 'covered.covered_gpu_s') }} as avg_gpu_util,
+        {{ fleet_variance('covered.gpu_pct_h_variance', 'covered.covered_gpu_s') }} as avg_gpu_util_variance,
+        case when covered.gpu_pct_h_variance is not null then p95_errors.p95_gpu_util_variance end as p95_gpu_util_variance
+    from covered
+    left join p95_errors
+        on covered.cluster_id = p95_errors.cluster_id
+            and covered.dt = p95_errors.dt
 )
 
 select
@@ -26,6 +42,10 @@ select
     days.day_label,
     cast(covered.gpu_pct_s / nullif(covered.covered_gpu_s, 0) as double) as avg_gpu_util,
     covered.p95_gpu_util,
+    {{ bound('covered.avg_gpu_util', 'covered.avg_gpu_util_variance', -1) }} as avg_gpu_util_low,
+    {{ bound('covered.avg_gpu_util', 'covered.avg_gpu_util_variance', 1) }} as avg_gpu_util_high,
+    {{ bound('covered.p95_gpu_util', 'covered.p95_gpu_util_variance', -1) }} as p95_gpu_util_low,
+    {{ bound('covered.p95_gpu_util', 'covered.p95_gpu_util_variance', 1) }} as p95_gpu_util_high,
     cast(covered.core_pct_s / nullif(covered.covered_core_s, 0) as double) as avg_cpu_util,
     coalesce(covered.covered_gpu_s, 0) / nullif(capacity.capacity_gpu_s, 0) as coverage_ratio,
     case when capacity.capacity_gpu_s is not null then coalesce(covered.covered_gpu_s, 0) end as covered_gpu_s,
@@ -33,6 +53,9 @@ select
     case when capacity.capacity_core_s is not null then coalesce(covered.covered_core_s, 0) end as covered_core_s,
     capacity.capacity_core_s,
     cast(covered.gpu_pct_s as double) as gpu_pct_s,
+    {{ ratio('covered.gpu_swept_pct_s', 'covered.covered_gpu_s') }} as avg_gpu_util_swept,
+    cast(covered.gpu_swept_pct_s as double) as gpu_swept_pct_s,
+    covered.gpu_pct_h_variance,
     cast(covered.core_pct_s as double) as core_pct_s,
     coalesce(covered.covered_machines, 0) as covered_machines,
     coalesce(covered.machine_hours, 0) as machine_hours,
@@ -49,7 +72,7 @@ from days
 left join capacity
     on days.cluster_id = capacity.cluster_id
         and days.dt = capacity.dt
-left join covered
+left join bounded as covered
     on days.cluster_id = covered.cluster_id
         and days.dt = covered.dt
 left join plain

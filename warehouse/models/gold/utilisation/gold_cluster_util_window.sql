@@ -31,6 +31,8 @@ summed as (
         max(dt) as last_day,
         cast(sum(cast(gpu_pct_s as decimal(38, 6))) as double) as gpu_pct_s,
         cast(sum(covered_gpu_s) as bigint) as covered_gpu_s,
+        case when count(gpu_pct_h_variance) = count(avg_gpu_util)
+            then cast(sum(cast(gpu_pct_h_variance as decimal(38, 6))) as double) end as gpu_pct_h_variance,
         cast(sum(capacity_gpu_s) as bigint) as capacity_gpu_s,
         cast(sum(cast(core_pct_s as decimal(38, 6))) as double) as core_pct_s,
         cast(sum(covered_core_s) as bigint) as covered_core_s,
@@ -61,6 +63,9 @@ select
     gpu_pct_s / nullif(covered_gpu_s, 0) as avg_gpu_util,
     core_pct_s / nullif(covered_core_s, 0) as avg_cpu_util,
     covered_gpu_s / nullif(capacity_gpu_s, 0) as coverage_ratio,
+    {{ mean_bound('gpu_pct_s', 'covered_gpu_s', 'gpu_pct_h_variance', -1) }} as avg_gpu_util_low,
+    {{ mean_bound('gpu_pct_s', 'covered_gpu_s', 'gpu_pct_h_variance', 1) }} as avg_gpu_util_high,
+    gpu_pct_h_variance,
     gpu_pct_s,
     covered_gpu_s,
     capacity_gpu_s,

@@ -29,6 +29,15 @@ select
     machines.pool,
     machines.gpu_count,
     {{ ratio('machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count') }} as gpu_util_per_gpu_pct,
+    {{ bound(
+        ratio('machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count'),
+        'machine_days.gpu_pct_h_variance * 12960000.0 / power(machine_days.gpu_covered_s * nullif(machines.gpu_count, 0), 2)', -1
+    ) }} as gpu_util_per_gpu_low,
+    {{ bound(
+        ratio('machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count'),
+        'machine_days.gpu_pct_h_variance * 12960000.0 / power(machine_days.gpu_covered_s * nullif(machines.gpu_count, 0), 2)', 1
+    ) }} as gpu_util_per_gpu_high,
+    machine_days.gpu_method,
     {{ ratio('machine_days.gpu_covered_s', 'days.day_s') }} as coverage_ratio,
     {{ ratio('machine_days.cpu_pct_s', 'machine_days.cpu_covered_s') }} as cpu_util_pct,
     {{ ratio('machine_days.load_1m_s', 'machine_days.load_covered_s') }} as load_1m,

@@ -40,6 +40,16 @@ select
     machines.pool,
     machines.gpu_count,
     {{ ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count') }} as gpu_util_weighted_pct,
+    {{ bound(
+        ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count'),
+        'cast(sized.gpu_pct_variance as double) / power(nullif(machines.gpu_count, 0), 2)', -1
+    ) }} as gpu_util_low,
+    {{ bound(
+        ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count'),
+        'cast(sized.gpu_pct_variance as double) / power(nullif(machines.gpu_count, 0), 2)', 1
+    ) }} as gpu_util_high,
+    sized.gpu_method,
+    sized.cpu_method,
     {{ ratio('sized.gpu_covered_s', 'sized.hour_s') }} as coverage_ratio,
     {{ ratio('sized.cpu_pct_s', 'sized.cpu_covered_s') }} as cpu_util_pct,
     {{ ratio('sized.load_1m_s', 'sized.load_covered_s') }} as load_1m,

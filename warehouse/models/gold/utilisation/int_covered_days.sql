@@ -11,6 +11,7 @@ hours as (
     where {{ of_due_days() }}
 )
 
+-- A day has an error where each of its hours has one.
 select
     cluster_id,
     dt,
@@ -20,6 +21,9 @@ select
     sum(cpu_pct_s * cpu_cores) as core_pct_s,
     count(distinct machine_id) as covered_machines,
     count(half_covered_gpu_util_pct) as machine_hours,
-    {{ exact_quantile('half_covered_gpu_util_pct', 0.95) }} as p95_gpu_util
+    {{ exact_quantile('half_covered_gpu_util_pct', 0.95) }} as p95_gpu_util,
+    sum(case when gpu_count > 0 then gpu_swept_pct_s end) as gpu_swept_pct_s,
+    case when {{ each_has_its_error() }} then cast(sum(case when gpu_count > 0 then gpu_pct_h_variance end) as double) end
+        as gpu_pct_h_variance
 from hours
 group by cluster_id, dt

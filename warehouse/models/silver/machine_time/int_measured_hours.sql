@@ -25,6 +25,12 @@ select
     coalesce(gpus.gpu_covered_s, windows.gpu_covered_s, 0) as gpu_covered_s,
     coalesce(gpus.gpu_pct_us, windows.gpu_pct_us) as gpu_pct_us,
     coalesce(gpus.gpu_pct_us, windows.gpu_pct_weighted_us) as gpu_pct_weighted_us,
+    coalesce(gpus.gpu_pct_us, windows.gpu_swept_pct_us) as gpu_swept_pct_us,
+    case when gpus.machine_id is not null then 'sampled' else windows.gpu_method end as gpu_method,
+    case when gpus.machine_id is null then windows.gpu_micro_variance end as gpu_micro_variance,
+    case when gpus.machine_id is null then windows.gpu_micro_share end as gpu_micro_share,
+    case when windows.cpu_covered_s > 0 then windows.cpu_method else 'sampled' end as cpu_method,
+    windows.left_out,
     {%- for short, total in {'cpu': 'cpu_pct_us', 'load': 'load_us', 'net': 'net_byte_s'}.items() %}
     coalesce(nullif(windows.{{ short }}_covered_s, 0), samples.{{ short }}_covered_s, 0) as {{ short }}_covered_s,
     case when windows.{{ short }}_covered_s > 0 then windows.{{ total }} else samples.{{ short }}_sum end as {{ total }},

@@ -41,7 +41,13 @@ select
     cast(hours.cpu_pct_us / 1000000 / nullif(hours.cpu_covered_s, 0) as decimal(18, 6)) as cpu_util_pct,
     cast(hours.load_us / 1000000 / nullif(hours.load_covered_s, 0) as decimal(18, 6)) as load_1m,
     cast(hours.net_byte_s / nullif(hours.net_covered_s, 0) as decimal(18, 6)) as net_rx_bytes_per_s,
-    {{ whole('hours.memory_byte_s / nullif(hours.memory_covered_s, 0)') }} as memory_used_bytes
+    {{ whole('hours.memory_byte_s / nullif(hours.memory_covered_s, 0)') }} as memory_used_bytes,
+    case when hours.gpu_covered_s > 0 then hours.gpu_method end as gpu_method,
+    case when hours.cpu_covered_s > 0 then hours.cpu_method end as cpu_method,
+    cast(hours.gpu_swept_pct_us / 1000000 as decimal(18, 6)) as gpu_swept_pct_s,
+    cast(hours.gpu_micro_variance / 1000000 as decimal(18, 6)) as gpu_pct_variance,
+    cast(hours.gpu_micro_share / 1000000 as decimal(38, 6)) as gpu_pct_h_variance,
+    {{ fields_of('hours.left_out') }}
 from hours
 left join machines
     on hours.cluster_id = machines.cluster_id

@@ -276,7 +276,7 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
     (command,) = re.findall(
         r"^`(\S*gpulake refresh .*?)`", (DOCS / "how-to" / "configure.md").read_text(), re.MULTILINE
     )
-    place.type(command)
+    assert "warned: own_prices_name_known_models" in place.type(command), "nobody here has the page's own card"
 
     with open_publication(place.folder / tomllib.loads("\n".join(settings))["lake"]) as reader:
         found = reader.sql("select time_zone, time_basis from meta.clusters where cluster_id = 'berlin'").to_pylist()
@@ -296,6 +296,7 @@ def test_the_settings_of_the_page_take_effect(tmp_path):
     looked = place.run(".venv/bin/gpulake doctor")
     assert 10 == looked.returncode, "nobody listens at the page's address"
     assert re.search(r"^ok +build \d+ is published, \d+ s ago$", looked.stdout, re.MULTILINE), looked.stdout
+    assert "a price is of 'our own card', which no machine here is" in looked.stdout
     with (place.folder / "prices.csv").open("a") as file:
         file.write(f"{v100},-2,,,,contract\n")
     refused = place.run(command)

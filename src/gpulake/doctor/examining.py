@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from gpulake import clock, lake, price_list, upkeep
@@ -141,6 +142,26 @@ def _lake(config: Config, now: datetime) -> Iterator[Found]:
         yield warn(told + waits, do="gpulake refresh, or collect with --refresh, and look at what it says")
     else:
         yield ok(told + waits)
+    yield from _prices_of_nothing(config)
+
+
+def _prices_of_nothing(config: Config) -> Iterator[Found]:
+    """Own prices of models that nobody has: a slip of the pen there leaves a pool without a cost."""
+    try:
+        models = {price.gpu_model for price in price_list.read(config.prices)} if config.prices else set()
+    except UsageError:
+        return  # told of the settings
+    if not models:
+        return
+    with lake.open_publication(config.lake) as reader:
+        pools = reader.sql("SELECT DISTINCT pool FROM gold_capacity_daily ORDER BY pool")["pool"].to_pylist()
+        known = {*pools, *reader.sql("SELECT alias FROM meta.gpu_model_aliases")["alias"].to_pylist(), "all"}
+    for model in sorted(models - known):
+        near = get_close_matches(model, sorted(known), n=1)
+        yield warn(
+            f"a price is of {model!r}, which no machine here is",
+            do=f"is {near[0]} meant?" if near else f"use a pool's name: {', '.join(pools[:5])}",
+        )
 
 
 def _source(config: Config, name: str, environ: Mapping[str, str], now: datetime) -> Iterator[Found]:

@@ -64,6 +64,31 @@ def test_a_slip_in_the_call_ends_with_2(asked, capsys, words, what):
     assert "secret" not in json.dumps(told)
 
 
+def test_what_the_settings_say_is_asked_where_the_call_says_nothing(asked, capsys, tmp_path):
+    """A crontab's line names no address twice; what is typed stands before what is written."""
+    settings = tmp_path / "gpulake.toml"
+    settings.write_text('[collect.prometheus]\ncluster = "berlin"\nurl = "http://settings:1"\nstep = "1m"\n')
+    assert 0 == asked("--since", "2026-01-01", "--until", "2026-01-02", "--dry-run", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert "berlin" == told["cluster_id"]
+    assert "http://settings:1" in told["plan"][0]
+    assert told["plan"][0].endswith("every 60 s")
+
+    words = ("--since", "1d", "--dry-run", "--json", "--url", "http://call:2", "--cluster", "paris")
+    assert 0 == asked(*words)
+    told = json.loads(capsys.readouterr().out)
+    assert ("paris", True) == (told["cluster_id"], "http://call:2" in told["plan"][0])
+
+    for text, what in (
+        ("[collect.slrum]\n", "there is no collector 'slrum'"),
+        ('[collect.prometheus]\nurk = "x"\n', "urk is no setting of this collector"),
+        ('[collect.prometheus]\nurl = "http://h:1"\nstep = "often"\n', "'often' is no LENGTH"),
+    ):
+        settings.write_text(text)
+        assert 2 == asked("--since", "1d", "--dry-run")
+        assert what in capsys.readouterr().err
+
+
 def test_every_collector_is_a_command(capsys):
     """The folder is the list."""
     from gpulake.collecting import all_collectors

@@ -258,14 +258,12 @@ def positions(view: Asked, stream: str) -> dict[tuple[str, int], Position]:
 
 
 @dataclass(frozen=True)
-class StreamPartition:
-    """What has landed of one partition. `watermark` is the latest time of an event in it; `lost` offsets were let go."""
+class StreamTopic:
+    """What has landed of one topic. `watermark` is the latest time of an event in that of its partitions which lags most."""
 
     stream: str
     topic: str
-    partition: int
-    generation: int
-    next_offset: int
+    partitions: int
     messages: int
     rows_kept: int
     rows_refused: int
@@ -274,8 +272,8 @@ class StreamPartition:
     last_landed_at: datetime
 
 
-def stream_partitions(view: Asked) -> tuple[StreamPartition, ...]:
-    """Every partition of every stream; none in a lake that knows none."""
+def stream_topics(view: Asked) -> tuple[StreamTopic, ...]:
+    """Every topic of every stream; none in a lake that knows none."""
     known = view.sql(
         "SELECT 1 FROM information_schema.tables WHERE table_catalog = 'lake' AND table_schema = 'meta' "
         "AND table_name = ?",
@@ -284,13 +282,16 @@ def stream_partitions(view: Asked) -> tuple[StreamPartition, ...]:
     if not known.num_rows:
         return ()
     found = view.sql(
-        "SELECT stream, topic, partition, generation, max(next_offset) AS next_offset, sum(messages)::bigint AS messages, "
-        "sum(rows_kept)::bigint AS rows_kept, sum(rows_refused)::bigint AS rows_refused, sum(lost)::bigint AS lost, "
-        "max(offsets.max_event_at) AS watermark, max(offsets.landed_at) AS last_landed_at "
+        "WITH parts AS (SELECT stream, topic, partition, sum(messages) AS messages, sum(rows_kept) AS rows_kept, "
+        "sum(rows_refused) AS rows_refused, sum(lost) AS lost, max(offsets.max_event_at) AS watermark, "
+        "max(offsets.landed_at) AS last_landed_at "
         f"FROM {OFFSETS.qualified} AS offsets JOIN {LANDINGS.qualified} AS landings USING (landing_id) "
-        "GROUP BY stream, topic, partition, generation ORDER BY ALL"
+        "GROUP BY stream, topic, partition) "
+        "SELECT stream, topic, count(*) AS partitions, sum(messages)::bigint AS messages, "
+        "sum(rows_kept)::bigint AS rows_kept, sum(rows_refused)::bigint AS rows_refused, sum(lost)::bigint AS lost, "
+        "min(watermark) AS watermark, max(last_landed_at) AS last_landed_at FROM parts GROUP BY stream, topic ORDER BY ALL"
     )
-    return tuple(StreamPartition(**row) for row in found.to_pylist())
+    return tuple(StreamTopic(**row) for row in found.to_pylist())
 
 
 @dataclass(frozen=True)
@@ -521,6 +522,20 @@ def everything_tested_at(view: Asked) -> datetime | None:
         f"AND build_id >= (SELECT coalesce(max(build_id), 0) FROM {BUILDS.qualified} WHERE full_build)"
     )["at"][0].as_py()
     return found
+
+
+def first_told(view: Asked) -> tuple[datetime | None, datetime | None]:
+    """Of the landings that the newest publication was the first to tell of: when the first landed; and, of clusters whose clock is ours, the time of the newest event.
+
+    None, where it told of nothing new.
+    """
+    row = view.sql(
+        "SELECT min(landed_at) AS landed, max(max_event_at) FILTER (time_basis = 'real') AS event "
+        f"FROM {LANDINGS.qualified} LEFT JOIN {CLUSTERS.qualified} USING (cluster_id) SEMI JOIN "
+        f"(FROM {PUBLISHED_LANDINGS.qualified} WHERE build_id = (SELECT max(build_id) FROM {PUBLICATIONS.qualified})) "
+        "AS told USING (landing_id)"
+    ).to_pylist()[0]
+    return row["landed"], row["event"]
 
 
 def is_stale(view: Asked, fingerprint: str) -> bool:

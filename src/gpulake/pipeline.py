@@ -302,6 +302,13 @@ def replay(config: Config, *, wait_s: float = 0.0, progress: Progress | None = N
     return renew_dashboards(config, result)
 
 
+def catch_up(config: Config, *, wait_s: float = 0.0, progress: Progress | None = None) -> StepResult:
+    """Build, judge and publish what has landed, under one lock. Nothing waits: nothing is done, and it says so."""
+    with session.opened(config, "refresh", wait_s=wait_s, progress=progress, whole=True) as opened:
+        result = walk(lambda step, asked: step.run(opened, asked), Asked(), steps=(BUILD, DETECT, PUBLISH, ALERT))
+    return renew_dashboards(config, result)
+
+
 def quarantine(config: Config, *, lines: int) -> upkeep.Quarantine:
     """What was left out, by reason. Raises UsageError where there is no lake."""
     return upkeep.quarantine(config.lake, lines=lines)

@@ -93,7 +93,7 @@ def wall_s(when_s: npt.NDArray[np.float64], pace: Pace) -> npt.NDArray[np.float6
     if not len(when_s):
         return when_s
     passed = when_s - when_s[0]
-    waited = passed / pace.speed if pace.speed else np.zeros_like(passed)
+    waited: npt.NDArray[np.float64] = passed / pace.speed if pace.speed else np.zeros_like(passed)
     if pace.pause_every_s > 0:
         waited = waited + np.floor(passed / pace.pause_every_s) * pace.pause_s
     return waited

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
 from gpulake import clock, lake, landing, meta, session
 from gpulake.config import Config
@@ -24,7 +23,7 @@ from gpulake.lake import Writer
 from gpulake.landing import Stretch, StretchLanded
 from gpulake.sources import all_sources
 from gpulake.transports import Address, Assignment, Bounds, Inlet, Place, Record
-from gpulake.whole import write_whole
+from gpulake.whole import keep_newest, write_whole
 
 _HOLD_S = 5.0
 """So long the lock is held at most while much is waiting; others get their turn between."""
@@ -32,6 +31,7 @@ _HOLD_S = 5.0
 _REST_S = 0.2
 _BATCHES_BETWEEN_MERGES = 16
 _BETWEEN_NOTES_S = 1.0
+_NOTES_KEPT = 8
 
 Tell = Callable[[str], None]
 
@@ -244,6 +244,7 @@ class Consumer:
                         self._place(writer)
                     elif self._buffer.messages:
                         self._land(writer)
+                        self._note("reading")
                     has_held_long = self._monotonic() >= until
                     if has_held_long:
                         break
@@ -404,17 +405,13 @@ class Consumer:
             lag = sum(behind) + self._buffer.messages if len(behind) == len(positions) else None
         self.done = replace(self.done, state=state, lag=lag, error=error)
         note = {**self.done.as_json(), "pid": os.getpid(), "noted_at": clock.now(), "topics": sorted(self._topics)}
-        folder = notes_folder(self._config.lake)
+        folder = lake.Layout(self._config.lake).streams
         with suppress(OSError):  # nobody is told for a moment
             folder.mkdir(exist_ok=True)
             write_whole(folder / f"{os.getpid()}.json", json.dumps(note, default=str).encode())
+            keep_newest(folder.glob("*.json"), _NOTES_KEPT)
 
 
 def audit(view: meta.Asked) -> tuple[meta.Audited, ...]:
     """Account for every message that has landed."""
     return meta.audited(view, {table.bronze: table.key for source in all_sources() for table in source.tables})
-
-
-def notes_folder(folder: Path) -> Path:
-    """Where each consumer of a lake says how it goes."""
-    return folder / "streams"

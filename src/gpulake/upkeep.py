@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -47,6 +48,9 @@ class Status:
     quarantined_rows: int
     last_build: dict[str, object] | None
     publication: Publication | None
+    streams: tuple[meta.StreamTopic, ...] = ()
+    consumers: tuple[Mapping[str, object], ...] = ()
+    """What each process that lands a stream said of itself last; those that have ended stay until the next one begins."""
     error: None = None
 
     def as_json(self) -> dict[str, object]:
@@ -69,7 +73,18 @@ def status(folder: Path) -> Status:
             quarantined_rows=meta.quarantined_rows(view),
             last_build=_build_told(meta.last_build(view)),
             publication=Layout(folder).publication(),
+            streams=meta.stream_topics(view),
+            consumers=_consumers(folder),
         )
+
+
+def _consumers(folder: Path) -> tuple[Mapping[str, object], ...]:
+    """The notes of those who land streams; one that cannot be read is left out."""
+    found = []
+    for file in sorted(Layout(folder).streams.glob("*.json")):
+        with suppress(OSError, ValueError):
+            found.append(json.loads(file.read_text(encoding="utf-8")))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

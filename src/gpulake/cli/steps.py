@@ -30,6 +30,16 @@ CorrectsOption = Annotated[
 ]
 FullOption = Annotated[bool, typer.Option("--full", help="Rebuild every day, not only those touched.")]
 
+FollowOption = Annotated[
+    float | None,
+    typer.Option(
+        "--follow",
+        metavar="SECONDS",
+        min=0.1,
+        help="Do so every so often, until told to end. Without --data: what streams land.",
+    ),
+]
+
 InputOption = Annotated[
     Path | None, typer.Option("--input", metavar="FILE", help="Score the rows of this Parquet file instead.")
 ]
@@ -55,7 +65,9 @@ def register(app: typer.Typer) -> None:
 
 
 def refresh(
-    data: DataOption,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="The folder, or file, that was delivered.")
+    ] = None,
     source: SourceOption = None,
     cluster: ClusterOption = None,
     lake: edge.LakeOption = None,
@@ -64,12 +76,22 @@ def refresh(
     again: AgainOption = False,
     corrects: CorrectsOption = False,
     full: FullOption = False,
+    follow: FollowOption = None,
     wait_s: edge.WaitOption = 0.0,
     as_json: edge.JsonOption = False,
 ) -> None:
     """Land what is new, build what it touches, detect, test and publish. Nothing new: nothing is done."""
     from gpulake import pipeline
 
+    if follow is not None:
+        if dry_run or rehash or again or corrects or full:
+            raise UsageError(
+                "--follow does what a plain refresh does, again and again.", do="leave the other options out"
+            )
+        _follow(lake, every_s=follow, data=data, source=source, cluster=cluster, as_json=as_json)
+        return
+    if data is None:
+        raise UsageError("nothing was delivered.", where="--data", do="name a folder, or follow a stream: --follow 10")
     with edge.Screen().closing() as screen:
         result = pipeline.refresh(
             edge.config_of(lake),
@@ -85,6 +107,29 @@ def refresh(
             progress=screen.step,
         )
     edge.answer(result, as_json=as_json)
+
+
+def _follow(
+    lake: Path | None, *, every_s: float, data: Path | None, source: str | None, cluster: str | None, as_json: bool
+) -> None:
+    from gpulake.follow import follow
+    from gpulake.telling.words import counted
+
+    with edge.Screen().closing() as screen, edge.told_to_end() as ended:
+        done = follow(
+            edge.config_of(lake),
+            every_s=every_s,
+            data=data,
+            source=source,
+            cluster=cluster,
+            stopping=ended,
+            tell=screen.say,
+        )
+    if as_json:
+        edge.put_json(done.as_json())
+    else:
+        slowest = "" if done.slowest_s is None else f", at most {done.slowest_s:.1f} s after it landed"
+        edge.put(f"{counted(done.publications, 'publication')} in {counted(done.cycles, 'round')}{slowest}")
 
 
 def land(

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import current_thread, main_thread
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,7 +80,7 @@ def stream(
     where = read_address(address)
     topics = streams.topics_of(where, owner, table)
     config = edge.config_of(lake)
-    with edge.Screen().closing() as screen, _told_to_end() as ended:
+    with edge.Screen().closing() as screen, edge.told_to_end() as ended:
         consumer = streams.Consumer(
             config,
             _inlet(where, list(topics), group=group, properties=properties),
@@ -150,7 +146,7 @@ def replay(
     owner, where, config = _source(source), read_address(to), edge.config_of(lake)
     streams.topics_of(where, owner, table)
     landed: Streamed | None = None
-    with edge.Screen().closing() as screen, _told_to_end() as ended:
+    with edge.Screen().closing() as screen, edge.told_to_end() as ended:
         events = replays.events_of(config, owner, data=data, cluster=cluster, tables=where.narrowed(table))
         outlet = _outlet(where, partitions=partitions, properties=properties)
         done = replays.replay(
@@ -284,29 +280,6 @@ def _outlet(where: Address, *, partitions: int, properties: Path | None) -> Outl
             from gpulake.transports.memory import Queue
 
             return Queue(partitions=partitions, stream=f"queue {uuid4().hex[:12]}")
-
-
-@contextmanager
-def _told_to_end() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM has asked to end; what is under way is finished first. A second one ends it at once."""
-    asked = False
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(number, before[number])
-
-    if current_thread() is not main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # -------------------------------------------------------------------------------------------------- answers

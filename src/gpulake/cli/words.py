@@ -164,6 +164,15 @@ def _(status: Status) -> str:
     )
     if status.last_build:
         lines.append(f"last build: {status.last_build['build_id']} at {status.last_build['built_at']} UTC")
+    for topic in status.streams:
+        watermark = f", events up to {topic.watermark:%Y-%m-%d %H:%M:%S} UTC" if topic.watermark else ""
+        lost = f", {topic.lost:,} lost" if topic.lost else ""
+        lines.append(
+            f"stream {topic.topic}: {counted(topic.messages, 'message')}, {topic.rows_refused:,} refused{lost}{watermark}"
+        )
+    for one in status.consumers:
+        behind = "" if one.get("lag") is None else f", {one['lag']:,} behind"
+        lines.append(f"consumer {one.get('pid')}: {one.get('state')} at {one.get('noted_at')} UTC{behind}")
     published = status.publication
     lines.append(
         f"published: build {published.build_id} at {published.published_at} UTC"

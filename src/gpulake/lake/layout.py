@@ -78,6 +78,11 @@ class Layout:
         return self.folder / "artefacts"
 
     @property
+    def streams(self) -> Path:
+        """The folder where each process that lands a stream says how it goes; it may be lost."""
+        return self.folder / "streams"
+
+    @property
     def tended(self) -> Path:
         """When a refresh last forgot old versions; the file may be lost."""
         return self.folder / "tended"

@@ -88,7 +88,7 @@ class KafkaInlet:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
                 "max.poll.interval.ms": _LONGEST_POLL_MS,
-                "session.timeout.ms": 30_000,
+                "session.timeout.ms": 10_000,
                 "partition.assignment.strategy": "range",
                 "allow.auto.create.topics": False,
                 "topic.metadata.refresh.interval.ms": 10_000,
@@ -164,6 +164,8 @@ class KafkaInlet:
         library = _library()
         self._consumer.assign([library.TopicPartition(*place, offset) for place, offset in positions.items()])
         self._started = frozenset(positions)
+        # A partition that was paused when it was last its own still is.
+        self._consumer.resume(self._partitions())
         self._is_paused = False
 
     def poll(self, *, at_most: int, wait_s: float) -> Sequence[Record]:

@@ -326,3 +326,23 @@ def test_refused_messages_can_be_replayed_from_quarantine(lake):
         landing.replay(writer, all_sources(), config=Config(lake=lake), now=NOW)
         (found,) = stream.audit(writer)
     assert (1, 1, 0, 0) == (found.messages, found.landed, found.duplicates, found.quarantined)
+
+
+def test_the_status_says_how_far_a_stream_is(lake):
+    """Whoever looks must see at a glance whether events still come, and whether the consumer keeps up."""
+    from gpulake import upkeep
+    from gpulake.cli.words import text_of
+
+    queue = Queue(partitions=1)
+    for value in (window(1), window(2), b"poison"):
+        queue.put(TOPIC, 0, value)
+    drain(lake, queue)
+
+    status = upkeep.status(lake)
+
+    (topic,) = status.streams
+    assert (3, 2, 1, datetime(1970, 1, 2, 6, 46, 40)) == (  # noqa: DTZ001  # 100,000 + 3 hours of seconds
+        topic.messages, topic.rows_kept, topic.rows_refused, topic.watermark
+    )  # fmt: skip
+    assert ("stopped", 0) == (status.consumers[0]["state"], status.consumers[0]["lag"])
+    assert f"stream {TOPIC}: 3 messages, 1 refused, events up to 1970-01-02 06:46:40 UTC" in text_of(status)

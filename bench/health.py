@@ -1,7 +1,7 @@
 """Simulated sites: how many healthy ones have any finding, and which injected faults are found, by what.
 
-Each site is a cluster of one lake, landed and built as a user would. GPULAKE_BENCH_FLEETS says how many are healthy (60); a
-third as many have one fault of each kind. Of the healthy ones every second has counters that begin anew.
+Each site is a cluster of one lake, landed and built as a user would. GPULAKE_BENCH_FLEETS says how many are healthy (60); an
+eighth as many have one fault of each kind. Of the healthy ones every second has counters that begin anew.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def landed(folder: Path) -> Config:
     shutil.rmtree(folder, ignore_errors=True)
     config = Config(lake=folder / "lake")
     asked = [(f"healthy{n:03}", "counter_reset" if n % 2 else "") for n in range(FLEETS)]
-    asked += [(f"faulty{n:03}", "all") for n in range(-(-FLEETS // 3))]
+    asked += [(f"faulty{n:03}", "all") for n in range(-(-FLEETS // 8))]
     for number, (name, faults) in enumerate(asked):
         data = _simulated(folder / name, seed=FIRST_SEED + number, faults=faults)
         result = (pipeline.refresh if number == len(asked) - 1 else pipeline.land)(config, data=data, cluster=name)

@@ -41,6 +41,10 @@ MACHINES = made(
     pool="varchar", gpu_count="bigint", gpu_util_weighted_pct="double", coverage_ratio="double", cpu_util_pct="double",
     load_1m="double", net_rx_bytes_per_s="double", gpus_allocated="double", main_job_id="varchar", gpu_covered_s="bigint",
 )  # fmt: skip
+GPU_HOURS = made(
+    "silver_gpu_hours", cluster_id="varchar", machine_id="varchar", gpu_device="varchar", hour_start_at="timestamp",
+    sampled_s="bigint", power_w="double", temperature_c="double", sm_clock_hz="double",
+)  # fmt: skip
 TYPICAL = made(
     "gold_typical_job_daily",
     cluster_id="varchar",
@@ -50,7 +54,7 @@ TYPICAL = made(
 )
 DAYS = made("silver_days", cluster_id="varchar", dt="date", starts_at="timestamp", ends_at="timestamp")
 DUE = LakeTable("meta", "due_days", (("cluster_id", "varchar"), ("dt", "date")))
-GOLD = (DAILY, HOURLY, TYPICAL, MACHINES, DAYS, DUE)
+GOLD = (DAILY, HOURLY, TYPICAL, MACHINES, GPU_HOURS, DAYS, DUE)
 
 
 def table_of(table, rows):
@@ -99,7 +103,7 @@ def lake(tmp_path):
     """A lake whose gold each call fills anew, then scores."""
     with writing(tmp_path / "lake", purpose="test", tables=(*META_TABLES, *GOLD)) as writer:
 
-        def scored(build_id, days=(), *, by, due=None, hours=(), machines=(), clusters=None, **more):
+        def scored(build_id, days=(), *, by, due=None, hours=(), machines=(), gpu_hours=(), clusters=None, **more):
             ids = {day["cluster_id"] for day in days}
             known = {day["dt"] for day in [*days, *hours, *machines]}
             calendar = clusters or [(name, dt) for name in sorted(ids | {"c"}) for dt in sorted(known)]
@@ -107,6 +111,7 @@ def lake(tmp_path):
                 DAILY: days,
                 HOURLY: hours,
                 MACHINES: machines,
+                GPU_HOURS: gpu_hours,
                 DAYS: [
                     {"cluster_id": name, "dt": dt, "starts_at": start, "ends_at": start + timedelta(days=1)}
                     for name, dt in calendar
@@ -274,6 +279,36 @@ def machine_rows(weeks, *, machines=2):
         for hour in range(weeks * HOURS_PER_WEEK)
         for machine in range(machines)
     ]  # fmt: skip
+
+
+def test_a_machines_hour_has_what_its_gpus_show(lake):
+    """A GPU that is seen for less than half as long as its neighbour is gone; parts of one are one; what nobody measured is unknown."""
+    seen = []
+
+    def judge(columns, blocks):
+        seen.append(
+            {name: columns[name][columns["machine"] == 0] for name in ("power", "temp", "clock", "gpus_visible")}
+        )
+        seen.append(
+            {name: columns[name][columns["machine"] == 1] for name in ("power", "temp", "clock", "gpus_visible")}
+        )
+        return by_score(columns, blocks)
+
+    at = MIDNIGHT + timedelta(hours=350)
+    gpu_hours = [
+        {"cluster_id": cluster, "machine_id": "m0", "gpu_device": device, "hour_start_at": at, "sampled_s": sampled_s,
+         "power_w": power, "temperature_c": celsius, "sm_clock_hz": 1e9}
+        for cluster, device, sampled_s, power, celsius in (
+            ("c", "0/1", 3600, 100.0, 40.0), ("c", "0/2", 3600, 200.0, 50.0), ("c", "1", 1800, 300.0, None),
+            ("c", "2", 1799, None, 60.0), ("other", "3", 3600, 900.0, 90.0),
+        )
+    ]  # fmt: skip
+    lake(7, hours=(), machines=machine_rows(3), gpu_hours=gpu_hours, by=[toy(judge, level=Level.MACHINE_HOUR)])
+
+    known = {name: values[~np.isnan(values)].tolist() for name, values in seen[0].items()}
+    assert {"power": [200.0], "temp": [60.0], "clock": [1000.0], "gpus_visible": [2.0]} == known
+    assert np.flatnonzero(~np.isnan(seen[0]["power"])).tolist() == [350]
+    assert all(np.isnan(values).all() for values in seen[1].values())
 
 
 def by_score(columns, blocks):

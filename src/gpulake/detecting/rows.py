@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -135,6 +135,24 @@ def _hours(view: Sql, cluster: Cluster, *, since: float, until: float) -> Shown:
     return _shown(found, keys=("dt", "hour_start_at"))
 
 
+_SENSORS = """
+    SELECT
+        machine_id,
+        hour_start_at,
+        avg(power_w::decimal(18, 6)) AS power,
+        max(temperature_c) AS temp,
+        avg((sm_clock_hz / 1e6)::decimal(18, 6)) AS clock,
+        count(DISTINCT split_part(gpu_device, '/', 1)) FILTER (WHERE 2 * sampled_s >= most_sampled_s) AS gpus_visible
+    FROM (
+        SELECT *, max(sampled_s) OVER (PARTITION BY machine_id, hour_start_at) AS most_sampled_s
+        FROM lake.main.silver_gpu_hours
+        WHERE cluster_id = ? AND hour_start_at >= ? AND hour_start_at < ?
+    )
+    GROUP BY machine_id, hour_start_at
+"""
+"""What the GPUs of a machine show of an hour; one that is sampled for less than half as long as another of its machine is not there."""
+
+
 def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, detector: str) -> Shown:
     """Machines with GPUs. Names are numbers here: a detector needs to tell them apart, and texts are slow."""
     found = view.sql(
@@ -144,16 +162,26 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
         "concat_ws(' × ', hours.gpu_count, hours.pool) AS cohort, "
         "hours.gpu_count, hours.gpu_util_weighted_pct AS gpu_util, hours.gpus_allocated AS alloc, "
         "hours.cpu_util_pct AS cpu_util, hours.net_rx_bytes_per_s * 8e-9 AS net, hours.load_1m AS load1, "
-        "hours.coverage_ratio * 240 AS n_samples, "
+        "hours.coverage_ratio * 240 AS n_samples, sensors.power, sensors.temp, sensors.clock, sensors.gpus_visible, "
         "CASE WHEN hours.main_job_id IS NULL THEN -1 ELSE (hash(hours.main_job_id) >> 2)::bigint END AS main_job, "
         "coalesce(earlier.judgement = 'anomaly', false) AS flagged "
         "FROM lake.main.gold_machine_util_hourly AS hours "
         f"LEFT JOIN {HOUR_SCORES.qualified} AS earlier ON earlier.detector = ? "
         "AND earlier.cluster_id = hours.cluster_id AND earlier.machine_id = hours.machine_id "
         "AND earlier.hour_start_at = hours.hour_start_at "
+        f"LEFT JOIN ({_SENSORS}) AS sensors ON sensors.machine_id = hours.machine_id "
+        "AND sensors.hour_start_at = hours.hour_start_at "
         "WHERE hours.cluster_id = ? AND hour_idx >= ? AND hour_idx < ? AND hours.gpu_count > 0 "
         "AND hours.gpu_covered_s > 0 ORDER BY hour_idx, hours.machine_id",
-        [cluster.starts_at, detector, cluster.cluster_id, since, until],
+        [
+            *(cluster.starts_at, detector),
+            *(
+                cluster.cluster_id,
+                cluster.starts_at + timedelta(hours=since),
+                cluster.starts_at + timedelta(hours=until),
+            ),
+            *(cluster.cluster_id, since, until),
+        ],
     )
     shown = _shown(found, keys=("dt", "hour_start_at", "machine_id"))
     is_sampled = np.full(len(shown), not cluster.has_lifetime_means)

@@ -214,6 +214,22 @@ def test_the_reports_of_the_page_are_what_comes(tutorial, workplace):
     assert (workplace.folder / "out" / "user.html").is_file()
 
 
+def test_a_stream_lands_as_it_is_typed(tmp_path):
+    """Without a broker, in a minute: what was told lands, and the audit closes. Building it is every other page's matter."""
+    place = Workplace(tmp_path / "clone")
+    typed = commands(DOCS / "how-to" / "streams.md")
+    built = ("gpulake build", "gpulake detect", "gpulake publish")
+
+    told = [(line, place.type(line)) for line in typed if not line.startswith(built)]
+
+    assert [*built] == [" ".join(line.split()[:2]) for line in typed if line.startswith(built)]
+    (audit,) = printed(told, "gpulake stream pai2020 --audit")
+    assert 7 == audit.count("  yes\n")
+    assert "NO" not in audit
+    (status,) = printed(told, "gpulake status")
+    assert "stream events.pai_machine_metric: " in status
+
+
 def test_ones_own_data_works_as_it_is_typed(tmp_path):
     """From an empty folder to one's own figures: what the page shows is what comes."""
     page = DOCS / "how-to" / "your-own-data.md"

@@ -229,6 +229,15 @@ def test_a_header_that_comes_again_is_no_row():
     assert ["7", "7"] == sacct(f"{HEADER}\n{ROW}\n{HEADER}\n{ROW}\n")["jobid"].to_list()
 
 
+def test_a_delimiter_too_many_makes_up_for_none_too_few():
+    """Fields that have moved by one would be kept as a job's: a state that is an exit code, a start that is an end."""
+    good, short = ROW, ROW.replace("|COMPLETED", "COMPLETED")
+    frame = sacct("\n".join([HEADER, good, short, good, f"{good}a|b"]) + "\n")
+
+    assert [2, 3, 4, 5] == frame["source_row"].to_list()
+    assert [3] == frame.filter(pl.col("reason").is_not_null())["source_row"].to_list()
+
+
 def test_a_record_that_is_cut_off_takes_no_later_one_with_it():
     """Lines of a name that breaks are put together: not with what another record left off, whole ones between them."""
     times = "COMPLETED|2026-03-01T10:00:00|2026-03-01T10:05:00|2026-03-01T11:05:00"

@@ -131,10 +131,11 @@ def _at_once(
     is_plain = len(waiting) < 2 and len(delimiter) == 1 and not any(byte in block for byte in (b"\r", b"\0"))
     if not is_plain or lines < 2 or layout.kind.lacks(layout.fields):
         return None
-    if block.count(delimiter) != lines * (layout.width - 1):
-        return None
     cut = block.rstrip(b"\n").rfind(b"\n") + 1
     head = b"".join(line.encode() + b"\n" for _, line in waiting) + block[:cut]
+    # None has more fields, or reading fails; so none has fewer. What a line has that waits says nothing of the others.
+    if head.count(delimiter) != (lines - 1 + len(waiting)) * (layout.width - 1):
+        return None
     start = layout.fields.index(layout.kind.starts)
     places = sorted({*layout.taken, start})
     try:
@@ -232,6 +233,8 @@ def _begins(line: str, layout: _Layout) -> bool:
     pieces = line.split(layout.delimiter)
     if len(pieces) == 1:
         return False
+    if layout.fields[0] == layout.kind.starts and layout.is_field(0, pieces[0]) and 2 * len(pieces) > layout.width:
+        return True  # what people write goes on with a number and half a record nowhere; a damaged record does
     if len(pieces) > layout.width:
         return _spread(pieces, layout) is not None
     whole = pieces if len(pieces) == layout.width else pieces[:-1]

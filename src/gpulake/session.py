@@ -299,9 +299,11 @@ class Session:
             loaded = judging.load_kept(
                 self._config, folder=warehouse.parsed_folder(self._config.lake / "dbt"), key=_definitions(self._config)
             )
+            since = meta.judged_until(self._writer)
+            self._writer.let_go()  # or its memory would lie beside the reader's
             # Rules are many small queries: a second thread does nothing but wait, and that takes a quarter of the time.
             with lake.open_publication(self._config.lake, threads=1) as reader:
-                judged = judging.catch_up(reader, loaded.usable, since=meta.judged_until(self._writer))
+                judged = judging.catch_up(reader, loaded.usable, since=since)
             rules, broken = loaded.usable, (*loaded.broken, *judged.broken)
             findings += judged.findings
         told = incidents.tell(self._writer, findings, config=self._config, now=clock.now())

@@ -111,6 +111,8 @@ def lent(
     used = connection or connect()
     try:
         used.execute(f"SET threads = {int(threads)}")
+        if threads == 1:  # few rows: what is read of a file lies in the machine's own memory already
+            used.execute("SET enable_external_file_cache = false")
         try:
             used.execute(f"SET memory_limit = '{quoted(memory)}'")
         except duckdb.ParserException as error:

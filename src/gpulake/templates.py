@@ -261,4 +261,6 @@ def _machine_sample(machine: str, at: datetime) -> dict[str, object]:
         "cpu_util_pct": 2 + 11 * busy + _ripple(machine, 0, at) / 10,
         "memory_used_bytes": (16 + 60 * busy) * _GIB,
         "memory_total_bytes": 512 * _GIB,
+        "load_1": 1 + 8 * busy,
+        "net_rx_bytes_per_s": 2_000_000 + 90_000_000 * busy,
     }

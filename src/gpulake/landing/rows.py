@@ -252,7 +252,7 @@ def read_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str) ->
         contract = _first_reason([(fault, pl.lit(why)) for why, fault in faults.items()])
         frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
         is_refused = pl.col("reason").is_not_null()
-        frame, refused = frame.filter(~is_refused), frame.filter(is_refused).select(refused.columns)
+        frame, refused = frame.filter(~is_refused), _without_nul(frame.filter(is_refused).select(refused.columns))
         if "left" in frame.columns:
             left = frozenset(frame["left"].explode().drop_nulls())
     return Read(frame, refused, left)
@@ -272,6 +272,14 @@ def write(frame: pl.DataFrame, file: Path) -> None:
         raise LakeError(
             f"a file cannot be written: {error}.", where=str(file), do="free some space and run it again"
         ) from error
+
+
+def _without_nul(frame: pl.DataFrame) -> pl.DataFrame:
+    """Its texts without NUL: DuckLake writes values into its own SQL, which ends at one, and no table could be read by it."""
+    text = pl.col(pl.String)
+    if not frame.select(pl.any_horizontal(text.str.contains("\0", literal=True).any(), pl.lit(value=False))).item():
+        return frame
+    return frame.with_columns(text.str.replace_all("\0", "\ufffd", literal=True))
 
 
 def _write(frame: pl.DataFrame, file: Path) -> None:

@@ -150,7 +150,8 @@ class _Run:
     def done(self) -> None:
         """Leave nothing behind on the connection."""
         if self.near:
-            self.near.drop()
+            with suppress(QueryError):  # a database that a full disk has broken drops nothing, and ends with its connection
+                self.near.drop()
 
 
 def _near(script: Script, standing: Standing | None, run: Callable[[str], Any]) -> Near | None:

@@ -150,7 +150,9 @@ class _Run:
     def done(self) -> None:
         """Leave nothing behind on the connection."""
         if self.near:
-            with suppress(QueryError):  # a database that a full disk has broken drops nothing, and ends with its connection
+            with suppress(
+                QueryError
+            ):  # a database that a full disk has broken drops nothing, and ends with its connection
                 self.near.drop()
 
 

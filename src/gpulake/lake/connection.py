@@ -100,15 +100,14 @@ def lent(
     threads: int,
     memory: str,
     scratch: Path,
-    connection: Connection | None = None,
 ) -> Iterator[Connection]:
     """A connection for statements that name their tables `lake.<schema>.<table>`: at the newest version, or read-only at one.
 
-    Who writes holds the lock, and nobody else has the catalog open. `connection`: one with nothing attached, which stays open.
+    Who writes holds the lock, and nobody else has the catalog open.
     `memory`: what DuckDB may hold at once; beyond it sorts and joins spill into `scratch`. Raises LakeError where the
     lake cannot be opened.
     """
-    used = connection or connect()
+    used = connect()
     try:
         used.execute(f"SET threads = {int(threads)}")
         if threads == 1:  # few rows: what is read of a file lies in the machine's own memory already
@@ -132,8 +131,7 @@ def lent(
     finally:
         with suppress(duckdb.Error):  # a full disk may have broken the database
             used.execute("DETACH lake")
-        if connection is None:
-            used.close()
+        used.close()
 
 
 def answer(

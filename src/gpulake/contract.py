@@ -49,11 +49,14 @@ class Parsed:
     begins, or the row's number where a line holds several) and the columns that it knows, as text, numbers or times; one
     that it lacks is null. Where it refuses a row, `reason` says why and `raw_text` is what stands there; both are null in
     other rows. It raises nothing because of what it reads, but SourceError where the whole is no such document.
+    `begins_s` says by the same bytes when what a file tells begins, in seconds since 1970: files of one table that say so
+    land in that order, whatever their sizes.
     """
 
     is_it: Callable[[bytes], bool]
     rows: Callable[[Iterable[bytes], str], Iterator[pl.DataFrame]]
     suffixes: tuple[str, ...] = (".txt", ".log", ".json", ".out")
+    begins_s: Callable[[bytes], float | None] | None = None
 
 
 Format = Delimited | JsonLines | Parquet | Parsed

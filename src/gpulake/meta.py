@@ -488,6 +488,25 @@ def must_be_full(view: Asked, fingerprint: str, *, shaping: AbstractSet[tuple[st
     )
 
 
+def has_new_machines(view: Asked, *, shaping: AbstractSet[tuple[str, str]]) -> bool:
+    """Whether pending landings show machines, or more GPUs of one, that no table of `shaping` describes: history has them too.
+
+    It is asked of a lake that is built: its machines are those of the last full build.
+    """
+    waiting = [landing.landing_id for landing in pending(view) if (landing.source, landing.table_name) not in shaping]
+    if not waiting:
+        return False
+    found = view.sql(
+        "SELECT 1 FROM lake.main.int_delivered_machines AS seen ANTI JOIN ("
+        "SELECT machines.cluster_id, machines.machine_id, CASE WHEN list_contains(?, concat_ws('.', source, table_name)) "
+        f"THEN NULL ELSE gpu_count END AS gpus FROM lake.main.silver_machines AS machines JOIN {LANDINGS.qualified} "
+        "USING (landing_id)) AS known ON seen.cluster_id = known.cluster_id AND seen.machine_id = known.machine_id "
+        "AND coalesce(known.gpus >= seen.gpu_count, true) WHERE seen.is_seen AND list_contains(?, seen.landing_id) LIMIT 1",
+        [[f"{source}.{table}" for source, table in sorted(shaping)], waiting],
+    )
+    return bool(found.num_rows)
+
+
 # ------------------------------------------------------------------------------------------ publications
 
 

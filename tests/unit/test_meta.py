@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 
+import duckdb
 import pytest
 
 from gpulake import meta
@@ -180,3 +182,52 @@ def test_a_full_build_must_be_tested_whole_before_less_is_enough(records):
     assert meta.everything_tested_at(records.writer) is None
     records.publish(9)  # of which everything was tested
     assert NOW == meta.everything_tested_at(records.writer)
+
+
+@pytest.mark.parametrize(
+    ("machine", "gpus", "landing", "is_new"),
+    [
+        pytest.param("n1", 2, "waiting", False, id="known"),
+        pytest.param("n1", 3, "waiting", True, id="one GPU more"),
+        pytest.param("n9", 1, "waiting", True, id="new"),
+        pytest.param("n9", 1, "published", False, id="built before"),
+        pytest.param("n9", 1, "described", False, id="a description builds everything by itself"),
+        pytest.param("d1", 8, "waiting", False, id="its description stands"),
+        pytest.param("u1", 8, "waiting", False, id="nobody knows how many it has"),
+    ],
+)
+def test_a_machine_that_was_only_seen_has_everything_built(machine, gpus, landing, is_new):
+    """Its capacity counts on every day of its cluster; to build all for one that is known would never end."""
+
+    class View:
+        def __init__(self, connection):
+            self.connection = connection
+
+        def sql(self, query, params=()):
+            return self.connection.execute(query, list(params)).to_arrow_table()
+
+    with closing(duckdb.connect()) as connection:
+        connection.execute("ATTACH ':memory:' AS lake; CREATE SCHEMA lake.meta")
+        for table in (LANDINGS, PUBLISHED_LANDINGS):
+            columns = ", ".join(f"{name} {kind}" for name, kind in table.columns)
+            connection.execute(f"CREATE TABLE {table.qualified} ({columns})")
+        connection.execute(
+            "INSERT INTO lake.meta.landings BY NAME FROM (VALUES ('nodes', 1, 'slurm', 'slurm_node'), "
+            "('published', 2, 'prometheus', 'prometheus_sample'), ('waiting', 3, 'prometheus', 'prometheus_sample'), "
+            "('described', 4, 'slurm', 'slurm_node')) AS landed (landing_id, landing_no, source, table_name)"
+        )
+        connection.execute(
+            "INSERT INTO lake.meta.published_landings BY NAME SELECT landing_id FROM lake.meta.landings WHERE landing_no < 3"
+        )
+        connection.execute(
+            "CREATE TABLE lake.main.silver_machines AS FROM (VALUES ('c', 'n1', 1, 'published'), ('c', 'n1', 2, 'published'), "
+            "('c', 'd1', 4, 'nodes'), ('c', 'u1', NULL, 'published'), ('other', 'n9', 1, 'published')) "
+            "AS machines (cluster_id, machine_id, gpu_count, landing_id)"
+        )
+        connection.execute(
+            "CREATE TABLE lake.main.int_delivered_machines AS SELECT 'c' AS cluster_id, ? AS machine_id, ? AS gpu_count, "
+            "? AS landing_id, ? AS is_seen",
+            [machine, gpus, landing, landing != "described"],
+        )
+
+        assert is_new == meta.has_new_machines(View(connection), shaping={("slurm", "slurm_node")})

@@ -112,8 +112,7 @@ def land(
     """
     landings: list[Landing] = []
     refused, left_alone = list(surveyed.refused), list(surveyed.unrecognised)
-    # Small files first: while one is parsed the next, larger one is hashed.
-    waiting = sorted(surveyed.delivered, key=lambda delivered: (_size(delivered.path), delivered.path))
+    waiting = _in_order(surveyed.delivered)
     for delivered, hash_it in _hashed_ahead(waiting, None if rehash else memory):
         try:
             hashed = hash_it()
@@ -358,6 +357,17 @@ def _check(delivered: Delivered, converted: Converted, before: tuple[int, int, i
 def _is_quiet(converted: Converted, table: Table) -> bool:
     """Whether a file says by having no rows that nothing happened, as a log does; one that refused some does not."""
     return converted.rows_in == 0 and isinstance(table.format, Parsed) and recognition.may_be_empty(table)
+
+
+def _in_order(delivered: Sequence[Delivered]) -> list[Delivered]:
+    """Small files first: while one is parsed the next is hashed. Files of one table that say when they begin, in time."""
+    by_size = sorted(delivered, key=lambda one: (_size(one.path), one.path))
+    in_time = sorted(by_size, key=lambda one: one.recognised.begins_s or 0.0)
+    waiting = {
+        name: iter([one for one in in_time if one.table.bronze == name and one.recognised.begins_s is not None])
+        for name in {one.table.bronze for one in by_size}
+    }
+    return [one if one.recognised.begins_s is None else next(waiting[one.table.bronze]) for one in by_size]
 
 
 def _size(path: Path) -> int:

@@ -74,13 +74,17 @@ class Layout:
 
 @dataclass(frozen=True)
 class Recognised:
-    """A file that is a delivery of `table`; in an archive the file at `member`, told apart from the tables `among`."""
+    """A file that is a delivery of `table`; in an archive the file at `member`, told apart from the tables `among`.
+
+    `begins_s`: when what it tells begins, in seconds since 1970, where its format says so at a glance.
+    """
 
     path: Path
     table: Table
     layout: Layout
     member: int = 0
     among: tuple[Table, ...] = field(default=(), repr=False)
+    begins_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,9 @@ def _of_head(path: Path, head: bytes, tables: Sequence[Table], named: Table | No
         return _not_unpacked(path, "it holds a compressed file: unpack it once", named)
     for table in sorted(tables, key=lambda table: table is not named):
         if isinstance(table.format, Parsed) and table.format.is_it(head):
-            return Recognised(path, table, replace(_by_key(table), word="parsed"), among=tuple(tables))
+            begins_s = table.format.begins_s(head) if table.format.begins_s else None
+            layout = replace(_by_key(table), word="parsed")
+            return Recognised(path, table, layout, among=tuple(tables), begins_s=begins_s)
     encoding = _of_two_bytes(head)
     lines = head.decode(encoding or "utf-8", "replace").lstrip("\ufeff").split("\n")
     if len(head) == HEAD_BYTES:

@@ -14,8 +14,20 @@ SAMPLE = Table(
     name="prometheus_sample",
     bronze="bronze_prometheus_sample",
     stems=("prometheus_samples",),
-    format=Parsed(is_it=prometheus_replies.is_reply, rows=prometheus_replies.rows, suffixes=(".json", ".txt")),
-    also=(Parsed(is_it=prometheus_pages.is_page, rows=prometheus_pages.rows, suffixes=(".prom", ".txt", ".metrics")),),
+    format=Parsed(
+        is_it=prometheus_replies.is_reply,
+        rows=prometheus_replies.rows,
+        suffixes=(".json", ".txt"),
+        begins_s=prometheus_replies.begins_s,
+    ),
+    also=(
+        Parsed(
+            is_it=prometheus_pages.is_page,
+            rows=prometheus_pages.rows,
+            suffixes=(".prom", ".txt", ".metrics"),
+            begins_s=prometheus_pages.begins_s,
+        ),
+    ),
     key=("metric", "labels", "sampled_at"),
     span=Span("sampled_at", "sampled_at"),
     columns=(

@@ -186,6 +186,22 @@ def test_landings_are_numbered_in_their_order(lake, tmp_path, pai):
     assert [(n + 1, f"pai_job_table.{n}.csv") for n in range(3)] == [(r["landing_no"], r["file_name"]) for r in found]
 
 
+def test_recordings_of_a_server_land_in_order_of_time(lake, tmp_path):
+    """A machine has what it had from the first recording on: a long recording of Monday is no news after a short one of Sunday."""
+    point = '[%d,"1"]'
+    series = '{"metric":{"__name__":"up"},"values":[%s]}'
+    reply = '{"status":"success","data":{"resultType":"matrix","result":[%s]}}'
+    for name, start, points in (("a", 1_782_972_000, 1), ("b", 1_782_885_600, 2), ("c", 1_782_799_200, 3)):
+        values = ",".join(point % (start + 30 * step) for step in range(points))
+        (tmp_path / f"{name}.json").write_text(reply % (series % values))
+    (tmp_path / "page.prom").write_text('# scraped_at 2026-07-01T12:00:00Z\nup 1\nup{a="b"} 1\n')
+
+    landed = lake.land(tmp_path, cluster="c").landings
+
+    # by size a, b, c; the page was shown at noon of the day of b, which began at six
+    assert ["c.json", "b.json", "page.prom", "a.json"] == [each.file_name for each in landed]
+
+
 def test_one_landing_is_one_transaction_that_carries_its_id(lake, data):
     """Afterwards it can be said which commit brought which rows."""
     report = lake.land(data)

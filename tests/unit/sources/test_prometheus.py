@@ -285,3 +285,25 @@ def test_any_bytes_are_replies_or_refused_as_a_whole(content):
     except SourceError:
         return
     assert all(frame.height for frame in frames)
+
+
+# ---------------------------------------------------------------------- when a file begins
+
+
+@pytest.mark.parametrize(
+    ("begins_s", "head", "at"),
+    [
+        (
+            replies.begins_s,
+            b'{"values":[[1782885630,"1"],[1782885660,"1"]]},{"values":[[1782885600.5,"1"]]}',
+            1782885600.5,
+        ),
+        (replies.begins_s, b'{"status":"success","data":{"resultType":"matrix","result":[]}}', None),
+        (pages.begins_s, b"# scraped_at 2026-07-01T06:00:00Z\nup 1782885000\n", 1782885600.0),
+        (pages.begins_s, b'up{a="b"} 2 1782885600500\ndown 3 1782885700\n', 1782885600.5),
+        (pages.begins_s, b"# scraped_at 2026-13-01T06:00:00Z\nup 1782885000\n", None),
+    ],
+)
+def test_when_what_a_file_tells_begins_is_seen_at_a_glance(begins_s, head, at):
+    """Files land in that order: a number that is no time would put one before all others."""
+    assert at == begins_s(head)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,7 @@ _SCRAPED_AT = r"^#\s*scraped_at\s+(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,
 _FIRST_MILLISECONDS = 1e11
 """Times in seconds are below it until the year 5138, those in milliseconds above it since 1973."""
 
+_TIME = r"[0-9]{9,13}(?:\.[0-9]{1,9})?"
 _MOST_HEAD_LINES = 200
 _ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -42,6 +45,17 @@ def is_page(head: bytes) -> bool:
     announced = any(re.match(r"#\s*(HELP|TYPE|UNIT|EOF|scraped_at)\b", line) for line in comments)
     labelled = sum("{" in line for line in fitting)
     return len(fitting) >= 0.8 * len(found) and (announced or 2 * labelled > len(found))
+
+
+def begins_s(head: bytes) -> float | None:
+    """The first time among the lines that a file begins with; None where they show none."""
+    text = head.decode("utf-8", "replace")
+    own = [float(at) for *_, at in re.findall(_SAMPLE, text, re.MULTILINE) if re.fullmatch(_TIME, at)]
+    times = [at / 1_000 if at >= _FIRST_MILLISECONDS else at for at in own]
+    for scraped in re.findall(_SCRAPED_AT, text, re.MULTILINE):
+        with suppress(ValueError):  # of a 13th month
+            times.append(datetime.fromisoformat(f"{scraped}+00:00").timestamp())
+    return min(times, default=None)
 
 
 def rows(blocks: Iterable[bytes], file_name: str) -> Iterator[pl.DataFrame]:

@@ -34,6 +34,9 @@ _NAME_AND_COMMA = r',\s*"__name__"\s*:\s*"(?:[^"\\]|\\.)*"|"__name__"\s*:\s*"(?:
 _TEXT_PER_FRAME = 24 << 20
 """Characters of a reply that become one frame: about a million points."""
 
+_TIMES = re.compile(rb'\[\s*(\d{9,10}(?:\.\d+)?)\s*,\s*"')
+"""Times of points, as `[1782885600.5,"97"]`."""
+
 _MOST_LOOKED_AT = 100
 """Series in whose points a step is looked for."""
 
@@ -41,6 +44,11 @@ _MOST_LOOKED_AT = 100
 def is_reply(head: bytes) -> bool:
     """Whether a file begins as a reply does."""
     return bool(_HEAD.match(head))
+
+
+def begins_s(head: bytes) -> float | None:
+    """The first time among the points that a file begins with; None where they show none."""
+    return min(map(float, _TIMES.findall(head)), default=None)
 
 
 def rows(blocks: Iterable[bytes], _file_name: str) -> Iterator[pl.DataFrame]:

@@ -4,10 +4,7 @@
 with
 
 states as (
-    select
-        *,
-        coalesce(to_at, timestamp '9999-12-31') as until_at
-    from {{ ref('silver_machine_states') }}
+    select * from {{ ref('silver_machine_states') }}
     where state in ('down', 'drained')
 ),
 
@@ -40,12 +37,12 @@ select
     hours.ends_at,
     states.machine_id,
     cast(
-        sum({{ seconds_between('greatest(states.from_at, hours.starts_at)', 'least(states.until_at, hours.ends_at)') }})
+        sum({{ seconds_between('greatest(states.from_at, hours.starts_at)', 'least(states.told_until_at, hours.ends_at)') }})
         as bigint
     ) as down_s
 from states
 inner join hours
     on states.cluster_id = hours.cluster_id
         and states.from_at < hours.ends_at
-        and states.until_at > hours.starts_at
+        and states.told_until_at > hours.starts_at
 group by hours.cluster_id, hours.dt, hours.hour_no, hours.starts_at, hours.ends_at, states.machine_id

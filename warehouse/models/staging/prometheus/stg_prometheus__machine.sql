@@ -58,8 +58,7 @@ select
     landings.cluster_id,
     joined.machine_id,
     joined.gpu_model_source,
-    -- A GPU that does not answer is still there: the most that were ever seen so far.
-    max(joined.gpu_count) over seen_so_far as gpu_count,
+    joined.gpu_count,
     joined.cpu_cores,
     joined.memory_bytes,
     cast(null as timestamp) as valid_from,
@@ -76,4 +75,3 @@ from joined
 inner join landings
     on joined.landing_id = landings.landing_id
 where joined.machine_id is not null
-window seen_so_far as (partition by landings.cluster_id, joined.machine_id order by landings.landing_no)

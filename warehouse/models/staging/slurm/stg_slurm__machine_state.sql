@@ -27,18 +27,19 @@ spans as (
     where from_at is not null
 ),
 
--- What nodes are at one moment tells since when, where it is a state that somebody gave a reason for, and never until when.
+-- What nodes are when they are looked at: since when is told where somebody gave a reason for it. Else only that it is so
+-- then, and when that was the delivery itself does not say.
 sightings as (
     select
         node,
         state,
         state_reason,
-        reason_at as from_at,
+        case when {{ slurm_node_state('state') }} in ('down', 'drained') then reason_at end as from_at,
         cast(null as timestamp) as to_at,
         landing_id,
         source_row
     from nodes
-    where reason_at is not null and {{ slurm_node_state('state') }} in ('down', 'drained')
+    where {{ slurm_node_state('state') }} is not null
 ),
 
 states as (

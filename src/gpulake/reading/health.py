@@ -131,6 +131,14 @@ MACHINE_INCIDENTS = f"{INCIDENTS} and machine_id = ?"
 """Parameters: as of `INCIDENTS`, and the machine."""
 
 
+TOLD = """
+    select true as is_told
+    where exists (select 1 from gold_gpu_health_daily where cluster_id = ?1)
+        or exists (select 1 from gold_gpu_incidents where cluster_id = ?1)
+"""
+"""A row where anything is told of a cluster's GPUs: a trace's attempts are not looked through for nothing. Parameter: the cluster."""
+
+
 @dataclass(frozen=True)
 class JobHealth:
     """The GPUs of a job that were not well on its days, of how many; and the incidents that hit it.
@@ -147,6 +155,8 @@ class JobHealth:
 def read_job_health(scope: Scope, job_id: str) -> JobHealth:
     """How a job's GPUs were while it held them: those that were not well, the gravest first."""
     key = (scope.cluster.cluster_id, job_id)
+    if scope.row(TOLD, key[0]) is None:
+        return JobHealth(gpus=0, is_its_own=True, unwell=(), incidents=())
     gpus = scope.rows(f"{JOB_GPUS} order by gravest desc, machine_id, gpu_device", *key)
     return JobHealth(
         gpus=len(gpus),

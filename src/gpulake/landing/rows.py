@@ -266,7 +266,7 @@ def missing_values(frame: pl.DataFrame, table: Table) -> dict[str, int]:
 def write(frame: pl.DataFrame, file: Path) -> None:
     """Write rows as a Parquet file. Raises LakeError."""
     try:
-        _write(frame, file)
+        _write(_without_nul(frame), file)
     except (OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
         # Not the delivery's fault: read as one, a full disk would be told as a damaged file.
         raise LakeError(

@@ -780,10 +780,12 @@ def _dangling(folder: Path) -> Path:
     return link
 
 
-def test_no_text_holds_a_nul():
+def test_no_text_holds_a_nul(tmp_path):
     """DuckLake's own SQL ends at one: a single name with it, and no version could be published."""
     frame = pl.DataFrame({"name": ["a\0b", "c", None], "place": ["\0", "", "d"], "amount": [0.0, 1.0, 2.0]})
+    reading.write(frame, tmp_path / "rows.parquet")
 
-    assert [("a\ufffdb", "\ufffd", 0.0), ("c", "", 1.0), (None, "d", 2.0)] == reading._without_nul(frame).rows()
+    found = pl.read_parquet(tmp_path / "rows.parquet").rows()
+    assert [("a\ufffdb", "\ufffd", 0.0), ("c", "", 1.0), (None, "d", 2.0)] == found
     assert reading._without_nul(frame[1:]).equals(frame[1:])
     assert reading._without_nul(frame.select("amount")).equals(frame.select("amount"))

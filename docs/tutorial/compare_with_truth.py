@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from gpulake.lake import open_publication
 
 DAYS = """
-    select dt, avg_gpu_util, avg_cpu_util, avg_gpu_util_unweighted, avg_cpu_util_unweighted, coverage_ratio,
+    select dt, avg_gpu_util, avg_gpu_util_swept, avg_cpu_util, avg_gpu_util_unweighted, avg_cpu_util_unweighted, coverage_ratio,
         (
             select sum(gpu_count) / count(*) from silver_machines where cluster_id = 'pai2020' and gpu_count > 0
         ) as gpus_per_machine
@@ -53,6 +53,7 @@ def main(trace: Path, lake: Path) -> None:
     for name, gpu_days, cpu_days in (
         ("mean of the rows, as delivered", days["avg_gpu_util_unweighted"], None),
         ("mean of the rows, per GPU", per_gpu, days["avg_cpu_util_unweighted"]),
+        ("the sweep", days["avg_gpu_util_swept"], None),
         ("ours", days["avg_gpu_util"], days["avg_cpu_util"]),
     ):
         told = [

@@ -35,7 +35,8 @@ def register(connection: Any) -> None:
 def hours_from_windows(windows: Any, days: Any) -> pa.Array:
     """Of each list of windows, of one machine, the hours of each list of days: see `gpulake.reconstruct`.
 
-    Amounts in millionths of a percent, summed over the machine's GPUs; of what was left out in those of one GPU.
+    Windows tell of one GPU, so that a machine may change its number. Amounts come in millionths of a percent, summed over the GPUs that
+    it has on the day; of what was left out in those of one GPU.
     """
     windows, days = _whole(windows), _whole(days)
     parts = [
@@ -52,12 +53,12 @@ def _whole(lists: Any) -> Any:
 def _solved(windows: Any, days: Any) -> pa.Array:
     lane, of_window = _rows(windows)
     day_lane, of_day = _rows(days)
-    full = np.stack((100.0 * _ints(of_day, "gpus"), np.full(day_lane.size, 100.0)), axis=1)
+    size = np.stack((_ints(of_day, "gpus"), np.ones(day_lane.size, dtype=np.int64)), axis=1)
     value = np.stack(
         [of_window.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in ("gpu_pct", "cpu_pct")],
         axis=1,
     )
-    asked = Days(day_lane, _ints(of_day, "start_s"), _ints(of_day, "end_s"), full)
+    asked = Days(day_lane, _ints(of_day, "start_s"), _ints(of_day, "end_s"), np.full(size.shape, 100.0))
     found = reconstruct_columns(
         Windows(lane, _ints(of_window, "start_s"), _ints(of_window, "end_s"), value), days=asked
     )
@@ -65,8 +66,8 @@ def _solved(windows: Any, days: Any) -> pa.Array:
     keys = keys[np.argsort(day_lane[keys // _HOURS_A_DAY], kind="stable")]
     columns = [_ints(of_day, "day_no")[keys // _HOURS_A_DAY], keys % _HOURS_A_DAY]
     arrays = [pa.array(column) for column in columns]
-    for (hours, left), of_full in zip(found, full.T, strict=True):
-        arrays += _amounts(keys, hours) + _left_out(keys, left, asked, of_full)
+    for (hours, left), of_size in zip(found, size.T, strict=True):
+        arrays += _amounts(keys, hours, of_size[hours.day]) + _left_out(keys, left, asked)
     hours_of = pa.StructArray.from_arrays(arrays, fields=list(_HOUR))
     counts = np.bincount(day_lane[keys // _HOURS_A_DAY], minlength=len(days))
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(counts)), type=pa.int32()), hours_of)
@@ -83,15 +84,20 @@ def _ints(rows: Any, name: str) -> _Ints:
     return found
 
 
-def _amounts(keys: _Ints, hours: Hours) -> list[Any]:
+def _amounts(keys: _Ints, hours: Hours, size: _Ints) -> list[Any]:
     own = hours.day * _HOURS_A_DAY + hours.hour_no
-    return _placed(keys, own, [_micro(each[:, 0]) for each in (hours.mean, hours.variance, hours.share)])
+    square = size * size
+    figures = [
+        _micro(hours.mean[:, 0]) * size,
+        _micro(hours.variance[:, 0]) * square,
+        _micro(hours.share[:, 0]) * square,
+    ]
+    return _placed(keys, own, figures)
 
 
-def _left_out(keys: _Ints, left: LeftOut, asked: Days, full: npt.NDArray[np.float64]) -> list[Any]:
+def _left_out(keys: _Ints, left: LeftOut, asked: Days) -> list[Any]:
     own = left.day * _HOURS_A_DAY + (left.end_s - asked.start_s[left.day] - 1) // 3600
-    per_gpu = 100 / full[left.day]
-    figures = [_micro(each[:, 0] * per_gpu) for each in (left.measured, left.reconstructed, left.swept)]
+    figures = [_micro(each[:, 0]) for each in (left.measured, left.reconstructed, left.swept)]
     return _placed(keys, own, [left.length_s, *figures])
 
 

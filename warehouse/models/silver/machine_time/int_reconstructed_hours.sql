@@ -26,7 +26,7 @@ windows as (
         machines.machine_no,
         {{ utc_to_epoch('windows.started_at') }} as start_s,
         {{ utc_to_epoch('windows.ended_at') }} as end_s,
-        windows.gpu_util_pct,
+        windows.gpu_util_pct / greatest(coalesce(windows.gpu_count, 1), 1) as gpu_util_pct,
         windows.cpu_util_pct
     from {{ ref('silver_gpu_timeseries') }} as windows
     inner join machines

@@ -46,4 +46,4 @@ select
     counting.label
 from counting
 left join aliases
-    on counting.pool = aliases.alias
+    on lower(counting.pool) = lower(aliases.alias)

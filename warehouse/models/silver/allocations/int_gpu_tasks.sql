@@ -18,5 +18,5 @@ select
     aliases.gpu_model
 from tasks
 left join aliases
-    on tasks.gpu_model_source = aliases.alias
+    on lower(tasks.gpu_model_source) = lower(aliases.alias)
 where round(tasks.gpu_request_count * 1000) > 0

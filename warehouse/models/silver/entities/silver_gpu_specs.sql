@@ -17,7 +17,7 @@ named as (
         coalesce(aliases.gpu_model, specs.gpu_model_source) as gpu_model
     from specs
     left join aliases
-        on specs.gpu_model_source = aliases.alias
+        on lower(specs.gpu_model_source) = lower(aliases.alias)
 ),
 
 -- Our cited row stands before a scraped one of the same model.

@@ -71,7 +71,7 @@ left join requests
     on jobs.cluster_id = requests.cluster_id
         and jobs.job_id = requests.job_id
 left join aliases
-    on requests.gpu_model_source = aliases.alias
+    on lower(requests.gpu_model_source) = lower(aliases.alias)
 left join starts
     on jobs.cluster_id = starts.cluster_id
         and jobs.job_id = starts.job_id

@@ -34,6 +34,6 @@ select
     machines.source_row
 from machines
 left join aliases
-    on machines.gpu_model_source = aliases.alias
+    on lower(machines.gpu_model_source) = lower(aliases.alias)
 left join clusters
     on machines.cluster_id = clusters.cluster_id

@@ -35,4 +35,4 @@ left join statuses
     on tasks.source = statuses.source
         and tasks.status_source = statuses.status_source
 left join aliases
-    on tasks.gpu_model_source = aliases.alias
+    on lower(tasks.gpu_model_source) = lower(aliases.alias)

@@ -79,4 +79,4 @@ select
     described.valid_to
 from described
 left join aliases
-    on described.gpu_model_source = aliases.alias
+    on lower(described.gpu_model_source) = lower(aliases.alias)

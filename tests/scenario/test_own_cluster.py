@@ -44,7 +44,7 @@ def samples() -> list[str]:
         errors = step // 10 if step < 24 else 1 + (step - 24) // 10
         lines += [
             f"m1,0,{at(hour)},1800,{50 if hour < 6 else 0},1000,400,{1000 * step},{errors},{4 if hour < 1 else 0}",
-            f"m1,1,{at(hour)},1800,0,0,100,,0,1",
+            f"m1,1,{at(hour)},1800,0,0,100,,0,{-1 if step == 6 else 1}",
             f"m2,0,{at(hour)},1800,{80 if 3 <= hour < 4.5 else 40 if 10 <= hour < 13 else 0},500,200,,0,1",
         ]
     return lines
@@ -157,6 +157,19 @@ def test_an_hour_of_a_gpu_has_its_means_and_what_its_counters_grew_by(cli, lake)
     }
     assert [12] == [hour["hour"] for hour in hours if hour["counter_resets"]]
     assert {0: 3600} == {hour["hour"]: hour["sw_power_cap_s"] for hour in hours if hour["sw_power_cap_s"]}
+
+
+def test_a_mask_of_all_bits_is_no_reason(cli, lake):
+    """Some exporters write -1 for what they cannot read: every bit of it would be a reason."""
+    hours = ask(
+        cli,
+        lake,
+        "select date_part('hour', hour_start_at) as hour, reasons_covered_s, sw_power_cap_s "
+        "from silver_gpu_hours where machine_id = 'm1' and gpu_device = '1' order by 1",
+    )
+
+    assert {3: 1800} == {hour["hour"]: hour["reasons_covered_s"] for hour in hours if hour["reasons_covered_s"] != 3600}
+    assert {0} == {hour["sw_power_cap_s"] for hour in hours}
 
 
 def test_a_machine_is_as_busy_as_its_gpus(cli, lake):

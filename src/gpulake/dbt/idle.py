@@ -16,11 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any  # plans, as DuckDB tells them
 
-import duckdb
-
 from gpulake.dbt import functions
 from gpulake.dbt.standing import Standing
-from gpulake.lake import SETTINGS, Connection, QueryError
+from gpulake.lake import Connection, QueryError, connect
 from gpulake.whole import keep_newest, write_whole
 
 Needs = str | bool | list[Any]
@@ -107,7 +105,7 @@ class Idle:
 
     def _made(self) -> Connection:
         """A database of its own with the lake's tables, all without a row, and its views."""
-        made = duckdb.connect(config=dict(SETTINGS))
+        made = connect(extensions=())
         functions.register(made)
         made.execute("SET threads = 1; ATTACH ':memory:' AS lake")
         views = dict(self._views)

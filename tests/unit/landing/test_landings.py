@@ -67,7 +67,7 @@ def lake(connection, prepared, tmp_path):
     writer = Writer(layout, lock_fd=-1)
     writer._duckdb = connection
     yield OpenLake(writer)
-    writer.let_go()
+    writer._detach()
 
 
 @pytest.fixture

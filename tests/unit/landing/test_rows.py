@@ -120,7 +120,8 @@ def judge(line):
 
 numbers = st.one_of(
     st.integers(-5, 200).map(str),
-    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    # What lies years from the other times of its file has a rule, and tests, of its own.
+    st.floats(allow_nan=False, allow_infinity=False).filter(lambda time: not 1e8 < time <= 1e10).map(repr),
     st.sampled_from(
         [
             "",

@@ -19,7 +19,7 @@ samples as (
         sample_kind,
         interval_s,
         {{ plausible_amounts('gpu_sample') }},
-        clocks_event_reasons,
+        case when clocks_event_reasons >= 0 then clocks_event_reasons end as clocks_event_reasons,
         row_remap_pending,
         row_remap_failed,
         xid,

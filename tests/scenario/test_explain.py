@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -144,7 +144,7 @@ def test_a_status_that_comes_late_is_what_moved_the_days_of_its_job(tmp_path, pa
 
 
 def test_diff_lists_exactly_the_day_that_moved(moved, gpulake_json, cli):
-    """No other day, and no table that says the same. (The forest is fitted anew: its verdicts move on any day.)"""
+    """No other day but its neighbour, and no table that says the same. (The forest is fitted anew: its verdicts move on any day.)"""
     lake, first, second = moved
     code, told = gpulake_json("diff", "--lake", lake)
     tables = {table["table"]: table for table in told["tables"]}
@@ -160,8 +160,11 @@ def test_diff_lists_exactly_the_day_that_moved(moved, gpulake_json, cli):
         "gold_machine_util_daily",
         "gold_machine_util_hourly",
     ):
-        assert [("pai2020", f"{MOVED}")] == [(group["cluster_id"], group["dt"]) for group in tables[name]["groups"]]
-    (day,) = tables["gold_cluster_util_daily"]["groups"]
+        # An hour of a day bears on the windows of the next 24 hours too, by a hair.
+        days = [("pai2020", f"{MOVED}"), ("pai2020", f"{MOVED + timedelta(days=1)}")]
+        assert days == [(group["cluster_id"], group["dt"]) for group in tables[name]["groups"]]
+    day, after = tables["gold_cluster_util_daily"]["groups"]
+    assert not {"covered_gpu_s", "windows", "avg_gpu_util_swept"} & {each["column"] for each in after["columns"]}
     assert (0, 0, 1) == (day["rows_added"], day["rows_removed"], day["rows_changed"])
     assert {"avg_gpu_util", "covered_gpu_s", "windows"} <= {each["column"] for each in day["columns"]}
     assert not {"capacity_gpu_s", "avg_cpu_util"} & {each["column"] for each in day["columns"]}

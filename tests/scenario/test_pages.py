@@ -333,6 +333,6 @@ def test_what_cannot_be_typed_here_is_known(page):
         "add-a-detector",
         "add-a-report-section",
     }
-    run_here = {"ask-the-lake", "explain-a-figure", "read-a-report", "your-own-data"}
+    run_here = {"ask-the-lake", "explain-a-figure", "read-a-report", "streams", "your-own-data"}
 
     assert page.stem in run_elsewhere | run_here or [] == commands(page)

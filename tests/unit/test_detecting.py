@@ -38,7 +38,7 @@ HOURLY = made(
 )  # fmt: skip
 MACHINES = made(
     "gold_machine_util_hourly", cluster_id="varchar", dt="date", hour_start_at="timestamp", machine_id="varchar",
-    pool="varchar", gpu_count="bigint", gpu_util_weighted_pct="double", coverage_ratio="double", cpu_util_pct="double",
+    pool="varchar", gpu_count="bigint", gpu_util_swept_pct="double", coverage_ratio="double", cpu_util_pct="double",
     load_1m="double", net_rx_bytes_per_s="double", gpus_allocated="double", main_job_id="varchar", gpu_covered_s="bigint",
 )  # fmt: skip
 GPU_HOURS = made(
@@ -272,7 +272,7 @@ def machine_rows(weeks, *, machines=2):
     return [
         {
             "cluster_id": "c", "dt": (start := MIDNIGHT + timedelta(hours=hour)).date(), "hour_start_at": start,
-            "machine_id": f"m{machine}", "pool": "T4", "gpu_count": 2, "gpu_util_weighted_pct": 50.0 + machine,
+            "machine_id": f"m{machine}", "pool": "T4", "gpu_count": 2, "gpu_util_swept_pct": 50.0 + machine,
             "coverage_ratio": 0.5, "cpu_util_pct": 10.0, "load_1m": 1.0, "net_rx_bytes_per_s": 125e6,
             "gpus_allocated": 1.5, "main_job_id": "job" if machine else None, "gpu_covered_s": 1800,
         }

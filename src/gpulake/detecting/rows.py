@@ -154,13 +154,16 @@ _SENSORS = """
 
 
 def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, detector: str) -> Shown:
-    """Machines with GPUs. Names are numbers here: a detector needs to tell them apart, and texts are slow."""
+    """Machines with GPUs. Names are numbers here: a detector needs to tell them apart, and texts are slow.
+
+    Their use is the sweep's: an hour worked out of windows may well be 0 where none of them is, and that is no fault.
+    """
     found = view.sql(
         "SELECT hours.dt, hours.hour_start_at, hours.machine_id, "
         "date_diff('second', ?, hours.hour_start_at) / 3600 AS hour_idx, "
         "dense_rank() OVER (ORDER BY hours.machine_id) - 1 AS machine, "
         "concat_ws(' × ', hours.gpu_count, hours.pool) AS cohort, "
-        "hours.gpu_count, hours.gpu_util_weighted_pct AS gpu_util, hours.gpus_allocated AS alloc, "
+        "hours.gpu_count, hours.gpu_util_swept_pct AS gpu_util, hours.gpus_allocated AS alloc, "
         "hours.cpu_util_pct AS cpu_util, hours.net_rx_bytes_per_s * 8e-9 AS net, hours.load_1m AS load1, "
         "hours.coverage_ratio * 240 AS n_samples, sensors.power, sensors.temp, sensors.clock, sensors.gpus_visible, "
         "CASE WHEN hours.main_job_id IS NULL THEN -1 ELSE (hash(hours.main_job_id) >> 2)::bigint END AS main_job, "

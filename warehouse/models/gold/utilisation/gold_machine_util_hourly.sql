@@ -48,6 +48,7 @@ select
         ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count'),
         'cast(sized.gpu_pct_variance as double) / power(nullif(machines.gpu_count, 0), 2)', 1
     ) }} as gpu_util_high,
+    {{ ratio('sized.gpu_swept_pct_s', 'sized.gpu_covered_s * machines.gpu_count') }} as gpu_util_swept_pct,
     sized.gpu_method,
     sized.cpu_method,
     {{ ratio('sized.gpu_covered_s', 'sized.hour_s') }} as coverage_ratio,
@@ -59,6 +60,7 @@ select
     cast(sized.hour_s as bigint) as hour_s,
     sized.gpu_covered_s,
     cast(sized.gpu_weighted_pct_s as double) as gpu_weighted_pct_s,
+    cast(sized.gpu_swept_pct_s as double) as gpu_swept_pct_s,
     sized.cpu_covered_s,
     cast(sized.cpu_pct_s as double) as cpu_pct_s,
     sized.load_covered_s,

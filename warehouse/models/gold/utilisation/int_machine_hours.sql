@@ -19,6 +19,7 @@ select
     coalesce(used.hour_start_at, held.hour_start_at) as hour_start_at,
     coalesce(used.gpu_covered_s, 0) as gpu_covered_s,
     used.gpu_weighted_pct_s,
+    used.gpu_swept_pct_s,
     used.gpu_pct_variance,
     used.gpu_method,
     used.cpu_method,

@@ -141,6 +141,19 @@ def test_a_changed_lock_file_is_installed(machine: Machine) -> None:
     assert 2 == machine.log("uv.log").count("sync --locked")
 
 
+def test_a_changed_lock_file_leaves_out_nothing_that_is_asked_for(machine: Machine) -> None:
+    """What was made for less must not pass for more: who then asks for a browser's driver would be told that it is there."""
+    machine.put_python("python3", "3.12")
+    machine.setup("all")
+    (machine.clone / "uv.lock").write_text("another")
+    machine.setup("all")
+
+    done = machine.setup("browser")
+
+    assert 0 == done.returncode, done.stderr
+    assert machine.log("uv.log").splitlines()[-1].endswith("--all-extras --group browser")
+
+
 def test_what_setup_installed_is_enough_for_the_demo(machine: Machine) -> None:
     """The demo must not remove the developers' tools."""
     machine.put_python("python3", "3.12")

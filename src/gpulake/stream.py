@@ -229,7 +229,14 @@ class Consumer:
     def _has_all(self) -> bool:
         if self._placed is None or self._buffer.messages:
             return False
-        return all(position >= self._ends[place] for place, position in self._buffer.positions().items())
+        return all(position >= self._ends[place] for place, position in self._read_up_to().items())
+
+    def _read_up_to(self) -> dict[Place, int]:
+        """The last offsets of a partition may hold no message: they are read nevertheless."""
+        return {
+            place: max(position, self._inlet.reached(place) or 0)
+            for place, position in self._buffer.positions().items()
+        }
 
     # ------------------------------------------------------------------------------------------- under the lock
 
@@ -399,7 +406,7 @@ class Consumer:
         self._noted_s = now_s
         lag = None
         if self._placed is not None and self._placed == self._inlet.assigned():
-            positions = self._buffer.positions()
+            positions = self._read_up_to()
             ends = {place: self._inlet.end(place) for place in positions}
             behind = [max(0, end - positions[place]) for place, end in ends.items() if end is not None]
             lag = sum(behind) + self._buffer.messages if len(behind) == len(positions) else None

@@ -57,6 +57,10 @@ class Inlet(Protocol):
         """The end of a partition as it was seen last, at no cost; None where it was not."""
         ...
 
+    def reached(self, place: Place) -> int | None:
+        """Up to which offset reading has come since `start` where no message lies there; None: up to the last message."""
+        ...
+
     def bounds(self, place: Place) -> Bounds:
         """What a partition holds at present. Raises SourceError where nobody answers."""
         ...

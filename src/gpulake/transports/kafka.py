@@ -12,6 +12,9 @@ from gpulake.transports import Assignment, Bounds, Place, Record
 _ANSWER_S = 15.0
 """So long a broker may take to answer a question."""
 
+_NO_UID = "A" * 22
+"""What brokers before Kafka 2.8 tell as a topic's id: 16 bytes of zero."""
+
 _LONGEST_POLL_MS = 600_000
 """A consumer that does not poll for so long has lost its partitions: a landing is far shorter."""
 
@@ -86,6 +89,7 @@ class KafkaInlet:
                 "group.id": group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "max.poll.interval.ms": _LONGEST_POLL_MS,
                 "session.timeout.ms": 10_000,
@@ -102,6 +106,13 @@ class KafkaInlet:
         self._started: frozenset[Place] = frozenset()
         self._is_paused = False
         self._uids: dict[str, str] = {}
+        self._reached: dict[Place, int] = {}
+        self._asked = {
+            **(properties or {}),
+            "bootstrap.servers": brokers,
+            "error_cb": self._errors.note,
+            "log_level": 3,
+        }
         try:
             described = self._consumer.list_topics(timeout=_ANSWER_S)
         except library.KafkaException as error:
@@ -131,6 +142,8 @@ class KafkaInlet:
         self._assigned = Assignment(self._assigned.number + 1, frozenset(places))
         self._started = frozenset()
         self._is_paused = False
+        self._uids.clear()
+        self._reached.clear()
 
     def assigned(self) -> Assignment:
         """The partitions that the group gave to it."""
@@ -156,14 +169,32 @@ class KafkaInlet:
 
     def _uid(self, topic: str) -> str:
         if topic not in self._uids:
-            self._uids[topic] = ""
+            self._uids[topic] = self._asked_uid(topic)
         return self._uids[topic]
+
+    def _asked_uid(self, topic: str) -> str:
+        """The id that a topic gets when it is made; empty where the broker tells none."""
+        library = _library()
+        from confluent_kafka import admin as of_admin
+
+        admin: Any = _made(of_admin.AdminClient, self._asked)
+        try:
+            futures = admin.describe_topics(library.TopicCollection([topic]), request_timeout=_ANSWER_S)
+            uid = str(futures[topic].result(_ANSWER_S + 1).topic_id or "")
+        except (library.KafkaException, TimeoutError):
+            return ""  # without it a topic made anew is known by its offsets alone
+        return "" if uid == _NO_UID else uid
+
+    def reached(self, place: Place) -> int | None:
+        """How far reading has come where the last offsets hold no message, as after a transaction."""
+        return self._reached.get(place)
 
     def start(self, positions: Mapping[Place, int]) -> None:
         """Read from offsets on."""
         library = _library()
         self._consumer.assign([library.TopicPartition(*place, offset) for place, offset in positions.items()])
         self._started = frozenset(positions)
+        self._reached.clear()
         # A partition that was paused when it was last its own still is.
         self._consumer.resume(self._partitions())
         self._is_paused = False
@@ -180,6 +211,9 @@ class KafkaInlet:
         records = []
         for message in found:
             if (fault := message.error()) is not None:
+                if fault.code() == library.KafkaError._PARTITION_EOF:  # noqa: SLF001  # so the library names it
+                    self._reached[message.topic(), message.partition()] = message.offset()
+                    continue
                 self._raise_unless_passing(fault, message)
                 continue
             value = message.value()

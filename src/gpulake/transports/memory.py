@@ -118,6 +118,10 @@ class QueueInlet:
         """The partitions that are its own."""
         return self._assigned
 
+    def reached(self, place: Place) -> int | None:  # noqa: ARG002  # every offset holds a message here
+        """Never past the last message."""
+        return None
+
     def bounds(self, place: Place) -> Bounds:
         """What a partition holds."""
         return self._queue.bounds(place)

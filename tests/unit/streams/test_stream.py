@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -215,6 +216,53 @@ def test_a_topic_made_anew_is_told_and_goes_on_when_allowed(lake):
     assert 4 == done.rows_kept
     assert (9, 7, 2) == (found.messages, found.landed, found.duplicates)
     assert found.closes
+
+
+def test_a_topic_made_anew_that_has_grown_further_is_told_by_its_uid(lake):
+    """Its offsets alone would look as if the stream went on."""
+    queue = Queue(partitions=1)
+    for number in range(3):
+        queue.put(TOPIC, 0, window(number))
+    drain(lake, queue)
+    queue.drop(TOPIC)
+    for number in range(10, 16):
+        queue.put(TOPIC, 0, window(number))
+
+    with pytest.raises(SourceError, match="was made anew"):
+        drain(lake, queue)
+    drain(lake, queue, anew=True)
+
+    (found,) = audit(lake)
+    assert (9, 9, 0) == (found.messages, found.landed, found.duplicates)
+
+
+@pytest.mark.parametrize("messages", [0, 3])
+def test_once_ends_where_the_last_offsets_hold_no_message(lake, messages):
+    """The end of a transaction takes an offset, and no message ever comes for it."""
+    queue = Queue(partitions=1)
+    queue.make(TOPIC)
+    for number in range(messages):
+        queue.put(TOPIC, 0, window(number))
+    member = queue.consumer([TOPIC])
+    bounds, poll = member.bounds, member.poll
+    has_ended = []
+
+    def seen(**options):
+        records = poll(**options)
+        if not records:
+            has_ended.append(True)
+        return records
+
+    member.bounds = lambda place: replace(bounds(place), end=messages + 2)
+    member.poll = seen
+    member.reached = lambda _place: messages + 2 if has_ended else None
+    one = consumer(lake, member)
+    steps = iter(range(20))
+
+    done = one.run(stopping=lambda: next(steps, None) is None, once=True)
+
+    assert messages == done.rows_kept
+    assert next(steps, None) is not None, "it was told to stop"
 
 
 def test_messages_that_the_broker_forgot_are_told(lake):

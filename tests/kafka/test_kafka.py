@@ -182,29 +182,32 @@ def test_what_cannot_be_read_is_told(broker, tmp_path):
     assert "there is no topic nothing." in missing.stderr
 
 
-def test_a_topic_that_was_made_anew_is_told(broker, tmp_path):
-    """Offsets that jump back are a new topic, not messages that have landed."""
+@pytest.mark.parametrize("sent", [1, 3], ids=["shorter", "longer"])
+def test_a_topic_that_was_made_anew_is_told(broker, tmp_path, sent):
+    """Offsets that jump back are a new topic, not messages that have landed; where they do not, the topic's id tells."""
     from confluent_kafka.admin import AdminClient
 
     row = {"machine": "a" * 24, "worker_name": "b" * 60, "start_time": 100_000.0, "end_time": 103_600.0}
-    data, address = _one_row(tmp_path, row), f"kafka://{broker.address}/again"
+    data, address = _one_row(tmp_path, row), f"kafka://{broker.address}/again{sent}"
+    topic = f"again{sent}.pai_machine_metric"
     words = ("stream", "pai2020", "--from", address, "--lake", tmp_path / "lake", "--once")
     send = ("replay", "pai2020", "--data", data, "--to", address, "--partitions", 1)
     gpulake(*send)
     gpulake(*send)
     gpulake(*words)
     admin = AdminClient({"bootstrap.servers": broker.address})
-    admin.delete_topics(["again.pai_machine_metric"])["again.pai_machine_metric"].result()
-    until(lambda: "again.pai_machine_metric" not in admin.list_topics(timeout=5).topics)
-    gpulake(*send)
+    admin.delete_topics([topic])[topic].result()
+    until(lambda: topic not in admin.list_topics(timeout=5).topics)
+    for _ in range(sent):
+        gpulake(*send)
 
     refused = gpulake(*words, check=False)
     gpulake(*words, "--anew")
 
     assert SourceError.exit_code == refused.returncode
-    assert "was made anew: 2 messages of its partition 0 have landed, and it holds 1" in refused.stderr
+    assert f"was made anew: 2 messages of its partition 0 have landed, and it holds {sent}" in refused.stderr
     (found,) = asked("stream", "pai2020", "--audit", "--lake", tmp_path / "lake")["topics"]
-    assert (3, 1, 2, True) == (found["messages"], found["landed"], found["duplicates"], found["closes"])
+    assert (2 + sent, 1, 1 + sent, True) == (found["messages"], found["landed"], found["duplicates"], found["closes"])
 
 
 def test_partitions_that_were_paused_are_read_after_a_rebalance(broker):

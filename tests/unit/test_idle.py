@@ -192,6 +192,19 @@ def test_rows_are_those_of_a_version_of_a_lake(tmp_path: Path) -> None:
             assert Idle(connection, standing).gives_nothing('SELECT i FROM "lake"."main"."seen"') == (asked is None)
 
 
+@pytest.mark.parametrize("kind", ["TABLE", "VIEW"])
+def test_a_name_in_a_catalog_is_no_more_than_a_name(tmp_path: Path, kind: str) -> None:
+    """A lake may come from somebody else: a statement in the name of a table would be run by whoever builds it."""
+    layout, stolen = Layout(tmp_path), tmp_path / "stolen.csv"
+    name = f"a AS SELECT 1 AS i; COPY (SELECT 1 AS i) TO '{stolen}'; --"
+    with connect() as writer:
+        attach(writer, layout.catalog, layout.data, alias="lake")
+        writer.execute(f'CREATE {kind} lake."{name}" AS SELECT 1 AS i; CREATE TABLE lake.bare (i INTEGER)')
+    with lent(layout, version=None, threads=1, memory="200MB", scratch=tmp_path) as connection:
+        assert Idle(connection, look(connection)).gives_nothing('SELECT i FROM "lake"."main"."bare"')
+    assert not stolen.exists()
+
+
 def test_a_table_is_held_from_when_it_is_written_no_more() -> None:
     """And a view that reads it; a large one, or one that is seldom read, is not."""
     done: list[str] = []

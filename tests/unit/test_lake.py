@@ -342,6 +342,14 @@ def test_no_reader_loads_code(folder):
         reader.sql(f"LOAD '{lake_module.extension_file('sqlite_scanner')}'")
 
 
+def test_nothing_but_our_own_is_loaded_unsigned():
+    """A file beside a lake would run as we do, if a statement could load it."""
+    with connect() as connection:
+        assert connection.execute("SELECT current_setting('allow_unsigned_extensions')").fetchall() == [(False,)]
+        with pytest.raises(duckdb.InvalidInputException, match="Cannot change"):
+            connection.execute("SET allow_unsigned_extensions = true")
+
+
 def test_a_transaction_is_all_or_nothing(folder):
     """A landing whose second half fails must leave no first half."""
     with writing(folder, purpose="test", tables=TABLES) as writer:

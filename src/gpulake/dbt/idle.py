@@ -46,7 +46,7 @@ _OF_EITHER = {"INNER", "SEMI", "RIGHT_SEMI"}
 
 _KEPT = 64
 _COLUMNS = """
-SELECT schema_name, table_name, string_agg('"' || column_name || '" ' || data_type, ', ' ORDER BY column_index)
+SELECT schema_name, table_name, string_agg('"' || replace(column_name, '"', '""') || '" ' || data_type, ', ' ORDER BY column_index)
 FROM duckdb_columns()
 WHERE database_name = 'lake'
 GROUP BY ALL
@@ -107,19 +107,20 @@ class Idle:
         """A database of its own with the lake's tables, all without a row, and its views."""
         made = connect(extensions=())
         functions.register(made)
-        made.execute("SET threads = 1; ATTACH ':memory:' AS lake")
+        made.execute("SET threads = 1; ATTACH ':memory:' AS lake; SET enable_external_access = false")
         views = dict(self._views)
         for schema, name, columns in self._connection.execute(_COLUMNS).fetchall():
             if f"{schema}.{name}" not in views:
-                made.execute(
-                    f"CREATE SCHEMA IF NOT EXISTS lake.{schema}; CREATE TABLE lake.{schema}.{name} ({columns})"
-                )
+                made.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{_named(schema)}")
+                made.execute(f"CREATE TABLE lake.{_named(schema)}.{_named(name)} ({columns})")
         left: dict[str, str] = {}
         while left != views:  # a view stands on others, in any order
             left, views = views, {}
             for name, sql in left.items():
                 try:
-                    made.execute(f"CREATE VIEW lake.{name} AS {sql.replace('{DUCKLAKE_CATALOG}', 'lake')}")
+                    schema, _, view = name.partition(".")
+                    sql_here = sql.replace("{DUCKLAKE_CATALOG}", "lake")
+                    made.execute(f"CREATE VIEW lake.{_named(schema)}.{_named(view)} AS {sql_here}")
                 except QueryError:
                     if not _MAY_COUNT_NOTHING.search(sql):
                         views[name] = sql
@@ -196,6 +197,11 @@ def _of_any(parts: list[Needs]) -> Needs:
     if True in left:
         return True
     return ["any", *left] if len(left) > 1 else left[0] if left else False
+
+
+def _named(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
 
 
 def _digest(*texts: str) -> str:

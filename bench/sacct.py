@@ -22,7 +22,7 @@ def accounting() -> Path:
         shutil.rmtree(home, ignore_errors=True)
         made = home / "made"
         run([GPULAKE, "simulate", "site", "--nodes", "40", "--days", "28", "--as", "slurm", "--out", str(made)])
-        (file,) = (made / "slurm").glob("sacct*")
+        (file,) = (made / "slurm").glob("sacct.*")
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[: ROWS + 1]
         if len(lines) <= ROWS:
             raise SystemExit(f"the simulated site has {len(lines) - 1:,} rows of sacct: give it more days")

@@ -27,6 +27,12 @@
     date_trunc('hour', {{ moment }})
 {%- endmacro %}
 
+{# The start of the day of UTC that a timestamp lies in. #}
+{% macro utc_day_of(moment) %}{{ return(adapter.dispatch('utc_day_of', 'gpulake')(moment)) }}{% endmacro %}
+{% macro duckdb__utc_day_of(moment) -%}
+    date_trunc('day', {{ moment }})
+{%- endmacro %}
+
 {# Seconds from one timestamp to another, with their fraction. #}
 {% macro seconds_between(start, end) %}{{ return(adapter.dispatch('seconds_between', 'gpulake')(start, end)) }}{% endmacro %}
 {% macro duckdb__seconds_between(start, end) -%}

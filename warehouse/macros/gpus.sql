@@ -45,7 +45,7 @@
 {# The mean of an amount over seconds, in whole millionths first: the same in any order of rows. #}
 {% macro mean_over_seconds(amount, seconds, digits=26) -%}
     cast(
-        sum(cast(round({{ amount }}, 6) as decimal({{ digits }}, 6)) * {{ seconds }})
+        sum(cast({{ amount }} as decimal({{ digits }}, 6)) * {{ seconds }})
         / nullif(sum(case when {{ amount }} is not null then {{ seconds }} end), 0) as double
     )
 {%- endmacro %}
@@ -56,6 +56,17 @@
 #}
 {% macro counted_since(counter, previous, gap_s) -%}
     case when {{ gap_s }} <= 86400 then case when {{ counter }} >= {{ previous }} then {{ counter }} - {{ previous }} when {{ previous }} is not null then {{ counter }} end end
+{%- endmacro %}
+
+{#
+    Of which seconds a sample speaks: an instant one of those from its time on, a mean of those up to it; at the most its step,
+    and none that its neighbour speaks of.
+#}
+{% macro speaks_from() -%}
+    case when is_mean then greatest(at_s - step_s, coalesce(previous_s, at_s - step_s)) else at_s end
+{%- endmacro %}
+{% macro speaks_to() -%}
+    case when is_mean then at_s else least(at_s + step_s, coalesce(next_s, at_s + step_s)) end
 {%- endmacro %}
 
 {% macro counters_fell() -%}

@@ -16,6 +16,17 @@
     {%- endif %}
 {%- endmacro %}
 
+{# Of rows that a build makes again by hours of GPUs. `hour` is when a row begins. #}
+{% macro of_tested_gpu_hours(hour) -%}
+    {% if tests_everything() -%}
+    true
+    {%- else -%}
+        {%- set touched = as_it_was('touched_gpu_hours', 'meta') -%}
+    {{ hour }} between ({{ asked_first('select min(hour_start_at) - interval 1 hour from ' ~ touched) }})
+        and ({{ asked_first('select max(hour_start_at) + interval 1 hour from ' ~ touched) }})
+    {%- endif %}
+{%- endmacro %}
+
 {% macro of_tested_jobs() -%}
     {% if tests_everything() -%}
     true

@@ -161,7 +161,40 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Samples of the days that are built again, and of the day before their first: counters and borders need the one before. #}
+{# Rows of the time range of the pending samples of GPUs, and of so many hours on both sides. #}
+{% macro within_pending_samples(moment, reach_h=0) -%}
+    {%- set pending_samples = 'from ' ~ ref('int_delivered_gpu_samples') ~ ' where ' ~ pending_only() -%}
+    {{ moment }} between ({{ asked_first('select min(sampled_at) - interval ' ~ reach_h ~ ' hour ' ~ pending_samples) }})
+        and ({{ asked_first('select max(sampled_at) + interval ' ~ reach_h ~ ' hour ' ~ pending_samples) }})
+{%- endmacro %}
+
+{# Rows of hours that pending samples of GPUs bear on. An hour of a zone may lie in two of UTC. #}
+{% macro of_touched_gpu_hours(cluster='cluster_id', hour_start='hour_start_at') -%}
+    {% if is_full_build() -%}
+    true
+    {%- else -%}
+    {{ hour_start }} between ({{ asked_first('select min(hour_start_at) - interval 1 hour from ' ~ ref('touched_gpu_hours')) }})
+        and ({{ asked_first('select max(hour_start_at) from ' ~ ref('touched_gpu_hours')) }})
+        and (
+            ({{ cluster }}, {{ hour_of(hour_start) }}) in (select (cluster_id, hour_start_at) from {{ ref('touched_gpu_hours') }})
+            or ({{ cluster }}, {{ hour_of(hour_start ~ ' + interval 3599 second') }}) in (
+                select (cluster_id, hour_start_at) from {{ ref('touched_gpu_hours') }}
+            )
+        )
+    {%- endif %}
+{%- endmacro %}
+
+{# Samples that those hours are made of: from the last one before them, and for a day after, since a mean speaks of what was. #}
+{% macro of_touched_samples(sampled_at) -%}
+    {%- if is_full_build() -%}
+    true
+    {%- else -%}
+    {{ sampled_at }} >= ({{ asked_first('select min(reads_from_at) from ' ~ ref('touched_gpu_hours')) }})
+        and {{ sampled_at }} < ({{ asked_first('select max(hour_start_at) + interval 26 hour from ' ~ ref('touched_gpu_hours')) }})
+    {%- endif -%}
+{%- endmacro %}
+
+{# Samples of the days of touched jobs, and of the day before their first: borders need the one before. #}
 {% macro in_sampled_range(sampled_at) -%}
     {%- if is_full_build() -%}
     true
@@ -190,6 +223,18 @@
 {% macro delete_touched_cohorts() %}{{ delete_rows(of_touched_cohorts()) }}{% endmacro %}
 {% macro delete_due_days() %}{{ delete_rows(of_due_days()) }}{% endmacro %}
 {% macro delete_due_jobs() %}{{ delete_rows(of_due_jobs()) }}{% endmacro %}
+
+{% macro delete_touched_gpu_hours() %}{{ delete_rows(of_touched_gpu_hours()) }}{% endmacro %}
+
+{# Samples of pending landings, left by a build that was not published, and those that lost to one of theirs. #}
+{% macro delete_replaced_samples() -%}
+    {%- if not is_full_build() -%}
+    {{ delete_rows(
+        within_pending_samples('sampled_at') ~ ' and (' ~ pending_only()
+        ~ ' or (landing_id, source_row) in (select (landing_id, source_row) from ' ~ ref('beaten_gpu_samples') ~ '))'
+    ) }}
+    {%- endif -%}
+{%- endmacro %}
 
 {# A touched job's parts lie on the days of its spans, which a key never loses: only those days' files are read. #}
 {% macro delete_touched_allocations() -%}

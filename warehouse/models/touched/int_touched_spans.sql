@@ -26,13 +26,12 @@ select
 from {{ ref('int_delivered_instances') }}
 where {{ delivered_of_touched_jobs() }}
 union all
-select distinct
+select
     'machine_window' as entity,
     cluster_id,
-    {{ hour_of('sampled_at') }} - interval 1 hour as started_at,
-    {{ hour_of('sampled_at') }} + interval 2 hour as ended_at
-from {{ ref('int_delivered_gpu_samples') }}
-where {{ pending_only() }}
+    hour_start_at as started_at,
+    hour_start_at + interval 1 hour as ended_at
+from {{ ref('touched_gpu_hours') }}
 union all
 -- A sample of a machine speaks of the time before it.
 select distinct

@@ -1,11 +1,13 @@
 {#
     Several laws of one table in one pass: its grain, columns that are never null, and named conditions that every row
     meets. Gives one row per broken law, with the number of rows that break it.
-    `rows_of`: 'days' or 'jobs' where a build makes rows again by those; only they are looked at then.
+    `rows_of`: 'days', 'jobs', 'gpu_hours' or 'gpu_samples' where a build makes rows again by those; only they are looked at then.
 #}
 {% test holds(model, grain=[], not_null=[], checks={}, rows_of='all') %}
 {%- set of_tested_days = of_tested_days() -%}
 {%- set of_tested_jobs = of_tested_jobs() -%}
+{%- set of_hours = of_tested_gpu_hours('hour_start_at') -%}
+{%- set of_samples = of_tested_gpu_hours('sampled_at') -%}
 with
 
 counted as (
@@ -21,7 +23,10 @@ counted as (
         {% endfor -%}
         count(*) as all_rows
     from {{ model }}
-    where {{ {'days': of_tested_days, 'jobs': of_tested_jobs, 'all': 'true'}[rows_of] }}
+    where {{ {
+        'days': of_tested_days, 'jobs': of_tested_jobs, 'gpu_hours': of_hours,
+        'gpu_samples': of_samples, 'all': 'true',
+    }[rows_of] }}
     -- No row breaks no law: so whoever knows that there is none need not ask.
     having count(*) > 0
 )

@@ -8,7 +8,7 @@ samples as (
     select
         *,
         {{ each_number('from_s // 3600', '(to_s - 1) // 3600') }} as hour_no
-    from {{ ref('int_gpu_samples') }}
+    from {{ ref('int_use_samples') }}
     where from_s < to_s and (used_micro is not null or memory_used_bytes is not null)
 ),
 

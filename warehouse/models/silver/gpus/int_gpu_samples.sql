@@ -19,17 +19,13 @@ samples as (
         {{ utc_to_epoch('delivered.sampled_at') }} as at_s,
         delivered.sample_kind = 'interval_mean' as is_mean,
         {{ whole('nullif(delivered.interval_s, 0)') }} as interval_s,
-        {{ whole('delivered.used_ratio * 1000000') }} as used_micro,
-        {{ whole('delivered.memory_used_bytes') }} as memory_used_bytes,
-        case delivered.gpu_signal when 'sm_active' then 1 when 'gr_engine_active' then 2 when 'gpu_util' then 3 else 0 end
-            as signal_no,
         {%- for counter in gpu_counters() %}
         delivered.{{ counter }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('silver_gpu_samples') }} as delivered
     inner join clusters
         on delivered.cluster_id = clusters.cluster_id
-    where {{ in_sampled_range('delivered.sampled_at') }}
+    where {{ of_touched_samples('delivered.sampled_at') }}
 ),
 
 neighbours as (
@@ -68,14 +64,11 @@ select
     cluster_no,
     device_key,
     at_s,
-    used_micro,
-    memory_used_bytes,
-    signal_no,
     {%- for counter in gpu_counters() %}
     {{ counted_since(counter, 'previous_' ~ counter, 'at_s - previous_s') }} as grown_{{ counter }},
     {%- endfor %}
     {{ counters_fell() }} as has_reset,
-    case when is_mean then greatest(at_s - step_s, coalesce(previous_s, at_s - step_s)) else at_s end as from_s,
-    case when is_mean then at_s else least(at_s + step_s, coalesce(next_s, at_s + step_s)) end as to_s
+    {{ speaks_from() }} as from_s,
+    {{ speaks_to() }} as to_s
 from steps
 where step_s is not null

@@ -9,7 +9,7 @@ samples as (
         {{ device_hash('samples') }} as device_key,
         {{ utc_to_epoch('samples.sampled_at') }} as at_s
     from {{ ref('silver_gpu_samples') }} as samples
-    where {{ in_sampled_range('samples.sampled_at') }}
+    where {{ of_touched_samples('samples.sampled_at') }}
 ),
 
 spans as (
@@ -18,56 +18,47 @@ spans as (
 ),
 
 quarters as (
-    select * from {{ ref('int_day_quarters') }}
-),
-
-days as (
-    select * from {{ ref('int_days') }}
-    where {{ of_touched_days('machine_window') }}
-),
-
-spans_and_days as (
-    select
-        spans.*,
-        cast({{ each_number('opening.day_no', 'closing.day_no') }} as integer) as day_no
-    from spans
-    inner join quarters as opening
-        on spans.cluster_no * 1000000000 + spans.from_s // 900 = opening.quarter_key
-            and spans.from_s >= opening.starts_s
-            and spans.from_s < opening.ends_s
-    inner join quarters as closing
-        on spans.cluster_no * 1000000000 + (spans.to_s - 1) // 900 = closing.quarter_key
-            and spans.to_s > closing.starts_s
-            and spans.to_s <= closing.ends_s
-),
-
-parts as (
-    select
-        spans_and_days.*,
-        days.dt as hour_dt,
-        days.starts_at,
-        days.day_s,
-        greatest(spans_and_days.from_s, days.starts_s) - days.starts_s as part_from_s,
-        least(spans_and_days.to_s, days.ends_s) - days.starts_s as part_to_s,
-        spans_and_days.from_s >= days.starts_s as is_first_day
-    from spans_and_days
-    inner join days
-        on spans_and_days.day_no = days.day_no
+    select * from {{ ref('int_hour_quarters') }}
 ),
 
 hours as (
+    select * from {{ ref('int_day_hours') }}
+    where {{ of_touched_gpu_hours() }}
+),
+
+-- Nearly all lie in one hour. Others may meet hours that are parts of one, where clocks change: one more for each day.
+spans_and_hours as (
     select
-        *,
-        {{ each_number('part_from_s // 3600', '(part_to_s - 1) // 3600') }} as hour_no
-    from parts
+        spans.*,
+        quarters.hour_ix as first_hour_ix,
+        {{ each_number(
+            'quarters.hour_ix',
+            'case when spans.to_s <= quarters.hour_to_s then quarters.hour_ix else quarters.hour_ix + 1'
+            ~ ' + (spans.to_s - quarters.hour_to_s) // 3600 + (spans.to_s - quarters.hour_to_s) // 82800 + 1 end'
+        ) }} as hour_ix
+    from spans
+    inner join quarters
+        on spans.cluster_no * 1000000000 + spans.from_s // 900 = quarters.quarter_key
+            and spans.from_s >= quarters.hour_from_s
+            and spans.from_s < quarters.hour_to_s
+    where spans.to_s <= quarters.known_to_s
 ),
 
 pieces as (
     select
-        *,
-        cast(least(part_to_s, (hour_no + 1) * 3600) - greatest(part_from_s, hour_no * 3600) as smallint) as piece_s,
-        is_first_day and hour_no = part_from_s // 3600 as is_first_piece
-    from hours
+        spans_and_hours.*,
+        hours.dt as hour_dt,
+        hours.hour_start_at,
+        hours.hour_s,
+        cast(
+            least(spans_and_hours.to_s, hours.hour_to_s) - greatest(spans_and_hours.from_s, hours.hour_from_s) as smallint
+        ) as piece_s,
+        spans_and_hours.hour_ix = spans_and_hours.first_hour_ix as is_first_piece
+    from spans_and_hours
+    inner join hours
+        on spans_and_hours.hour_ix = hours.hour_ix
+            and spans_and_hours.cluster_no = hours.cluster_no
+    where spans_and_hours.to_s > hours.hour_from_s
 )
 
 select
@@ -79,9 +70,8 @@ select
     {%- endfor %}
     pieces.has_reset,
     pieces.hour_dt,
-    pieces.starts_at,
-    pieces.day_s,
-    pieces.hour_no,
+    pieces.hour_start_at,
+    pieces.hour_s,
     pieces.piece_s,
     pieces.is_first_piece
 from samples

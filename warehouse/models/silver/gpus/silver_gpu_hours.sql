@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     partitioned_by=['year(dt)', 'month(dt)'],
-    pre_hook=["{{ delete_touched_days('machine_window') }}", "{{ keep_join_order() }}"],
+    pre_hook=["{{ delete_touched_gpu_hours() }}", "{{ keep_join_order() }}"],
     post_hook="{{ choose_join_sides() }}",
 ) }}
 
@@ -19,8 +19,8 @@ select
     machine_id,
     gpu_device,
     hour_dt as dt,
-    starts_at + hour_no * interval 1 hour as hour_start_at,
-    least(3600, day_s - hour_no * 3600) as hour_s,
+    hour_start_at,
+    hour_s,
     max(gpu_index) as gpu_index,
     max(gpu_uuid) as gpu_uuid,
     max(mig_id) as mig_id,
@@ -57,4 +57,4 @@ select
     max(row_remap_failed) as row_remap_failed,
     cast(sum(case when is_first_piece then implausible_amounts else 0 end) as bigint) as implausible_values
 from pieces
-group by cluster_id, machine_id, gpu_device, hour_dt, starts_at, day_s, hour_no
+group by cluster_id, machine_id, gpu_device, hour_dt, hour_start_at, hour_s

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     partitioned_by=['year(dt)', 'month(dt)'],
-    pre_hook="{{ delete_touched_days('machine_window') }}",
+    pre_hook="{{ delete_replaced_samples() }}",
 ) }}
 
 -- Sources tell samples in many shapes: they are put together once.

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gpulake.errors import GpulakeError, LakeError
 from gpulake.lake import files
-from gpulake.lake.connection import Connection, answer, attach, connect, lake_error, lent, quoted
+from gpulake.lake.connection import Connection, answer, attach, connect, give_back_at_once, lake_error, lent, quoted
 from gpulake.lake.layout import Layout, Publication
 from gpulake.lake.migration import bring_over
 from gpulake.lake.tidying import Untidy, find_untidy
@@ -52,6 +52,7 @@ class Writer:
             self._duckdb = connect()
             # A writer asks for few rows: a second thread would do nothing but wait, and take its time.
             self._duckdb.execute("SET threads = 1")
+            give_back_at_once(self._duckdb)
         if not self._attached:
             try:
                 attach(self._duckdb, self.layout.catalog, self.layout.data, alias="lake")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gpulake.alert import Event, History, Incident, Kind, Told, replay
 from gpulake.findings import Finding, Severity, State
-from gpulake.meta import Asked
+from gpulake.meta import Asked, last_build
 from gpulake.notifiers import Message
 from gpulake.sources import all_sources
 from gpulake.tables import ALERT_EVENTS, JUDGINGS, NOTICES, LakeTable
@@ -280,11 +280,7 @@ def judged_before(view: Asked) -> frozenset[str]:
 
 def machines(view: Asked) -> dict[str, int]:
     """How many machines each cluster has; empty where nothing is built yet."""
-    there = view.sql(
-        "SELECT 1 FROM information_schema.tables "
-        "WHERE table_catalog = 'lake' AND table_schema = 'main' AND table_name = 'silver_machines'"
-    )
-    if not there.num_rows:
+    if last_build(view) is None:
         return {}
     rows = view.sql("SELECT cluster_id, count(DISTINCT machine_id) AS n FROM lake.main.silver_machines GROUP BY ALL")
     return {row["cluster_id"]: row["n"] for row in rows.to_pylist()}

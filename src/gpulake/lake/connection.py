@@ -68,10 +68,28 @@ def connect(*, extensions: Sequence[str] = EXTENSIONS) -> duckdb.DuckDBPyConnect
     return connection
 
 
-def give_back_at_once(connection: duckdb.DuckDBPyConnection) -> None:
-    """Keep no memory for the next statement: it costs a fiftieth of the time, and peaks of small statements lie no longer on each other."""
-    for setting in ("allocator_flush_threshold", "allocator_bulk_deallocation_flush_threshold"):
-        connection.execute(f"SET {setting} = '1MB'")
+def for_few_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keep nothing for the next statement: small ones leave what they need where it lies, and their peaks do not add up.
+
+    A second thread would do nothing but wait, and take its time; what is read of a file lies in the machine's own memory already.
+    """
+    connection.execute("SET threads = 1")
+    connection.execute("SET enable_external_file_cache = false")
+    connection.execute("SET allocator_bulk_deallocation_flush_threshold = '1MB'")
+    # It reads a table's description from the catalog once more, to spare the columns of rows that are few as it is.
+    connection.execute(f"SET disabled_optimizers = '{SETTINGS['disabled_optimizers']},late_materialization'")
+
+
+def hold_at_most(connection: duckdb.DuckDBPyConnection, memory: str, *, scratch: Path) -> None:
+    """What DuckDB may hold at once; beyond it sorts and joins spill into `scratch`. Raises UsageError where that is no size."""
+    try:
+        connection.execute(f"SET memory_limit = '{quoted(memory)}'")
+    except duckdb.ParserException as error:
+        raise UsageError(
+            f"{memory[:40]!r} is no size of memory.", where="GPULAKE_MEMORY", do="write it as 800MB"
+        ) from error
+    with suppress(duckdb.NotImplementedException):  # once it was used it cannot be another
+        connection.execute(f"SET temp_directory = '{quoted(scratch)}'")
 
 
 def load(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -116,18 +134,11 @@ def lent(
     """
     used = connect()
     try:
-        used.execute(f"SET threads = {int(threads)}")
-        if threads == 1:  # few rows: what is read of a file lies in the machine's own memory already
-            used.execute("SET enable_external_file_cache = false")
-            give_back_at_once(used)
-        try:
-            used.execute(f"SET memory_limit = '{quoted(memory)}'")
-        except duckdb.ParserException as error:
-            raise UsageError(
-                f"{memory[:40]!r} is no size of memory.", where="GPULAKE_MEMORY", do="write it as 800MB"
-            ) from error
-        with suppress(duckdb.NotImplementedException):  # once it was used it cannot be another
-            used.execute(f"SET temp_directory = '{quoted(scratch)}'")
+        if threads == 1:
+            for_few_rows(used)
+        else:
+            used.execute(f"SET threads = {int(threads)}")
+        hold_at_most(used, memory, scratch=scratch)
         try:
             attach(used, layout.catalog, layout.data, alias="lake", version=version)
         except duckdb.Error as error:

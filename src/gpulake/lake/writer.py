@@ -15,7 +15,17 @@ import pyarrow as pa
 
 from gpulake.errors import GpulakeError, LakeError
 from gpulake.lake import files
-from gpulake.lake.connection import Connection, answer, attach, connect, give_back_at_once, lake_error, lent, quoted
+from gpulake.lake.connection import (
+    Connection,
+    answer,
+    attach,
+    connect,
+    for_few_rows,
+    hold_at_most,
+    lake_error,
+    lent,
+    quoted,
+)
 from gpulake.lake.layout import Layout, Publication
 from gpulake.lake.migration import bring_over
 from gpulake.lake.tidying import Untidy, find_untidy
@@ -50,9 +60,7 @@ class Writer:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         if self._duckdb is None:
             self._duckdb = connect()
-            # A writer asks for few rows: a second thread would do nothing but wait, and take its time.
-            self._duckdb.execute("SET threads = 1")
-            give_back_at_once(self._duckdb)
+            for_few_rows(self._duckdb)
         if not self._attached:
             try:
                 attach(self._duckdb, self.layout.catalog, self.layout.data, alias="lake")
@@ -73,10 +81,24 @@ class Writer:
 
     @contextmanager
     def lend(self, *, version: int | None, threads: int, memory: str, scratch: Path) -> Iterator[Connection]:
-        """A connection for statements of somebody else, while this one is closed: see `lent`."""
-        self.let_go()
-        with lent(self.layout, version=version, threads=threads, memory=memory, scratch=scratch) as connection:
+        """A connection for statements of somebody else: see `lent`. For few rows it is the writer's own, else that is closed meanwhile."""
+        if threads > 1 or (version is not None and version != self.version()):
+            self.let_go()
+            with lent(self.layout, version=version, threads=threads, memory=memory, scratch=scratch) as connection:
+                yield connection
+            return
+        connection = self._connection
+        ((limit,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+        try:
+            hold_at_most(connection, memory, scratch=scratch)
             yield connection
+            with suppress(duckdb.TransactionException):  # none was left open
+                connection.execute("ROLLBACK")
+            connection.execute(f"SET memory_limit = '{limit}'")  # RESET resets only what is shown
+        except BaseException:
+            connection.interrupt()  # what Ctrl-C has left running in other threads
+            self._close()  # with whatever it was in
+            raise
 
     def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
         """The rows of one query at the newest version."""
@@ -317,8 +339,13 @@ class Writer:
         for name, value in _CATALOG_OPTIONS.items():
             if kept.get(name) != value:
                 self._execute(f"CALL lake.set_option('{name}', ?)", [value])
+        # Asked of the catalog itself: DuckDB would read the statistics of each table, and bind each view, for its own list.
         found = self.sql(
-            "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
+            "SELECT house.schema_name, held.table_name, part.column_name "
+            "FROM __ducklake_metadata_lake.ducklake_column AS part "
+            "INNER JOIN __ducklake_metadata_lake.ducklake_table AS held USING (table_id) "
+            "INNER JOIN __ducklake_metadata_lake.ducklake_schema AS house USING (schema_id) "
+            "WHERE part.end_snapshot IS NULL AND held.end_snapshot IS NULL AND house.end_snapshot IS NULL"
         )
         there = {(f"lake.{row['schema_name']}.{row['table_name']}", row["column_name"]) for row in found.to_pylist()}
         missing = [table for table in tables if table.qualified not in {name for name, _ in there}]

@@ -113,12 +113,14 @@ def land(
     landings: list[Landing] = []
     refused, left_alone = list(surveyed.refused), list(surveyed.unrecognised)
     waiting = _in_order(surveyed.delivered)
+    known = set(meta.landed_bytes(writer))
+    number = meta.last_landing_no(writer)
     for delivered, hash_it in _hashed_ahead(waiting, None if rehash else memory):
         try:
             hashed = hash_it()
             left_alone += _beside(delivered, hashed.digest)
             named = _bytes(delivered, hashed.digest.sha256, cluster)
-            before = meta.landings_of(writer, named)
+            before = meta.landings_of(writer, named) if named in known else []
             landing = _known(delivered, before[0]) if before else None
             if landing and not delivered.is_shipped:
                 is_latest = not again or named in meta.landed_bytes(writer, latest_only=True)
@@ -131,9 +133,11 @@ def land(
                     on_new = None
                 meter = _meter(delivered.path.name, hashed.digest.size, progress)
                 landing = _land_one(
-                    writer, delivered, hashed, landing_id, config=config, cluster=cluster, corrects=corrects, now=now,
-                    progress=meter,
+                    writer, delivered, hashed, landing_id, number=number + 1, config=config, cluster=cluster,
+                    corrects=corrects, now=now, progress=meter,
                 )  # fmt: skip
+                number += 1
+                known.add(named)
             landings.append(landing)
         except (SourceError, ContractError) as error:
             refused.append(Refused(delivered.path, error))
@@ -278,6 +282,7 @@ def _land_one(
     hashed: Hashed,
     landing_id: str,
     *,
+    number: int,
     config: Config,
     cluster: str | None,
     corrects: bool,
@@ -322,7 +327,7 @@ def _land_one(
     )
     recorded: dict[str, object] = {
         **{name: getattr(landing, name) for name, _ in LANDINGS.columns if hasattr(landing, name)},
-        "landing_no": meta.last_landing_no(writer) + 1,
+        "landing_no": number,
         "table_name": table.name,
         "file_sha256": digest.sha256,
         "file_bytes": digest.size,

@@ -87,7 +87,7 @@ class Messages:
         if not all(value[:1] == b"{" and value[-1:] == b"}" and len(value) <= LONGEST_BYTES for value in self.values):
             return None
         text = b"\n".join(self.values)
-        if text.count(b"\n") != len(self.values) - 1:
+        if text.count(b"\n") != len(self.values) - 1 or not _is_utf8(text):
             return None
         types = {"text": pa.string(), "number": pa.float64(), "time": pa.string()}
         try:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,21 +28,31 @@ class Batch:
     size: int
     names: Mapping[int, str]
 
-    def quick(self) -> pl.DataFrame:
-        """The rows, as the file types them."""
-        found = pl.DataFrame(self.rows)
-        columns = {name: found.to_series(position) for position, name in self.names.items()}
-        frame = pl.DataFrame(columns).with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
-        text = pl.col(pl.String)
-        numbers = pl.int_range(self.first_row, self.first_row + pl.len(), dtype=pl.Int64)
-        return frame.with_columns(pl.when(text != "").then(text).name.keep(), source_row=numbers)
+    def quick(self) -> pl.DataFrame | None:
+        """The rows, as the file types them; None where what it calls text is none."""
+        return self._typed(self.rows) if _is_whole(self.rows) else None
 
     def closely(self) -> pl.DataFrame:
         """The same with their text, which is JSON here: a Parquet file has no lines."""
-        text = [json.dumps(row, default=str, ensure_ascii=False) for row in self.rows.to_pylist()]
-        return self.quick().with_columns(
-            raw_text=pl.Series(text, dtype=pl.String), reason=pl.lit(None, dtype=pl.String)
+        columns = [_decoded(column) for column in self.rows.columns]
+        rows = pa.RecordBatch.from_arrays([whole for whole, _ in columns], names=self.rows.schema.names)
+        broken = np.logical_or.reduce(
+            [is_broken for place, (_, is_broken) in enumerate(columns) if place in self.names]
         )
+        text = [json.dumps(row, default=str, ensure_ascii=False) for row in rows.to_pylist()]
+        return self._typed(rows).with_columns(
+            raw_text=pl.Series(text, dtype=pl.String),
+            reason=pl.when(pl.Series(broken, dtype=pl.Boolean)).then(pl.lit("not valid UTF-8")),
+        )
+
+    def _typed(self, rows: pa.RecordBatch) -> pl.DataFrame:
+        named = {name: rows.column(place) for place, name in self.names.items()}  # others may share a name
+        frame = pl.DataFrame(pa.RecordBatch.from_pydict(named)).with_columns(
+            pl.col(pl.Categorical, pl.Enum).cast(pl.String)
+        )
+        text = pl.col(pl.String)
+        numbers = pl.int_range(self.first_row, self.first_row + pl.len(), dtype=pl.Int64)
+        return frame.with_columns(pl.when(text != "").then(text).name.keep(), source_row=numbers)
 
 
 def chunks(path: Path, names: Mapping[int, str]) -> Iterator[Batch]:
@@ -74,6 +86,30 @@ def check_columns(path: Path, places: Iterable[int]) -> None:
                     where=str(path),
                     do="write it as text",
                 )
+
+
+def _is_whole(values: pa.RecordBatch | pa.Array) -> bool:
+    """Whether values are what their type says: a file's text is believed by whoever reads it, and may be any bytes."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _decoded(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """A column with its broken letters replaced, and where any was. What is nested and broken is left out."""
+    sound = np.zeros(len(column), dtype=np.bool_)
+    if _is_whole(column):
+        return column, sound
+    if pa.types.is_nested(column.type):
+        return pa.nulls(len(column)), sound
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column, sound
+    given = column.cast(pa.large_binary()).to_pylist()
+    text = [None if value is None else value.decode("utf-8", "replace") for value in given]
+    broken = [whole is not None and value != whole.encode() for value, whole in zip(given, text, strict=True)]
+    return pa.array(text, pa.large_string()), np.array(broken)
 
 
 @contextmanager

@@ -237,6 +237,42 @@ def test_parquet_with_nulls(tmp_path):
     )
 
 
+def test_further_parquet_columns_may_share_a_name(tmp_path):
+    """A join that kept both sides' columns would end a refresh by an error of a library."""
+    table = Table(name="t", bronze="b", key=(), stems=("t",), format=Parquet(), columns=(Column("a", "text"),))
+    columns = pa.Table.from_arrays([pa.array([value]) for value in ("x", "y", "z")], names=["b", "a", "b"])
+    pq.write_table(columns, tmp_path / "t.parquet")
+    kept, refused, _ = read(tmp_path / "t.parquet", tmp_path / "out", table)
+
+    assert ([(1, "y")], []) == (kept, refused)
+
+
+def mislabelled(*values):
+    """Bytes that a file calls text, as some writers do: nobody looks at them while they are written."""
+    return pa.Array.from_buffers(pa.string(), len(values), pa.array(values, pa.binary()).buffers())
+
+
+def test_parquet_text_that_is_no_text_is_refused_alone(tmp_path):
+    """Landed as it is, no reader could read its table any more; and the row after it is a row."""
+    file = parquet_file(
+        tmp_path / "job.parquet",
+        {
+            "note": mislabelled(b"", b"\xff", b"", b""),
+            "nested": pa.ListArray.from_arrays([0, 1, 2, 3, 4], mislabelled(b"\xff", b"", b"", b"")),
+            "job": mislabelled(b"caf\xe9", "café".encode(), None, "\ufffd".encode()),
+            "start": pa.array([at("2026-07-01T12:00")] * 4, pa.timestamp("us")),
+            "end": pa.array([at("2026-07-01T13:00")] * 4, pa.timestamp("us")),
+            "gpus": pa.array([1.0] * 4),
+        },
+    )
+    kept, refused, whole = read(file, tmp_path / "out", jobs(Parquet()))
+
+    assert [(2, "café"), (4, "\ufffd")] == [row[:2] for row in kept]
+    assert [(1, "not valid UTF-8"), (3, "job is missing")] == [row[:2] for row in refused]
+    assert "caf\ufffd" == json.loads(refused[0][2])["job"]
+    assert 4 == whole.rows_in
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "form", "expected"),
     [

@@ -53,6 +53,7 @@ def test_a_plain_message_is_read_at_full_speed():
         (b"", "the message is empty"),
         (b"{", "not valid JSON"),
         (b"\xc3(", "not valid UTF-8"),
+        (one(machine_id="?").replace(b"?", b"\xff"), "not valid UTF-8"),
         (b"[]", "not a JSON object"),
         (one(power_w="much"), "power_w is not a number: 'much'"),
         (one(sampled_at="2262-04-11T23:47:16Z"), "sampled_at is later than the year 2100"),

@@ -156,8 +156,7 @@ def test_what_fails_on_a_borrowed_connection_ends_with_it(folder, tmp_path):
     with writing(folder, purpose="test", tables=TABLES) as writer:
         borrowed = writer.lend(version=None, threads=1, memory="30MB", scratch=tmp_path)
         borrowed.__enter__().execute("BEGIN; INSERT INTO lake.main.numbers VALUES (3)")
-        with pytest.raises(KeyboardInterrupt):
-            borrowed.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        borrowed.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
         assert [1, 2] == numbers(writer)
         with writer.transaction("four"):
             writer.insert(NUMBERS, [(4,)])

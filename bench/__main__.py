@@ -24,6 +24,7 @@ BENCHES = (
     "one_touched_day",
     "dbt_child_and_cli",
     "machine_hours",
+    "reconstruction",
     "accounting",
     "thousand_rows",
     "gpu_samples",

@@ -37,6 +37,7 @@ def _cost_of(statements: list[str], lake: str) -> dict[str, float]:
     import duckdb
 
     from gpulake import lake as house
+    from gpulake.dbt import functions
 
     layout = house.Layout(Path(lake))
     publication = layout.publication()
@@ -45,6 +46,7 @@ def _cost_of(statements: list[str], lake: str) -> dict[str, float]:
         for name in house.EXTENSIONS:
             connection.execute(f"LOAD '{house.extension_file(name)}'")
         connection.execute("SET TimeZone = 'UTC'")
+        functions.register(connection)
         options = house.attach_options(layout.data, version=publication.ops_version)
         connection.execute(f"ATTACH 'ducklake:{layout.folder / publication.catalog}' AS lake ({options})")
         before, started = os.times(), time.monotonic()

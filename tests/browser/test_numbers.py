@@ -184,7 +184,11 @@ def one_day(page, sql, number):
     (row,) = sql(f"select * from gold_cluster_util_daily_scored {of_day}", C)
     shown = page.evaluate("""() => [...document.querySelectorAll('h2 + .wide tbody tr')].filter(row => !row.closest('.listing'))
         .map(row => [row.querySelector('a').getAttribute('href').split('?')[0].split('/').pop(),
-                     ...[...row.querySelectorAll('td.n')].map(cell => cell.textContent.trim())])""")  # fmt: skip
+                     ...[...row.querySelectorAll('td.n')].map(cell => (cell.querySelector('span') ?? cell).textContent.trim())])""")  # fmt: skip
+    ranges = page.evaluate("""() => [...document.querySelectorAll('h2 + .wide tbody tr')].filter(row => row.querySelector('.between'))
+        .map(row => [row.querySelector('a').getAttribute('href').split('?')[0].split('/').pop(), ...row.querySelector('.between').textContent.split('–')])""")  # fmt: skip
+    assert {name for name, *_ in ranges} == {"avg_gpu_util", "p95_gpu_util", "avg_cpu_util"}
+    assert all(says(low, row[f"{name}_low"]) and says(high, row[f"{name}_high"]) for name, low, high in ranges)
     bands = {"avg_gpu_util": "expected_gpu_util expected_low expected_high",
              "allocated_gpu_util": "expected_allocated_gpu_util expected_allocated_low expected_allocated_high",
              "typical_job_gpu_util": "expected_typical_gpu_util expected_typical_low expected_typical_high"}  # fmt: skip

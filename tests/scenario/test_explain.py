@@ -69,6 +69,34 @@ def test_explain_shows_the_figure_its_parts_and_what_fed_it(moved, gpulake_json)
     assert not told["definitions_are_newer"]
 
 
+def test_the_way_from_a_fleets_day_to_single_windows_adds_up_at_each_step(moved, gpulake_json, cli):
+    """Machines make the day, windows make the machine's day and hour: with their weights, what is published comes out."""
+    lake, *_ = moved
+    _, day = gpulake_json(*UTIL, "--lake", lake)
+    machines = day["workings"]["of_machines"]["named"]
+    assert {"reconstructed": 1} == day["workings"]["methods"]
+    assert day["value"] == pytest.approx(sum(each["weight"] * each["value_pct"] for each in machines))
+
+    of_machine = ("--key", f"machine_id={machines[0]['machine_id']}", "--lake", lake)
+    _, machine = gpulake_json("explain", "gold_machine_util_daily", "gpu_util_per_gpu_pct", *KEY, *of_machine)
+    assert machines[0]["value_pct"] == pytest.approx(machine["value"])
+    with open_publication(lake) as reader:
+        (hour,) = reader.sql(
+            "select max(hour_start_at) as at from gold_machine_util_hourly where dt = ? and machine_id = ?",
+            [MOVED, machines[0]["machine_id"]],
+        ).to_pylist()
+    hourly = ("explain", "gold_machine_util_hourly", "gpu_util_weighted_pct", "--key", f"hour_start_at={hour['at']}")
+    _, hour = gpulake_json(*hourly, *of_machine)
+    for told in (machine, hour):
+        made_of = told["workings"]["of_windows"]
+        assert 0 == made_of["other_windows"]
+        assert made_of["sum_pct"] == pytest.approx(sum(each["weight"] * each["value_pct"] for each in made_of["named"]))
+        assert told["value"] == pytest.approx(made_of["sum_pct"] + made_of["bounded_by_pct"], abs=2e-5)
+    text = cli(*hourly, *of_machine).stdout
+    assert "worked out   reconstructed" in text
+    assert "memory 6 h" in text
+
+
 def test_every_published_table_shows_sql_that_runs_and_gives_its_rows(moved, gpulake_json):
     """A template, a name that only dbt knows or the SQL of another build would explain nothing."""
     lake, *_ = moved

@@ -75,6 +75,12 @@ def test_the_hours_behind_the_means_are_those_of_the_loops(days):
     day = days[date(1970, 1, 2)]
     variance = sum(hours_behind(windows, start=0, end=midnight, full=200)[1] for windows in gpu.values())
     error = (variance * 3600**2 / 19_800**2 + 0.16) ** 0.5
+    cores = {"A": 96, "B": 64, "C": 96}
+    core_variance = sum(
+        hours_behind(windows, start=0, end=midnight, full=100)[1] * cores[machine] ** 2
+        for machine, windows in cpu.items()
+    )
+    core_error = (core_variance * 3600**2 / 1_612_800**2 + 0.16) ** 0.5
 
     by_loops = {
         "avg_gpu_util": gpu_pct_s / 19_800,
@@ -82,6 +88,8 @@ def test_the_hours_behind_the_means_are_those_of_the_loops(days):
         "avg_gpu_util_high": gpu_pct_s / 19_800 + 1.645 * error,
         "p95_gpu_util": float(np.percentile([mean / 2 for covered_s, mean, _ in gpu_hours if covered_s >= 1800], 95)),
         "avg_cpu_util": core_pct_s / 1_612_800,
+        "avg_cpu_util_low": core_pct_s / 1_612_800 - 1.645 * core_error,
+        "avg_cpu_util_high": core_pct_s / 1_612_800 + 1.645 * core_error,
     }
     assert by_loops == pytest.approx({name: day[name] for name in by_loops}, abs=1e-5)
     on_the_page = {"avg_gpu_util": 44.2245530, "p95_gpu_util": 67.6594977, "avg_cpu_util": 45.9844078}

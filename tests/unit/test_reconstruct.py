@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracle.hours_from_windows import day as by_loops
 
-from gpulake.reconstruct import Days, Windows, class_of_length, reconstruct, reconstruct_columns
+from gpulake.reconstruct import Days, Windows, bearing, class_of_length, reconstruct, reconstruct_columns
 
 H, DAY = 3600, 86_400
 
@@ -117,12 +117,12 @@ def test_some_days_alone_and_rows_in_any_order_give_the_same_bits(given_rows, ra
                 assert np.array_equal(getattr(whole, name)[whole.day == day], getattr(part, name)[part.day == place])
 
 
-@given(lanes)
-@settings(max_examples=15, deadline=None)
-def test_a_column_beside_another_gives_the_bits_that_it_gives_alone(given_rows):
+@given(lanes, st.sampled_from([3, 40]))
+@settings(max_examples=20, deadline=None)
+def test_a_column_beside_another_gives_the_bits_that_it_gives_alone(given_rows, every):
     """CPU would move a GPU's figure, or one that lacks a few values would move where the other has them."""
     both = windows_of(given_rows)
-    gone = np.arange(len(given_rows)) % 3 == 0
+    gone = np.arange(len(given_rows)) % every == 0
     holes = both.value.copy()
     holes[gone, 1] = np.nan
     uneven = Windows(both.lane, both.start_s, both.end_s, holes)
@@ -172,6 +172,18 @@ def test_whatever_is_delivered_gives_a_value_or_no_row(given_rows, hours):
     assert all(0 <= mean <= most and variance >= 0 for _, mean, variance in found.values())
 
 
+def test_a_column_without_a_value_has_no_row_and_leaves_the_other_alone():
+    """A trace whose GPUs were not measured would publish hours of NaN."""
+    nan = float("nan")
+    windows = windows_of([(0, H, 2 * H, nan, 30), (0, H, 3 * H, nan, 40), (1, 0, DAY, nan, nan)])
+    days = days_of((0, 0, DAY), (1, 0, DAY), columns=2)
+
+    (gpu, _), (cpu, left) = reconstruct_columns(windows, days=days)
+
+    assert (0, [1, 2]) == (gpu.hour_no.size, cpu.hour_no.tolist())
+    assert all(np.isfinite(figure).all() for figure in (cpu.mean, cpu.variance, cpu.share, left.reconstructed))
+
+
 def test_one_window_says_its_own_value():
     """A machine that ran one job would be shown with another use than it had."""
     found, _ = hours_of([(0, H, 2 * H, 30)])
@@ -207,3 +219,52 @@ def test_a_window_is_left_out_by_what_it_is_and_told_by_its_neighbours():
 def test_classes_of_length_are_half_open():
     """A window of exactly one hour is no short one."""
     assert [0, 1, 1, 2] == class_of_length(np.array([3599, 3600, 6 * H, 6 * H + 1])).tolist()
+
+
+# ------------------------------------------------------------------------------------------------ weights
+
+
+def bearing_on(rows, *, start=0, end=DAY):
+    return bearing(windows_of(rows), day=days_of((0, start, end)))
+
+
+def test_an_hours_weights_times_the_windows_values_are_the_hour():
+    """By hand: of two windows that weigh 1 together, the one at 80 weighs (hour - 20) / 60, below zero where the hour is below 20."""
+    found = bearing_on([(0, 0, DAY, 20), (0, 6 * H + 1800, 7 * H, 80)])
+
+    assert ([(0, DAY, 1, 20), (23_400, 25_200, 1, 80)]) == list(
+        zip(found.start_s, found.end_s, found.windows, found.value, strict=True)
+    )
+    for hour, short in {0: 0.076178, 5: 0.537357, 6: 0.900630, 7: 0.601630, 12: -0.111258, 23: -0.324543}.items():
+        assert [1 - short, short] == pytest.approx(found.weights[:, hour], abs=2e-6)
+    sums = found.value @ found.weights
+    assert sums.min() < 0, "an hour that is put to 0"
+    assert found.mean == pytest.approx(np.maximum(sums, 0), abs=1e-6)
+
+
+@given(rows)
+@settings(max_examples=40, deadline=None)
+def test_weights_sum_to_one_and_with_the_values_to_the_hours(given_rows):
+    """Weights of another solution than the figure's would explain another figure; so would one lost piece of an hour."""
+    hours, _ = reconstruct(windows_of(given_rows), days=days_of((0, 0, DAY)))
+    found = bearing_on(given_rows)
+
+    if found is None:
+        assert not hours.hour_no.size
+        return
+    assert np.array_equal(hours.hour_no, found.hour_no)
+    assert np.array_equal(hours.covered_s, found.covered_s)
+    assert found.weights.sum(axis=0) == pytest.approx(1, abs=1e-8)
+    within = np.clip(found.value @ found.weights, 0, max(100, found.value.max()))
+    assert within == pytest.approx(hours.mean[:, 0], abs=2e-6, rel=1e-9)
+
+
+def test_like_windows_weigh_as_one_and_a_day_without_a_covered_second_has_none():
+    """A thousand equal rows must not fill the list, nor a window that ended the day before make one."""
+    found = bearing_on([(0, 600, 2 * H, 30), (0, 1200, 2 * H, 50), (1, 0, DAY, 99)])
+    assert [(900, 2 * H, 2, 40)] == list(zip(found.start_s, found.end_s, found.windows, found.value, strict=True))
+    assert [[1, 1]] == found.weights.tolist()
+
+    assert None is bearing_on([(0, -H, 0, 30)])
+    assert None is bearing_on([(0, H, H, 30)])
+    assert None is bearing_on([(1, 0, DAY, 99)])

@@ -82,9 +82,9 @@
 #}
 {% macro bound(mean, variance, sign, most=100) -%}
     {% if sign > 0 -%}
-    case when {{ variance }} is not null then greatest({{ mean }}, least({{ most }}, {{ mean }} + 1.645 * sqrt({{ variance }}))) end
+    case when {{ variance }} is not null then greatest({{ mean }}, least({{ most }}, {{ mean }} + 1.645 * sqrt(greatest(0, {{ variance }})))) end
     {%- else -%}
-    case when {{ variance }} is not null then greatest(0, {{ mean }} - 1.645 * sqrt({{ variance }})) end
+    case when {{ variance }} is not null then greatest(0, {{ mean }} - 1.645 * sqrt(greatest(0, {{ variance }}))) end
     {%- endif %}
 {%- endmacro %}
 
@@ -96,20 +96,39 @@
     case when {{ windows }} >= 30 and {{ reconstructed }} >= {{ swept }} then 'swept' else 'reconstructed' end
 {%- endmacro %}
 
-{# Of machine-hours: whether each that has a GPU value was reconstructed, so that the sum of all has an error. #}
-{% macro each_has_its_error() -%}
-    count(case when gpu_count > 0 and gpu_covered_s > 0 then gpu_pct_h_variance end)
-    = count(case when gpu_count > 0 and gpu_covered_s > 0 then 1 end)
+{# Of machine-hours: the variance of a sum, as a double, where each hour that has a value was reconstructed; else null. #}
+{% macro summed_variance(variance, where) -%}
+    case when count(case when {{ where }} then {{ variance }} end) = count(case when {{ where }} then 1 end)
+        then cast(sum(case when {{ where }} then {{ variance }} end) as double) end
+{%- endmacro %}
+
+{# The same of days: where each that has its figure has its error. #}
+{% macro variance_of_days(variance, figure) -%}
+    case when count({{ variance }}) = count({{ figure }}) then cast(sum(cast({{ variance }} as decimal(38, 6))) as double) end
 {%- endmacro %}
 
 {# The variance of a fleet's mean, from that of its (percent × h): what all machines share does not become less with their number. #}
-{% macro fleet_variance(pct_h_variance, covered_gpu_s) -%}
-    ({{ pct_h_variance }} * 12960000.0 / nullif({{ covered_gpu_s }}, 0) / nullif({{ covered_gpu_s }}, 0) + 0.16)
+{% macro fleet_variance(pct_h_variance, covered_s) -%}
+    ({{ pct_h_variance }} * 12960000.0 / nullif({{ covered_s }}, 0) / nullif({{ covered_s }}, 0) + 0.16)
 {%- endmacro %}
 
 {# An end of the range of a fleet's mean, from its sums. #}
-{% macro mean_bound(pct_s, covered_gpu_s, pct_h_variance, sign) -%}
-    {{ bound(ratio(pct_s, covered_gpu_s), fleet_variance(pct_h_variance, covered_gpu_s), sign) }}
+{% macro mean_bound(pct_s, covered_s, pct_h_variance, sign) -%}
+    {{ bound(ratio(pct_s, covered_s), fleet_variance(pct_h_variance, covered_s), sign) }}
+{%- endmacro %}
+
+{# An end of the range of one machine's mean, from its sums. #}
+{% macro machine_bound(pct_s, covered_s, pct_h_variance, sign) -%}
+    {{ bound(ratio(pct_s, covered_s), pct_h_variance ~ ' * 12960000.0 / power(nullif(' ~ covered_s ~ ', 0), 2)', sign) }}
+{%- endmacro %}
+
+{# Of the three figures by which a day is judged, that which made it unusual. #}
+{% macro of_driver(of_all, of_held, of_typical) -%}
+    case scores.anomaly_driver
+        when 'avg_gpu_util' then {{ of_all }}
+        when 'allocated_gpu_util' then {{ of_held }}
+        when 'typical_job_gpu_util' then {{ of_typical }}
+    end
 {%- endmacro %}
 
 {# ---------------------------------------------------------------------- ratios #}

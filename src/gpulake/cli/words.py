@@ -23,6 +23,7 @@ from gpulake.session import Alerted
 from gpulake.telling.cells import visible
 from gpulake.telling.text import WIDTH, text_table
 from gpulake.telling.words import counted, pct
+from gpulake.telling.workings import workings_lines
 from gpulake.upkeep import Compacted, Quarantine, Status, Verification
 
 
@@ -236,6 +237,8 @@ def _(found: Explanation) -> str:
     lines += [f"{'':<13}{line}" for line in wrap(found.no_parts or "", WIDTH - 13)]
     if found.why_unknown:
         lines.append(f"why unknown  {found.why_unknown}")
+    if found.workings:
+        lines += ["", *workings_lines(found.workings)]
     if found.as_of:
         lines += ["", *_as_of_lines(found)]
     day = "this day" if found.day else "this row"

@@ -19,7 +19,7 @@ _LEFT_OUT = ("left_out_s", "left_out_micro_pct", "left_out_reconstructed_micro_p
 _COLUMNS = tuple(f"{quantity}_{name}" for quantity in ("gpu", "cpu") for name in (*_AMOUNTS, *_LEFT_OUT))
 _HOUR = pa.struct([(name, pa.int64()) for name in ("day_no", "hour_no", *_COLUMNS)])
 _HOURS = f"STRUCT({', '.join(f'{field.name} BIGINT' for field in _HOUR)})[]"
-_LISTS_AT_ONCE = 512
+_LISTS_AT_ONCE = 1024
 _HOURS_A_DAY = 32
 """Room for those of a day that clocks make longer."""
 

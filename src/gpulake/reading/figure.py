@@ -16,6 +16,7 @@ from gpulake.lake import Reader
 from gpulake.reading import published
 from gpulake.reading.compiled import StandsOn, compiled
 from gpulake.reading.models import PARTS, Column, Model, column_of, computable
+from gpulake.reading.workings import RowOf, Workings, workings
 
 _PROJECT = "warehouse"
 """The dbt project's folder in the source tree, where people look a file up."""
@@ -96,7 +97,8 @@ class Explanation:
     """One published figure with everything that it stands on.
 
     `sql` is what ran in that build; of a build of an earlier gpulake, which kept none, it is the installed model's template.
-    `definitions_are_newer` says that the installed models are not those that made the figure.
+    `definitions_are_newer` says that the installed models are not those that made the figure. `workings`: of a figure that was
+    worked out of the means of windows, how.
     """
 
     table: str
@@ -118,6 +120,7 @@ class Explanation:
     sql: str
     sql_is_compiled: bool
     stands_on: tuple[StandsOn, ...]
+    workings: Workings | None = None
     error: None = None
 
     def as_json(self) -> dict[str, object]:
@@ -209,7 +212,15 @@ def explain(
             StandsOn(each.name, f"{_PROJECT}/{each.file}" if each.file else None)
             for each in (ran.stands_on if ran else ())
         ),
+        workings=_workings(reader, place, row),
     )
+
+
+def _workings(reader: Reader, place: _Place, row: Mapping[str, Any] | None) -> Workings | None:
+    if row is None or row["value"] is None:
+        return None
+    of = RowOf(row["cluster_id"], row["day"], row["hour_start_at"], row["machine_id"])
+    return workings(reader, table=place.model.name, column=place.column.name, row=of)
 
 
 def _find(reader: Reader, models: Mapping[str, Model], table: str, column: str, key: Sequence[str]) -> _Place:
@@ -283,6 +294,7 @@ def _row(reader: Reader, catalog: str, place: _Place) -> dict[str, Any] | None:
         *(f'"{name}" AS "key_{name}"' for name in place.key),
         f"{'cluster_id' if 'cluster_id' in types else 'NULL::varchar'} AS cluster_id",
         f'"{day}" AS day' if day in types else "NULL::date AS day",
+        *(name if name in types else f"NULL AS {name}" for name in ("hour_start_at", "machine_id")),
     ]
     rows: list[dict[str, Any]] = reader.sql(
         f'SELECT {", ".join(selected)} FROM {catalog}.main."{place.model.name}" WHERE {place.where} LIMIT 2',

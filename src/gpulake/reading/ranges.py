@@ -28,13 +28,14 @@ class Summed:
     """A daily gold table: `amounts` are summed, `ratios` are numerator / denominator, in sums.
 
     An amount that is not known on a day is not known of the range, but for `partly`, which is the sum of what is known and
-    says so by another column. `has_days`: whether `days` says how many days have a row.
+    says so by another column. `variances` are summed where each day that has the amount beside it has one. `has_days`: whether `days` says how many days have a row.
     """
 
     table: str
     amounts: Sequence[str]
     ratios: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     partly: Sequence[str] = ()
+    variances: Mapping[str, str] = field(default_factory=dict)
     has_days: bool = False
 
     def query(self, *, by: Sequence[str] = (), where: str = "true") -> str:
@@ -46,6 +47,10 @@ class Summed:
         }
         sums = [f"case when count({name}) = count(*) then {exact[name]} end as {name}" for name in self.amounts]
         sums += [f"{exact[name]} as {name}" for name in self.partly]
+        sums += [
+            f"case when count({name}) = count({of}) then sum({name}::decimal(28, 12))::double end as {name}"
+            for name, of in self.variances.items()
+        ]
         sums += ["count(distinct dt) as days"] if self.has_days else []
         ratios = [f"({above}) / nullif({below}, 0) as {name}" for name, (above, below) in self.ratios.items()]
         keys = "".join(f"{name}, " for name in by)
@@ -54,6 +59,16 @@ class Summed:
             f"select *{''.join(f', {ratio}' for ratio in ratios)} from (select {keys}{', '.join(sums)} from {self.table} "
             f"where cluster_id = ? and dt between ? and ? and ({where}){grouped})"
         )
+
+
+def _bounds(pct_s: str, covered_s: str, variance: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The ends of the range of a mean, as ratios: its sum less, and more, 1.645 standard errors of that."""
+    error = f"1.645 * 3600 * sqrt(greatest(0, {variance}))"
+    known = f"case when {variance} is not null then"
+    return (
+        (f"{known} greatest(0, {pct_s} - {error}) end", covered_s),
+        (f"{known} greatest({pct_s}, least(100 * {covered_s}, {pct_s} + {error})) end", covered_s),
+    )
 
 
 def _is_count(name: str) -> bool:
@@ -82,15 +97,22 @@ WASTE = Summed(
 )  # fmt: skip
 JOBS = Summed("gold_job_efficiency_daily", _HELD, EFFICIENCY)
 USER_COSTS = Summed("gold_user_cost_daily", ("allocated_gpu_h", "unpriced_gpu_h"), partly=("cost_usd",))
+_GPU_LOW, _GPU_HIGH = _bounds("gpu_pct_s", "(gpu_covered_s * gpu_count)", "gpu_pct_h_variance")
+_CPU_LOW, _CPU_HIGH = _bounds("cpu_pct_s", "cpu_covered_s", "cpu_pct_h_variance")
 MACHINES = Summed(
     "gold_machine_util_daily",
     ("gpu_covered_s", "day_s"),
     {
         "gpu_util_per_gpu_pct": ("gpu_pct_s", "gpu_covered_s * gpu_count"),
+        "gpu_util_per_gpu_low": _GPU_LOW,
+        "gpu_util_per_gpu_high": _GPU_HIGH,
         "cpu_util_pct": ("cpu_pct_s", "cpu_covered_s"),
+        "cpu_util_low": _CPU_LOW,
+        "cpu_util_high": _CPU_HIGH,
         "coverage_ratio": ("gpu_covered_s", "day_s"),
     },
     partly=("gpu_pct_s", "cpu_pct_s", "cpu_covered_s", *_HELD, "over_allocated_gpu_h"),
+    variances={"gpu_pct_h_variance": "gpu_pct_s", "cpu_pct_h_variance": "cpu_pct_s"},
 )
 """By machine, with `pool` and `gpu_count` among the keys."""
 WASTE_COSTS = Summed(

@@ -69,6 +69,8 @@ class Day:
     p95_gpu_util_low: float | None
     p95_gpu_util_high: float | None
     avg_cpu_util: float | None
+    avg_cpu_util_low: float | None
+    avg_cpu_util_high: float | None
     coverage_ratio: float | None
     avg_gpu_util_unweighted: float | None
     expected_gpu_util: float | None
@@ -160,6 +162,8 @@ class Window:
     avg_gpu_util_low: float | None
     avg_gpu_util_high: float | None
     avg_cpu_util: float | None
+    avg_cpu_util_low: float | None
+    avg_cpu_util_high: float | None
     coverage_ratio: float | None
     lowest_day: date | None
     lowest_avg_gpu_util: float | None

@@ -4,9 +4,11 @@ A window says that a machine's mean use was so much over one worker's life. Whic
 linear problem, one per machine and day; `reconstruct` solves it. See docs/explanation/hours-from-windows.md.
 """
 
+from gpulake.reconstruct.bearing import bearing
 from gpulake.reconstruct.values import (
     LENGTH_CLASSES,
     PARAMETERS,
+    Bearing,
     Days,
     Hours,
     LeftOut,
@@ -20,12 +22,14 @@ from gpulake.reconstruct.whole import reconstruct, reconstruct_columns
 __all__ = [
     "LENGTH_CLASSES",
     "PARAMETERS",
+    "Bearing",
     "Days",
     "Hours",
     "LeftOut",
     "Noise",
     "Parameters",
     "Windows",
+    "bearing",
     "class_of_length",
     "reconstruct",
     "reconstruct_columns",

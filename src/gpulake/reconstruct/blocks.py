@@ -96,6 +96,23 @@ def _pieces(covered: Cover, *, days: Days, tracks: Tracks) -> Pieces:
     return Pieces(day, start_s, end_s, start_s // HOUR_S, level[sorted_by_day])
 
 
+def days_near(windows: Windows, *, days: Days, within_s: int) -> Bools:
+    """On which days any window of their lane runs, or comes so near."""
+    found = np.zeros(days.lane.size, dtype=np.bool_)
+    if not windows.lane.size or not found.size:
+        return found
+    origin = min(int(days.start_s.min()), int(windows.start_s.min()) - within_s)
+    order = np.lexsort((days.start_s, days.lane))
+    starts = ((days.lane << _DAY_BITS) + days.start_s - origin)[order]
+    ends = ((days.lane << _DAY_BITS) + days.end_s - origin)[order]
+    base = windows.lane << _DAY_BITS
+    first = np.searchsorted(ends, base + windows.start_s - within_s - origin, side="right")
+    last = np.searchsorted(starts, base + windows.end_s + within_s - origin, side="left")
+    _, place = cover.spread(first, np.maximum(last - first, 0))
+    found[order[place]] = True
+    return found
+
+
 _List = tuple[Ints, Ints, Ints, Ints, Ints]
 """Blocks, starts and ends from the block's start, windows, totals."""
 

@@ -40,6 +40,7 @@ class Solved:
     """Of each piece its mean, and its part of its hour's variance and of its day's sum's, in s² × `scale`.
 
     `most`: what no value exceeds. Of the window that is left out: what both methods say, and how much of it others cover.
+    `towards_pieces`, `ones`, `bias`: the answers that `weights` are made of.
     """
 
     mean: Floats
@@ -50,46 +51,57 @@ class Solved:
     predicted: Floats
     swept: Floats
     beside_ratio: Floats
-    weights: Floats
+    towards_pieces: Floats
+    ones: Floats
+    bias: Floats
+
+    @property
+    def weights(self) -> Floats:
+        """How much of each window's value is in each piece's mean, before that is put between 0 and `most`: they sum to one.
+
+        Axes: block, window, piece.
+        """
+        share: Floats = self.ones / self.ones.sum(axis=1)[:, None]
+        return self.towards_pieces + share[:, :, None] * self.bias[:, None, :]
 
 
 def solved(stack: Stack, *, parameters: Parameters, noise: Noise) -> Solved:
     """Every block of a stack. Each is solved by itself: its bits do not depend on its neighbours."""
-    among = _Terms(stack, parameters)
     real = stack.windows > 0
-    lengths = stack.end_s - stack.start_s
-    outside_before, outside_after = _shares_outside(stack, lengths, parameters)
-    ratio = parameters.per_worker_ratio
-    overlap = among.overlap(stack.start_s, stack.end_s, stack.start_s, stack.end_s)
-    overlap *= real[:, :, None] & real[:, None, :]
-    own = overlap / lengths[:, :, None]
-    matrix = among.mean_of(overlap, stack.start_s, stack.end_s, stack.start_s, stack.end_s)
-    matrix += ratio * stack.level[:, :, None] * stack.level[:, None, :]
-    matrix += parameters.outside_ratio * (
-        outside_before[:, :, None] * outside_before[:, None, :] + outside_after[:, :, None] * outside_after[:, None, :]
+    windows = _Spans.of(stack.start_s, stack.end_s, parameters=parameters, is_long=stack.is_long)
+    pieces = _Spans.of(stack.piece_start_s, stack.piece_end_s, parameters=parameters, is_long=stack.is_long)
+    # What windows share beyond their times, as factors: how many run, each one's own level, and what lies beyond the margins.
+    per_worker, own_level, outside = (
+        ratio**0.5 for ratio in (parameters.per_worker_ratio, parameters.own_level_ratio, parameters.outside_ratio)
     )
-    matrix += parameters.own_level_ratio * (own @ own.transpose(0, 2, 1))
-    matrix *= real[:, :, None] & real[:, None, :]
-    size = np.arange(lengths.shape[1])
-    nugget = (parameters.nugget_ratio + noise.of(lengths)) / np.maximum(stack.windows, 1)
+    shared_s = windows.shared_s(windows)
+    own = shared_s * (own_level * windows.inverse)[:, :, None]
+    before, after = _shares_outside(stack, windows.inverse, parameters)
+    factors = np.concatenate(
+        (own, (per_worker * stack.level)[:, :, None], (outside * before)[:, :, None], (outside * after)[:, :, None]),
+        axis=2,
+    )
+    matrix = windows.mean_of(windows, shared_s)
+    matrix += factors @ factors.transpose(0, 2, 1)
+    size = np.arange(real.shape[1])
+    nugget = (parameters.nugget_ratio + noise.of(windows.length_s)) / np.maximum(stack.windows, 1)
     matrix[:, size, size] += np.where(real, nugget, 1.0)
 
-    crossing = among.overlap(stack.piece_start_s, stack.piece_end_s, stack.start_s, stack.end_s) * real[:, None, :]
-    lengths_p = stack.piece_end_s - stack.piece_start_s
-    towards = among.mean_of(crossing, stack.piece_start_s, stack.piece_end_s, stack.start_s, stack.end_s)
-    towards += ratio * stack.piece_level[:, :, None] * stack.level[:, None, :]
-    part = crossing / lengths_p[:, :, None]
-    towards += parameters.own_level_ratio * (part @ own.transpose(0, 2, 1))
-    towards *= real[:, None, :]
+    crossing_s = pieces.shared_s(windows)
+    part = crossing_s * (own_level * pieces.inverse)[:, :, None]
+    piece_factors = np.concatenate((part, (per_worker * stack.piece_level)[:, :, None]), axis=2)
+    towards = pieces.mean_of(windows, crossing_s)
+    towards += piece_factors @ factors[:, :, : piece_factors.shape[2]].transpose(0, 2, 1)
 
     columns = stack.value.shape[2]
-    asked = np.zeros((*real.shape, columns + 2))
-    asked[:, :, :columns] = stack.value
-    asked[:, :, columns] = real
     chosen = np.maximum(stack.left_out, 0)
     rows = np.arange(chosen.size)
+    asked = np.zeros((*real.shape, columns + 2 + towards.shape[1]))
+    asked[:, :, :columns] = stack.value
+    asked[:, :, columns] = real
     asked[rows, chosen, columns + 1] = 1
-    answer = np.linalg.solve(matrix, np.concatenate((asked, towards.transpose(0, 2, 1)), axis=2))
+    asked[:, :, columns + 2 :] = towards.transpose(0, 2, 1)
+    answer = np.asarray(np.linalg.solve(matrix, asked), dtype=np.float64)
     ones, alone, spread = answer[:, :, columns], answer[:, :, columns + 1], answer[:, :, columns + 2 :]
     sum_of_ones = ones.sum(axis=1)
     level = answer[:, :, :columns].sum(axis=1) / sum_of_ones[:, None]
@@ -97,19 +109,7 @@ def solved(stack: Stack, *, parameters: Parameters, noise: Noise) -> Solved:
     mean = level[:, None, :] + towards @ weights
 
     bias = 1 - (towards @ ones[:, :, None])[:, :, 0]
-    error = among.mean_of(
-        among.overlap(stack.piece_start_s, stack.piece_end_s, stack.piece_start_s, stack.piece_end_s),
-        stack.piece_start_s,
-        stack.piece_end_s,
-        stack.piece_start_s,
-        stack.piece_end_s,
-    )
-    error += ratio * stack.piece_level[:, :, None] * stack.piece_level[:, None, :]
-    error += parameters.own_level_ratio * (part @ part.transpose(0, 2, 1))
-    error -= towards @ spread
-    error += bias[:, :, None] * bias[:, None, :] / sum_of_ones[:, None, None]
-    error *= stack.piece_s[:, :, None] * stack.piece_s[:, None, :]
-    same_hour = stack.piece_hour[:, :, None] == stack.piece_hour[:, None, :]
+    of_hour, of_day = _errors(stack, pieces, piece_factors, towards @ spread, bias, sum_of_ones)
     count = real.sum(axis=1)
     fit = (stack.value * weights).sum(axis=1)
     scale = (SPREAD_RATIO * np.clip(level, LEAST_LEVEL, 1) + np.maximum(fit, 0)) / (PRIOR_WINDOWS + count[:, None])
@@ -122,14 +122,39 @@ def solved(stack: Stack, *, parameters: Parameters, noise: Noise) -> Solved:
     swept, beside = _swept_without(stack, chosen)
     beside = np.where(known & (stack.left_out >= 0), beside, 0)
     return Solved(
-        mean, (error * same_hour).sum(axis=2), error.sum(axis=2), scale, most, predicted, swept, beside, weights
+        mean=mean,
+        of_hour=of_hour,
+        of_day=of_day,
+        scale=scale,
+        most=most,
+        predicted=predicted,
+        swept=swept,
+        beside_ratio=beside,
+        towards_pieces=spread,
+        ones=ones,
+        bias=bias,
     )
 
 
-def _shares_outside(stack: Stack, lengths: Floats, parameters: Parameters) -> tuple[Floats, Floats]:
+def _errors(
+    stack: Stack, pieces: _Spans, factors: Floats, told: Floats, bias: Floats, sum_of_ones: Floats
+) -> tuple[Floats, Floats]:
+    """Each piece's part of the variance of its hour's sum and of its day's: what is not `told` by the windows."""
+    error = pieces.mean_of(pieces, pieces.shared_s(pieces))
+    shared = np.concatenate((factors, (bias / np.sqrt(sum_of_ones)[:, None])[:, :, None]), axis=2)
+    error += shared @ shared.transpose(0, 2, 1)
+    error -= told
+    seconds = stack.piece_s[:, :, None]
+    of_day = (error @ seconds)[:, :, 0] * stack.piece_s
+    error *= stack.piece_hour[:, :, None] == stack.piece_hour[:, None, :]
+    return (error @ seconds)[:, :, 0] * stack.piece_s, of_day
+
+
+def _shares_outside(stack: Stack, inverse: Floats, parameters: Parameters) -> tuple[Floats, Floats]:
     """Which part of each window lies before the margins, and after them."""
-    before = np.clip(-parameters.margin_s - stack.start_s, 0, lengths) / lengths
-    after = np.clip(stack.end_s - stack.length_s[:, None] - parameters.margin_s, 0, lengths) / lengths
+    lengths = stack.end_s - stack.start_s
+    before = np.clip(-parameters.margin_s - stack.start_s, 0, lengths) * inverse
+    after = np.clip(stack.end_s - stack.length_s[:, None] - parameters.margin_s, 0, lengths) * inverse
     return before, after
 
 
@@ -137,51 +162,74 @@ def _swept_without(stack: Stack, chosen: Ints) -> tuple[Floats, Floats]:
     """The mean over the covered seconds of one window of the plain mean of the others; and how much of it others cover."""
     rows = np.arange(chosen.size)
     start_s, end_s = stack.start_s[rows, chosen][:, None], stack.end_s[rows, chosen][:, None]
-    borders = np.sort(np.clip(np.concatenate((stack.start_s, stack.end_s), axis=1), start_s, end_s), axis=1)
-    span_s, middle = np.diff(borders, axis=1), (borders[:, 1:] + borders[:, :-1]) / 2
+    borders = np.clip(np.concatenate((stack.start_s, stack.end_s), axis=1), start_s, end_s)
+    order = np.argsort(borders, axis=1, kind="stable")
     windows = stack.windows.copy()
     windows[rows, chosen] = 0
-    runs = (stack.start_s[:, None, :] < middle[:, :, None]) & (middle[:, :, None] < stack.end_s[:, None, :])
-    weighted = runs * windows[:, None, :]
-    count = weighted.sum(axis=2)
-    covered_s = np.where(count > 0, span_s, 0)
-    plain = (weighted @ stack.value) / np.maximum(count, 1)[:, :, None]
+    opening = np.concatenate((windows, -windows), axis=1)
+    running = np.cumsum(np.take_along_axis(opening, order, axis=1), axis=1)[:, :-1]
+    weighted = np.concatenate((stack.value, stack.value), axis=1) * opening[:, :, None]
+    total = np.cumsum(np.take_along_axis(weighted, order[:, :, None], axis=1), axis=1)[:, :-1]
+    covered_s = np.where(running > 0, np.diff(np.take_along_axis(borders, order, axis=1), axis=1), 0)
+    swept = (total * (covered_s / np.maximum(running, 1))[:, :, None]).sum(axis=1)
     total_s = covered_s.sum(axis=1)
-    swept = (plain * covered_s[:, :, None]).sum(axis=1) / np.maximum(total_s, 1)[:, None]
-    return swept, total_s / np.maximum(end_s - start_s, 1)[:, 0]
+    return swept / np.maximum(total_s, 1)[:, None], total_s / np.maximum(end_s - start_s, 1)[:, 0]
 
 
-class _Terms:
-    """Terms of pairs of spans, for one stack: no exponential is taken per pair where none overflows."""
+@dataclass(frozen=True)
+class _Spans:
+    """Spans of a stack's blocks, and what makes terms of their pairs: padding has no length, and 0 as its inverse.
 
-    def __init__(self, stack: Stack, parameters: Parameters) -> None:
-        self._memory_s = float(parameters.memory_s)
-        self._is_long = stack.is_long
+    `grown`, `shrunk`: of the starts and the ends, e to the power of the time in memories, and the inverse; so no exponential is taken
+    per pair. Where they would overflow there are none.
+    """
 
-    @staticmethod
-    def overlap(start_s: Floats, end_s: Floats, other_start_s: Floats, other_end_s: Floats) -> Floats:
-        """Seconds that each of one list shares with each of another."""
-        shared = np.minimum(end_s[:, :, None], other_end_s[:, None, :])
-        shared -= np.maximum(start_s[:, :, None], other_start_s[:, None, :])
-        return np.maximum(shared, 0)
+    start_s: Floats
+    end_s: Floats
+    length_s: Floats
+    inverse: Floats
+    memory_s: float
+    grown: tuple[Floats, Floats] | None
+    shrunk: tuple[Floats, Floats] | None
 
-    def mean_of(self, overlap: Floats, start_s: Floats, end_s: Floats, from_s: Floats, until_s: Floats) -> Floats:
-        """`E` of each of one list with each of another."""
-        memory = self._memory_s
-        near = self._faded(end_s, from_s) + self._faded(start_s, until_s)
-        near -= self._faded(start_s, from_s) + self._faded(end_s, until_s)
-        near *= memory * memory
-        near += 2 * memory * overlap
-        return near / ((end_s - start_s)[:, :, None] * (until_s - from_s)[:, None, :])
-
-    def _faded(self, one: Floats, other: Floats) -> Floats:
-        """exp(-|t - t'| / memory) for each pair."""
-        if self._is_long:
-            return np.exp(-np.abs(one[:, :, None] - other[:, None, :]) / self._memory_s)
-        grown, grown_other = np.exp(one / self._memory_s), np.exp(other / self._memory_s)
-        return np.minimum(
-            grown[:, :, None] * (1 / grown_other)[:, None, :], (1 / grown)[:, :, None] * grown_other[:, None, :]
+    @classmethod
+    def of(cls, start_s: Floats, end_s: Floats, *, parameters: Parameters, is_long: bool) -> _Spans:
+        length_s = np.maximum(end_s - start_s, 1)
+        memory_s = float(parameters.memory_s)
+        grown = None if is_long else (np.exp(start_s / memory_s), np.exp(end_s / memory_s))
+        return cls(
+            start_s=start_s,
+            end_s=end_s,
+            length_s=length_s,
+            inverse=(end_s > start_s) / length_s,
+            memory_s=memory_s,
+            grown=grown,
+            shrunk=None if grown is None else (1 / grown[0], 1 / grown[1]),
         )
+
+    def shared_s(self, other: _Spans) -> Floats:
+        """Seconds that each shares with each of another list."""
+        shared = np.minimum(self.end_s[:, :, None], other.end_s[:, None, :])
+        shared -= np.maximum(self.start_s[:, :, None], other.start_s[:, None, :])
+        return np.maximum(shared, 0, out=shared)
+
+    def mean_of(self, other: _Spans, shared_s: Floats) -> Floats:
+        """`E` of each with each of another list."""
+        near = self._faded(0, other, 1)
+        near = near + near.transpose(0, 2, 1) if self is other else near + self._faded(1, other, 0)
+        near -= self._faded(0, other, 0)
+        near -= self._faded(1, other, 1)
+        near += shared_s * (2 / self.memory_s)
+        near *= (self.memory_s * self.inverse)[:, :, None] * (self.memory_s * other.inverse)[:, None, :]
+        return near
+
+    def _faded(self, end: int, other: _Spans, other_end: int) -> Floats:
+        """exp(-|t - t'| / memory) for each pair of starts (0) or ends (1)."""
+        if self.grown is None or self.shrunk is None or other.grown is None or other.shrunk is None:
+            one, two = (self.start_s, self.end_s)[end], (other.start_s, other.end_s)[other_end]
+            return np.exp(-np.abs(one[:, :, None] - two[:, None, :]) / self.memory_s)
+        near = self.grown[end][:, :, None] * other.shrunk[other_end][:, None, :]
+        return np.minimum(near, self.shrunk[end][:, :, None] * other.grown[other_end][:, None, :], out=near)
 
 
 def is_long(start_s: Ints, end_s: Ints, *, parameters: Parameters) -> Bools:

@@ -119,6 +119,24 @@ class LeftOut:
     swept: Floats
 
 
+@dataclass(frozen=True)
+class Bearing:
+    """What the hours of one lane's day are made of: like windows as one, by start and end, and their weights.
+
+    `mean` and `value` in percent, `weights` by window and hour; over the windows they sum to one, and weight × value to the hour's
+    mean before it is put between 0 and what is the most. A weight may be negative.
+    """
+
+    start_s: Ints
+    end_s: Ints
+    windows: Ints
+    value: Floats
+    hour_no: Ints
+    covered_s: Ints
+    mean: Floats
+    weights: Floats
+
+
 def class_of_length(length_s: Ints) -> Ints:
     """The place in LENGTH_CLASSES of each length."""
     return np.searchsorted(np.array([HOUR_S, 6 * HOUR_S + 1]), length_s, side="right").astype(np.int64)

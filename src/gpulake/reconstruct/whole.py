@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gpulake.reconstruct.blocks import Members, Pieces, blocks_of
+from gpulake.reconstruct.blocks import Members, Pieces, blocks_of, days_near
 from gpulake.reconstruct.kriging import Solved, Stack, is_long, solved
 from gpulake.reconstruct.values import (
     HOUR_S,
@@ -87,15 +87,15 @@ def reconstruct_columns(
 ) -> list[tuple[Hours, LeftOut]]:
     """As `reconstruct`, once per column: a window whose value is NaN does not exist for that column.
 
-    Lanes in which the same windows have both values are solved once for both.
+    Days on which only windows with both values bear are solved once for both.
     """
     missing = np.isnan(windows.value)
-    uneven = np.zeros(int(max(windows.lane.max(initial=-1), days.lane.max(initial=-1))) + 1, dtype=np.bool_)
-    uneven[windows.lane[missing.any(axis=1) & ~missing.all(axis=1)]] = True
+    odd = windows.where(np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1)))
+    uneven = days_near(odd, days=days, within_s=parameters.reach_s + HOUR_S)
     found: list[list[tuple[Hours, LeftOut]]] = [[] for _ in range(windows.value.shape[1])]
     for is_even, columns in [(True, slice(None)), *((False, slice(at, at + 1)) for at in range(len(found)))]:
-        of_days = np.flatnonzero(uneven[days.lane] != is_even)
-        chosen = (uneven[windows.lane] != is_even) & ~missing[:, columns].any(axis=1)
+        of_days = np.flatnonzero(uneven != is_even)
+        chosen = np.isin(windows.lane, days.lane[of_days]) & ~missing[:, columns].any(axis=1)
         some = Windows(
             windows.lane[chosen], windows.start_s[chosen], windows.end_s[chosen], windows.value[chosen][:, columns]
         )
@@ -185,9 +185,22 @@ def _left_out(members: Members, *, days: Days) -> Ints:
     return found
 
 
-def _solved(
-    members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters, noise: Noise
-) -> tuple[_Sums, LeftOut]:
+@dataclass(frozen=True)
+class StackOf:
+    """A stack and where it comes from: the blocks, and of each of its places the member or piece, and whether there is one."""
+
+    stack: Stack
+    blocks: Ints
+    member: Ints
+    is_member: Bools
+    piece: Ints
+    is_piece: Bools
+
+
+def stacks(
+    members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters
+) -> Iterator[StackOf]:
+    """Every block that has windows and pieces, in stacks of equal size."""
     blocks = days.lane.size
     sizes = np.bincount(members.block, minlength=blocks)
     counts = np.bincount(pieces.block, minlength=blocks)
@@ -199,9 +212,6 @@ def _solved(
     order = order[(sizes[order] > 0) & (counts[order] > 0)]
     kind = np.stack((wide, high, long))[:, order]
     changes = np.flatnonzero((kind[:, 1:] != kind[:, :-1]).any(axis=0)) + 1
-    mean, variance, share = (np.zeros((pieces.block.size, _COLUMNS)) for _ in range(3))
-    sums = _Sums(mean, variance, share, np.ones((blocks, _COLUMNS)))
-    parts: list[LeftOut] = []
     for same in np.split(order, changes):
         if not same.size:
             continue
@@ -214,13 +224,23 @@ def _solved(
             real_piece = np.arange(p) < counts[some][:, None]
             chosen = np.where(left_out[some] >= 0, left_out[some] - first[some], -1)
             stack = _stack(members, pieces, (at, real), (at_piece, real_piece), days.where(some), chosen, long[same[0]])
-            done = solved(stack, parameters=parameters, noise=noise)
-            taken = at_piece[real_piece]
-            sums.mean[taken] = (done.mean * stack.piece_s[:, :, None])[real_piece]
-            sums.variance[taken] = (done.of_hour[:, :, None] * done.scale[:, None, :])[real_piece]
-            sums.share[taken] = (done.of_day[:, :, None] * done.scale[:, None, :])[real_piece]
-            sums.most[some] = done.most
-            parts.append(_left(stack, done, some, days=days))
+            yield StackOf(stack, some, at, real, at_piece, real_piece)
+
+
+def _solved(
+    members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters, noise: Noise
+) -> tuple[_Sums, LeftOut]:
+    mean, variance, share = (np.zeros((pieces.block.size, _COLUMNS)) for _ in range(3))
+    sums = _Sums(mean, variance, share, np.ones((days.lane.size, _COLUMNS)))
+    parts: list[LeftOut] = []
+    for each in stacks(members, pieces, left_out, days=days, parameters=parameters):
+        done = solved(each.stack, parameters=parameters, noise=noise)
+        taken = each.piece[each.is_piece]
+        sums.mean[taken] = (done.mean * each.stack.piece_s[:, :, None])[each.is_piece]
+        sums.variance[taken] = (done.of_hour[:, :, None] * done.scale[:, None, :])[each.is_piece]
+        sums.share[taken] = (done.of_day[:, :, None] * done.scale[:, None, :])[each.is_piece]
+        sums.most[each.blocks] = done.most
+        parts.append(_left(each.stack, done, each.blocks, days=days))
     return sums, _joined_left(parts)
 
 
@@ -239,12 +259,12 @@ def _stack(
     at_piece = np.where(real_piece, at_piece, 0)
     return Stack(
         start_s=np.where(real, members.start_s[at], 0).astype(np.float64),
-        end_s=np.where(real, members.end_s[at], 1).astype(np.float64),
+        end_s=np.where(real, members.end_s[at], 0).astype(np.float64),
         windows=np.where(real, members.windows[at], 0).astype(np.float64),
         level=np.where(real, members.level[at], 0),
         value=np.where(real[:, :, None], members.value[at], 0),
         piece_start_s=np.where(real_piece, pieces.start_s[at_piece], 0).astype(np.float64),
-        piece_end_s=np.where(real_piece, pieces.end_s[at_piece], 1).astype(np.float64),
+        piece_end_s=np.where(real_piece, pieces.end_s[at_piece], 0).astype(np.float64),
         piece_s=np.where(real_piece, pieces.end_s[at_piece] - pieces.start_s[at_piece], 0).astype(np.float64),
         piece_hour=np.where(real_piece, pieces.hour_no[at_piece], -1),
         piece_level=np.where(real_piece, pieces.level[at_piece], 0),

@@ -31,7 +31,8 @@ Link = Callable[[Look, Mapping[str, Any]], str | None]
 class Column:
     """A column of a listing. `of` is the gold table's column that `explain` is asked for, the same name where it is left out.
 
-    `link`: where a cell leads; `note`: a second, quieter column in the same cell; `kind`: words, or the class of a bar.
+    `link`: where a cell leads; `note`: a second, quieter column in the same cell; `kind`: words, or the class of a bar. `between`: the
+    columns of the range that holds the truth nine times in ten, which stands beside the figure.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     note: str = ""
     bar: str = ""
     of: str = ""
+    between: tuple[str, str] | None = None
 
     @property
     def heading(self) -> str:
@@ -49,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, whether it is a number, where it leads, and the share of a bar behind it (0 to 1)."""
+    """One cell: its text, whether it is a number, where it leads, its range, and the share of a bar behind it (0 to 1)."""
 
     text: str
     is_number: bool
@@ -57,6 +59,7 @@ class Cell:
     note: str = ""
     bar: str = ""
     share: float | None = None
+    between: str = ""
 
     @property
     def kinds(self) -> str:
@@ -170,6 +173,7 @@ class Listing:
                 is_number=self.is_number(column),
                 link=column.link(self.look, row) if column.link and value is not None else None,
                 note=self._note(column, row),
+                between=self._between(column, row),
                 bar=column.bar,
                 share=float(value) / most if column.bar and value is not None and most else None,
             )
@@ -177,6 +181,16 @@ class Listing:
     def _note(self, column: Column, row: Mapping[str, Any]) -> str:
         known = column.note and row[column.note] is not None
         return text_of(column.note, row[column.note], self.cluster) if known else ""
+
+    def _between(self, column: Column, row: Mapping[str, Any]) -> str:
+        if column.between is None or any(row[name] is None for name in column.between):
+            return ""
+        return "–".join(text_of(name, row[name], self.cluster) for name in column.between)
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether any figure that is shown stands beside its range."""
+        return any(self._between(column, row) for column in self.columns if column.between for row in self.rows)
 
     def is_number(self, column: Column) -> bool:
         """Whether its cells stand to the right."""

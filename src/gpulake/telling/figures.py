@@ -53,6 +53,12 @@ _BY_SUFFIX = (
     ("typical_high", Unit("%", lambda value: f"{value:.1f}")),
     ("expected_low", Unit("", lambda value: f"{value:,.4g}")),
     ("expected_high", Unit("", lambda value: f"{value:,.4g}")),
+    # The range of a use is in percent, as the use is.
+    *(
+        (f"{of}_{end}", Unit("%", lambda value: f"{value:.1f}"))
+        for of in ("util", "util_per_gpu")
+        for end in ("low", "high")
+    ),
     ("usd_per_gpu_h", _PRICE),
     ("gpu_h", Unit("GPU-h", _hours)),
     ("_ratio", Unit("%", _ratio)),

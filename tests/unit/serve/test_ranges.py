@@ -50,6 +50,36 @@ def test_a_share_is_of_all_that_sat_idle_whoever_held_it(sql, monkeypatch):
     assert [(row["user_id"], row["idle_held_share_ratio"]) for row in found] == [("u", 0.6)]
 
 
+def test_the_range_of_a_machines_use_is_of_all_its_days_or_not_told():
+    """By hand: 2 GPUs, an hour a day; 40 and 60 % of both, errors of 3 and 4 GPU-h × points: 50 ± 1.645 × 5 / 4."""
+    days = [
+        (date(1970, 1, 2), 3600, 40.0 * 7200, 9.0, 3600, 0.0, 1.0),
+        (date(1970, 1, 3), 3600, 60.0 * 7200, 16.0, 3600, 30.0 * 3600, None),
+        (date(1970, 1, 4), 0, None, None, 0, None, None),
+    ]
+    names = "dt gpu_covered_s gpu_pct_s gpu_pct_h_variance cpu_covered_s cpu_pct_s cpu_pct_h_variance"
+    given = [
+        {"cluster_id": "c", "machine_id": "m", "gpu_count": 2, **dict(zip(names.split(), day, strict=True))}
+        for day in days
+    ]
+    summed = replace(
+        ranges.MACHINES,
+        amounts=("gpu_covered_s",),
+        ratios={name: parts for name, parts in ranges.MACHINES.ratios.items() if name != "coverage_ratio"},
+        partly=("gpu_pct_s", "cpu_pct_s", "cpu_covered_s"),
+    )
+    query = summed.query(by=("machine_id", "gpu_count"))
+    with in_memory({"gold_machine_util_daily": pa.Table.from_pylist(given)}) as reader:
+        (two,) = reader.sql(query, ["c", date(1970, 1, 2), date(1970, 1, 4)]).to_pylist()
+        (first,) = reader.sql(query, ["c", date(1970, 1, 2), date(1970, 1, 2)]).to_pylist()
+
+    assert (50, 50 - 1.645 * 1.25, 50 + 1.645 * 1.25) == pytest.approx(
+        tuple(two[f"gpu_util_per_gpu_{end}"] for end in ("pct", "low", "high"))
+    )
+    assert (15, None, None) == tuple(two[f"cpu_util_{end}"] for end in ("pct", "low", "high")), "one day's is not known"
+    assert (0, 0, 1.645) == pytest.approx(tuple(first[f"cpu_util_{end}"] for end in ("pct", "low", "high")))
+
+
 def test_what_nobody_held_is_a_part_of_the_bill(sql):
     pools = sql(ranges.bills_query(), *WHOLE, *WHOLE)
     (bill,) = sql(ranges.bill_query(), *WHOLE, *WHOLE)

@@ -259,6 +259,9 @@ def test_every_page_has_a_question_and_a_place_of_its_own():
         ("idle_held_gpu_h", 12345.6, "12,346"),
         ("efficiency_ratio", 0.5, "50.0"),
         ("efficiency_ratio", 0.0001, "< 0.1"),
+        ("efficiency_low", 0.5, "50.0"),
+        ("avg_gpu_util_low", 18.44, "18.4"),
+        ("gpu_util_per_gpu_high", 18.44, "18.4"),
         ("wait_s", 59.4, "59 s"),
         ("wait_s", 3600, "1 h 00 min"),
         ("wait_s", 200_000, "2 d 07 h"),
@@ -309,9 +312,20 @@ def test_a_figure_leads_to_what_fed_it(site, sql):
 
 
 def test_a_day_and_an_incident_lead_to_what_fed_them(site, sql):
-    (day,) = sql("select dt, avg_gpu_util from gold_cluster_util_daily_scored where dt = date '1970-01-10'")
+    (day,) = sql("select * from gold_cluster_util_daily_scored where dt = date '1970-01-10'")
+    page = site.get("/days/9").text
+    for name in ("avg_gpu_util", "p95_gpu_util", "avg_cpu_util"):
+        assert f">{day[f'{name}_low']:.1f}–{day[f'{name}_high']:.1f}</small>" in page
     text = site.get(f"/definition/gold_cluster_util_daily_scored/avg_gpu_util?cluster_id=pai2020&dt={day['dt']}").text
     assert f"<b>{day['avg_gpu_util']}</b>" in text
+    assert "memory 6 h" in text
+    machines = [unescape(link) for link in re.findall(r'href="(/definition/gold_machine_util_daily/[^"]*)"', text)]
+    machine = site.get(machines[0]).text
+    assert 'id="windows"' in machine
+    assert (
+        "nine times in ten" in site.get(re.search(r"machine_id=([^&]*)", machines[0])[1].join(("/machines/", ""))).text
+    )
+    assert "Σ weight × value = " in machine
     for (name,) in {(row["incident_id"],) for row in sql("select incident_id from gold_incidents limit 1")}:
         answer = site.get("/definition/gold_incidents/since", params={"incident_id": name})
         assert answer.status_code == 200

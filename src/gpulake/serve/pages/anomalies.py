@@ -19,7 +19,8 @@ JUDGEMENTS = {"anomaly": "flagged", "not_judged": "not judged", "normal": "as us
 _DAYS = """
     select
         dt, avg_gpu_util, expected_gpu_util, expected_low as expected_low_pct, expected_high as expected_high_pct,
-        p95_gpu_util, avg_cpu_util, allocated_gpu_util, coverage_ratio, judgement, anomaly_reason
+        p95_gpu_util, avg_cpu_util, allocated_gpu_util, coverage_ratio, judgement, anomaly_reason, avg_gpu_util_low,
+        avg_gpu_util_high, p95_gpu_util_low, p95_gpu_util_high, avg_cpu_util_low, avg_cpu_util_high
     from gold_cluster_util_daily_scored
     where cluster_id = ? and dt between ? and ? and (? is null or judgement = ?)
 """
@@ -113,13 +114,13 @@ def _fill(look: Look) -> Filled:
         params=(*days, wanted, wanted),
         columns=(
             Column("dt", link=day_link),
-            Column("avg_gpu_util", "mean GPU use"),
+            Column("avg_gpu_util", "mean GPU use", between=("avg_gpu_util_low", "avg_gpu_util_high")),
             Column("expected_gpu_util", "expected"),
             Column("expected_low_pct", "at least", of="expected_low"),
             Column("expected_high_pct", "at most", of="expected_high"),
-            Column("p95_gpu_util", "95th percentile"),
+            Column("p95_gpu_util", "95th percentile", between=("p95_gpu_util_low", "p95_gpu_util_high")),
             Column("allocated_gpu_util", "use of held GPUs"),
-            Column("avg_cpu_util", "CPU use"),
+            Column("avg_cpu_util", "CPU use", between=("avg_cpu_util_low", "avg_cpu_util_high")),
             Column("coverage_ratio", "measured"),
             Column("judgement"),
             Column("anomaly_reason", "why"),

@@ -39,7 +39,8 @@ _DAYS = "select * from gold_cluster_util_daily_scored where cluster_id = ?"
 """All days: to read one takes as long, and the next visitor asks for another."""
 _HOURS = """
     select
-        hours.hour_start_at, hours.avg_gpu_util, hours.allocated_gpu_util, hours.coverage_ratio,
+        hours.hour_start_at, hours.avg_gpu_util, hours.avg_gpu_util_low, hours.avg_gpu_util_high,
+        hours.allocated_gpu_util, hours.coverage_ratio,
         hours.allocation_coverage_ratio, hours.allocated_gpu_h, scored.judgement, scored.anomaly_reason
     from gold_cluster_util_hourly as hours
     left join gold_cluster_hours_scored as scored
@@ -60,7 +61,8 @@ _USERS = """
 """
 _MACHINES = """
     select
-        machine_id, pool, gpu_count, allocated_gpu_h, idle_held_gpu_h, gpu_util_per_gpu_pct, cpu_util_pct, coverage_ratio
+        machine_id, pool, gpu_count, allocated_gpu_h, idle_held_gpu_h, gpu_util_per_gpu_pct, gpu_util_per_gpu_low,
+        gpu_util_per_gpu_high, cpu_util_pct, cpu_util_low, cpu_util_high, coverage_ratio
     from gold_machine_util_daily
     where cluster_id = ? and dt = ?
 """
@@ -108,7 +110,7 @@ def _fill(look: Look) -> Filled:
         params=one,
         columns=(
             Column("hour_start_at", "from"),
-            Column("avg_gpu_util", "mean GPU use", bar="active"),
+            Column("avg_gpu_util", "mean GPU use", bar="active", between=("avg_gpu_util_low", "avg_gpu_util_high")),
             Column("allocated_gpu_util", "use of held GPUs"),
             Column("allocated_gpu_h", "held"),
             Column("coverage_ratio", "measured, of all"),
@@ -194,8 +196,8 @@ def _fill(look: Look) -> Filled:
                 Column("gpu_count", "GPUs"),
                 Column("allocated_gpu_h", "held"),
                 Column("idle_held_gpu_h", "idle", bar="idle"),
-                Column("gpu_util_per_gpu_pct", "GPU use"),
-                Column("cpu_util_pct", "CPU use"),
+                Column("gpu_util_per_gpu_pct", "GPU use", between=("gpu_util_per_gpu_low", "gpu_util_per_gpu_high")),
+                Column("cpu_util_pct", "CPU use", between=("cpu_util_low", "cpu_util_high")),
                 Column("coverage_ratio", "measured"),
             ),
             order="-idle_held_gpu_h",

@@ -9,9 +9,11 @@ from gpulake.dbt import warehouse
 from gpulake.errors import UsageError
 from gpulake.reading import figure
 from gpulake.reading.models import Model, read_models
+from gpulake.reading.workings import Workings
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page
 from gpulake.serve.things import NotFoundError, near_miss
+from gpulake.telling import workings as telling
 
 
 @cache
@@ -46,7 +48,29 @@ def _figure(look: Look, table: str, name: str, key: Mapping[str, str]) -> Filled
         found = figure.explain(look.reader, models(), table=table, column=name, key=named)
     except UsageError as error:
         return {"found": None, "not_found": error.what}
-    return {"found": found, "not_found": ""}
+    return {"found": found, "not_found": "", **(_workings(found, found.workings) if found.workings else {})}
+
+
+def _workings(found: figure.Explanation, worked: Workings) -> Filled:
+    return {
+        "worked": worked,
+        "methods": telling.method_words(worked),
+        "assumed": telling.parameter_words(worked.parameters),
+        "summed": telling.sum_words(worked.of_windows) if worked.of_windows else "",
+        "machine_figure": _machine_figure(found, worked),
+    }
+
+
+def _machine_figure(found: figure.Explanation, worked: Workings) -> tuple[str, Mapping[str, object]] | None:
+    """Where the same figure of one machine of the fleet stands, and its key without the machine; None of many days."""
+    if found.day is None:
+        return None
+    cluster = {"cluster_id": found.cluster_id}
+    if hour := found.key.get("hour_start_at"):
+        column = {"gpu": "gpu_util_weighted_pct", "cpu": "cpu_util_pct"}[worked.quantity]
+        return f"/definition/gold_machine_util_hourly/{column}", {**cluster, "hour_start_at": hour}
+    column = {"gpu": "gpu_util_per_gpu_pct", "cpu": "cpu_util_pct"}[worked.quantity]
+    return f"/definition/gold_machine_util_daily/{column}", {**cluster, "dt": found.day}
 
 
 PAGE = Page(

@@ -16,6 +16,12 @@ from gpulake.serve.things import near_miss, nothing_called
 from gpulake.telling.sentences import machine_sentence, machines_sentence
 
 DAYS_BY_HOUR = 3
+_GPU_USE = Seen(
+    "gpu_util_per_gpu_pct",
+    "GPU use, per GPU, %",
+    at_least="gpu_util_per_gpu_low",
+    at_most="gpu_util_per_gpu_high",
+)
 _POOL = "(? is null or pool = ?)"
 
 
@@ -37,8 +43,8 @@ def _machines(look: Look) -> Filled:
             Column("idle_held_gpu_h", "held and idle", bar="idle"),
             Column("allocated_gpu_h", "held"),
             Column("unknown_gpu_h", "held, not measured"),
-            Column("gpu_util_per_gpu_pct", "GPU use"),
-            Column("cpu_util_pct", "CPU use"),
+            Column("gpu_util_per_gpu_pct", "GPU use", between=("gpu_util_per_gpu_low", "gpu_util_per_gpu_high")),
+            Column("cpu_util_pct", "CPU use", between=("cpu_util_low", "cpu_util_high")),
             Column("coverage_ratio", "observed"),
         ),
         order="-idle_held_gpu_h",
@@ -109,9 +115,14 @@ def _machine(look: Look) -> Filled:
         params=days,
         columns=(
             Column("dt", "day", link=lambda look, row: look.url(f"/days/{look.cluster.written(row['dt'])}")),
-            Column("gpu_util_per_gpu_pct", "GPU use", bar="active"),
+            Column(
+                "gpu_util_per_gpu_pct",
+                "GPU use",
+                bar="active",
+                between=("gpu_util_per_gpu_low", "gpu_util_per_gpu_high"),
+            ),
             Column("coverage_ratio", "observed"),
-            Column("cpu_util_pct", "CPU use"),
+            Column("cpu_util_pct", "CPU use", between=("cpu_util_low", "cpu_util_high")),
             Column("allocated_gpu_h", "held"),
             Column("idle_held_gpu_h", "held and idle"),
             Column("unknown_gpu_h", "held, not measured"),
@@ -155,9 +166,12 @@ def _machine(look: Look) -> Filled:
 
 def _use(look: Look, daily: Listing) -> Chart:
     return series(
-        daily.read.select(["dt", "gpu_util_per_gpu_pct"]).sort_by("dt"),
+        daily.read.select(["dt", *_GPU_USE.columns]).sort_by("dt"),
         title="How busy were its GPUs, day by day?",
-        seen=Seen("gpu_util_per_gpu_pct", "GPU use, per GPU, %"),
+        subtitle="upright bars: hold the truth nine times in ten"
+        if daily.read["gpu_util_per_gpu_low"].drop_null()
+        else "",
+        seen=_GPU_USE,
         at="dt",
         step=timedelta(days=1),
         calendar=look.calendar,

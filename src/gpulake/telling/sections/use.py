@@ -26,9 +26,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
             )
             if dt is not None
         ]
-        mean = f"mean {pct(window.avg_gpu_util)}"
-        if window.avg_gpu_util_low is not None:
-            mean += f" ({pct(window.avg_gpu_util_low)} to {pct(window.avg_gpu_util_high)}, nine times in ten)"
+        mean = _mean(window.avg_gpu_util, window.avg_gpu_util_low, window.avg_gpu_util_high)
         lines += _told("GPU use", "; ".join([mean, *([", ".join(extremes)] if extremes else [])]))
         if window.lowest_p95_gpu_util is not None:
             low, high = pct(window.lowest_p95_gpu_util), pct(window.highest_p95_gpu_util)
@@ -38,7 +36,7 @@ def _lines(cluster: ClusterReport) -> list[str]:
         least = ratio_pct(window.lowest_coverage_ratio)
         coverage += f"; least on {cluster.day_name(window.lowest_coverage_day)}: {least}"
     if window.avg_cpu_util is not None:
-        lines += _told("CPU use", f"mean {pct(window.avg_cpu_util)}")
+        lines += _told("CPU use", _mean(window.avg_cpu_util, window.avg_cpu_util_low, window.avg_cpu_util_high))
     lines += [*_told("coverage", coverage), *_spark_lines(cluster)]
     if window.avg_gpu_util_unweighted is not None:
         plain = "the plain mean of the raw column, which adds up the GPUs of a machine"
@@ -50,6 +48,11 @@ def _lines(cluster: ClusterReport) -> list[str]:
         statuses = ", ".join(f"{each.jobs:,} {each.job_status}" for each in cluster.jobs)
         lines += _told("jobs", f"{cluster.jobs[0].all_jobs:,}: {statuses}")
     return ["how GPUs were used", RULE, *lines]
+
+
+def _mean(mean: float | None, low: float | None, high: float | None) -> str:
+    """A mean, with the range that holds it where one is known."""
+    return f"mean {pct(mean)}" + (f" ({pct(low)} to {pct(high)}, nine times in ten)" if low is not None else "")
 
 
 def _told(label: str, words: str) -> list[str]:

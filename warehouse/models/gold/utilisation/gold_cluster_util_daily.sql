@@ -28,7 +28,9 @@ bounded as (
         covered.*,
         {{ ratio('covered.gpu_pct_s', 'covered.covered_gpu_s') }} as avg_gpu_util,
         {{ fleet_variance('covered.gpu_pct_h_variance', 'covered.covered_gpu_s') }} as avg_gpu_util_variance,
-        case when covered.gpu_pct_h_variance is not null then p95_errors.p95_gpu_util_variance end as p95_gpu_util_variance
+        case when covered.gpu_pct_h_variance is not null then p95_errors.p95_gpu_util_variance end as p95_gpu_util_variance,
+        {{ ratio('covered.core_pct_s', 'covered.covered_core_s') }} as avg_cpu_util,
+        {{ fleet_variance('covered.core_pct_h_variance', 'covered.covered_core_s') }} as avg_cpu_util_variance
     from covered
     left join p95_errors
         on covered.cluster_id = p95_errors.cluster_id
@@ -47,6 +49,8 @@ select
     {{ bound('covered.p95_gpu_util', 'covered.p95_gpu_util_variance', -1) }} as p95_gpu_util_low,
     {{ bound('covered.p95_gpu_util', 'covered.p95_gpu_util_variance', 1) }} as p95_gpu_util_high,
     cast(covered.core_pct_s / nullif(covered.covered_core_s, 0) as double) as avg_cpu_util,
+    {{ bound('covered.avg_cpu_util', 'covered.avg_cpu_util_variance', -1) }} as avg_cpu_util_low,
+    {{ bound('covered.avg_cpu_util', 'covered.avg_cpu_util_variance', 1) }} as avg_cpu_util_high,
     coalesce(covered.covered_gpu_s, 0) / nullif(capacity.capacity_gpu_s, 0) as coverage_ratio,
     case when capacity.capacity_gpu_s is not null then coalesce(covered.covered_gpu_s, 0) end as covered_gpu_s,
     capacity.capacity_gpu_s,
@@ -57,6 +61,7 @@ select
     cast(covered.gpu_swept_pct_s as double) as gpu_swept_pct_s,
     covered.gpu_pct_h_variance,
     cast(covered.core_pct_s as double) as core_pct_s,
+    covered.core_pct_h_variance,
     coalesce(covered.covered_machines, 0) as covered_machines,
     coalesce(covered.machine_hours, 0) as machine_hours,
     plain.gpu_pct_windows / nullif(plain.gpu_windows, 0) as avg_gpu_util_unweighted,

@@ -27,6 +27,8 @@ select
     daily.p95_gpu_util_low,
     daily.p95_gpu_util_high,
     daily.avg_cpu_util,
+    daily.avg_cpu_util_low,
+    daily.avg_cpu_util_high,
     daily.coverage_ratio,
     daily.covered_gpu_s,
     daily.capacity_gpu_s,
@@ -35,6 +37,7 @@ select
     daily.gpu_pct_s,
     daily.gpu_pct_h_variance,
     daily.core_pct_s,
+    daily.core_pct_h_variance,
     daily.covered_machines,
     daily.machine_hours,
     daily.avg_gpu_util_unweighted,
@@ -68,16 +71,10 @@ select
     scores.expected_typical_high,
     scores.anomaly_p_value,
     scores.anomaly_driver,
-    case scores.anomaly_driver
-        when 'avg_gpu_util' then daily.avg_gpu_util
-        when 'allocated_gpu_util' then held.allocated_gpu_util
-        when 'typical_job_gpu_util' then held.typical_job_gpu_util
-    end as seen,
-    case scores.anomaly_driver
-        when 'avg_gpu_util' then scores.expected_gpu_util
-        when 'allocated_gpu_util' then scores.expected_allocated_gpu_util
-        when 'typical_job_gpu_util' then scores.expected_typical_gpu_util
-    end as expected,
+    {{ of_driver('daily.avg_gpu_util', 'held.allocated_gpu_util', 'held.typical_job_gpu_util') }} as seen,
+    {{ of_driver(
+        'scores.expected_gpu_util', 'scores.expected_allocated_gpu_util', 'scores.expected_typical_gpu_util'
+    ) }} as expected,
     scores.anomaly_reason,
     coalesce(scores.judgement, 'not_judged') as judgement
 from daily

@@ -32,7 +32,10 @@ used as (
         cluster_id,
         hour_start_at,
         cast(sum(gpu_covered_s * gpu_count) as bigint) as covered_gpu_s,
-        sum(case when gpu_count > 0 then gpu_pct_s end) as gpu_pct_s
+        sum(case when gpu_count > 0 then gpu_pct_s end) as gpu_pct_s,
+        {{ summed_variance(
+            'gpu_pct_variance * (gpu_covered_s * gpu_covered_s)', where='gpu_count > 0 and gpu_covered_s > 0'
+        ) }} / 12960000.0 as gpu_pct_h_variance
     from {{ ref('silver_machine_hours') }}
     where {{ of_due_days() }}
     group by cluster_id, hour_start_at
@@ -57,12 +60,15 @@ select
     hours.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
     cast(least(3600, hours.day_s - hours.hour_no * 3600) as bigint) as hour_s,
     {{ ratio('used.gpu_pct_s', 'used.covered_gpu_s') }} as avg_gpu_util,
+    {{ mean_bound('used.gpu_pct_s', 'used.covered_gpu_s', 'used.gpu_pct_h_variance', -1) }} as avg_gpu_util_low,
+    {{ mean_bound('used.gpu_pct_s', 'used.covered_gpu_s', 'used.gpu_pct_h_variance', 1) }} as avg_gpu_util_high,
     {{ ratio('coalesce(used.covered_gpu_s, 0)', 'capacity.capacity_gpu_s') }} as coverage_ratio,
     {{ ratio('100.0 * held.active_mgpu_s', 'held.measured_mgpu_s') }} as allocated_gpu_util,
     {{ ratio('held.measured_mgpu_s', 'held.allocated_mgpu_s') }} as allocation_coverage_ratio,
     coalesce(used.covered_gpu_s, 0) as covered_gpu_s,
     capacity.capacity_gpu_s,
     cast(used.gpu_pct_s as double) as gpu_pct_s,
+    used.gpu_pct_h_variance,
     {{ gpu_h('held.allocated_mgpu_s') }} as allocated_gpu_h,
     {{ gpu_h('held.measured_mgpu_s') }} as measured_gpu_h,
     {{ gpu_h('held.active_mgpu_s') }} as active_gpu_h

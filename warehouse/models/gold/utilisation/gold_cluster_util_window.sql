@@ -2,16 +2,12 @@
 
 with
 
-daily as (
-    select * from {{ ref('gold_cluster_util_daily_scored') }}
-),
-
 judged as (
     select
         *,
         case when judgement <> 'not_judged' then avg_gpu_util end as judged_avg_gpu_util,
         case when judgement <> 'not_judged' then p95_gpu_util end as judged_p95_gpu_util
-    from daily
+    from {{ ref('gold_cluster_util_daily_scored') }}
 ),
 
 ranked as (
@@ -31,11 +27,11 @@ summed as (
         max(dt) as last_day,
         cast(sum(cast(gpu_pct_s as decimal(38, 6))) as double) as gpu_pct_s,
         cast(sum(covered_gpu_s) as bigint) as covered_gpu_s,
-        case when count(gpu_pct_h_variance) = count(avg_gpu_util)
-            then cast(sum(cast(gpu_pct_h_variance as decimal(38, 6))) as double) end as gpu_pct_h_variance,
+        {{ variance_of_days('gpu_pct_h_variance', 'avg_gpu_util') }} as gpu_pct_h_variance,
         cast(sum(capacity_gpu_s) as bigint) as capacity_gpu_s,
         cast(sum(cast(core_pct_s as decimal(38, 6))) as double) as core_pct_s,
         cast(sum(covered_core_s) as bigint) as covered_core_s,
+        {{ variance_of_days('core_pct_h_variance', 'avg_cpu_util') }} as core_pct_h_variance,
         cast(sum(capacity_core_s) as bigint) as capacity_core_s,
         max(case when from_lowest = 1 and judged_avg_gpu_util is not null then dt end) as lowest_day,
         min(judged_avg_gpu_util) as lowest_avg_gpu_util,
@@ -62,6 +58,9 @@ select
     last_day,
     gpu_pct_s / nullif(covered_gpu_s, 0) as avg_gpu_util,
     core_pct_s / nullif(covered_core_s, 0) as avg_cpu_util,
+    {{ mean_bound('core_pct_s', 'covered_core_s', 'core_pct_h_variance', -1) }} as avg_cpu_util_low,
+    {{ mean_bound('core_pct_s', 'covered_core_s', 'core_pct_h_variance', 1) }} as avg_cpu_util_high,
+    core_pct_h_variance,
     covered_gpu_s / nullif(capacity_gpu_s, 0) as coverage_ratio,
     {{ mean_bound('gpu_pct_s', 'covered_gpu_s', 'gpu_pct_h_variance', -1) }} as avg_gpu_util_low,
     {{ mean_bound('gpu_pct_s', 'covered_gpu_s', 'gpu_pct_h_variance', 1) }} as avg_gpu_util_high,

@@ -29,17 +29,19 @@ select
     machines.pool,
     machines.gpu_count,
     {{ ratio('machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count') }} as gpu_util_per_gpu_pct,
-    {{ bound(
-        ratio('machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count'),
-        'machine_days.gpu_pct_h_variance * 12960000.0 / power(machine_days.gpu_covered_s * nullif(machines.gpu_count, 0), 2)', -1
+    {{ machine_bound(
+        'machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count', 'machine_days.gpu_pct_h_variance', -1
     ) }} as gpu_util_per_gpu_low,
-    {{ bound(
-        ratio('machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count'),
-        'machine_days.gpu_pct_h_variance * 12960000.0 / power(machine_days.gpu_covered_s * nullif(machines.gpu_count, 0), 2)', 1
+    {{ machine_bound(
+        'machine_days.gpu_pct_s', 'machine_days.gpu_covered_s * machines.gpu_count', 'machine_days.gpu_pct_h_variance', 1
     ) }} as gpu_util_per_gpu_high,
     machine_days.gpu_method,
     {{ ratio('machine_days.gpu_covered_s', 'days.day_s') }} as coverage_ratio,
     {{ ratio('machine_days.cpu_pct_s', 'machine_days.cpu_covered_s') }} as cpu_util_pct,
+    {{ machine_bound('machine_days.cpu_pct_s', 'machine_days.cpu_covered_s', 'machine_days.cpu_pct_h_variance', -1) }}
+        as cpu_util_low,
+    {{ machine_bound('machine_days.cpu_pct_s', 'machine_days.cpu_covered_s', 'machine_days.cpu_pct_h_variance', 1) }}
+        as cpu_util_high,
     {{ ratio('machine_days.load_1m_s', 'machine_days.load_covered_s') }} as load_1m,
     {{ ratio('machine_days.net_rx_bytes', 'machine_days.net_covered_s') }} as net_rx_bytes_per_s,
     {{ ratio('machine_days.memory_byte_s', 'machine_days.memory_covered_s') }} as memory_used_bytes,
@@ -47,8 +49,10 @@ select
     days.day_s,
     machine_days.gpu_covered_s,
     cast(machine_days.gpu_pct_s as double) as gpu_pct_s,
+    machine_days.gpu_pct_h_variance,
     machine_days.cpu_covered_s,
     cast(machine_days.cpu_pct_s as double) as cpu_pct_s,
+    machine_days.cpu_pct_h_variance,
     machine_days.load_covered_s,
     cast(machine_days.load_1m_s as double) as load_1m_s,
     machine_days.net_covered_s,

@@ -53,6 +53,12 @@ select
     sized.cpu_method,
     {{ ratio('sized.gpu_covered_s', 'sized.hour_s') }} as coverage_ratio,
     {{ ratio('sized.cpu_pct_s', 'sized.cpu_covered_s') }} as cpu_util_pct,
+    {{ bound(
+        ratio('sized.cpu_pct_s', 'sized.cpu_covered_s'), 'cast(sized.cpu_pct_variance as double)', -1
+    ) }} as cpu_util_low,
+    {{ bound(
+        ratio('sized.cpu_pct_s', 'sized.cpu_covered_s'), 'cast(sized.cpu_pct_variance as double)', 1
+    ) }} as cpu_util_high,
     {{ ratio('sized.load_1m_s', 'sized.load_covered_s') }} as load_1m,
     {{ ratio('sized.net_rx_bytes', 'sized.net_covered_s') }} as net_rx_bytes_per_s,
     {{ ratio('sized.memory_byte_s', 'sized.memory_covered_s') }} as memory_used_bytes,

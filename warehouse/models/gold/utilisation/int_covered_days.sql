@@ -23,7 +23,8 @@ select
     count(half_covered_gpu_util_pct) as machine_hours,
     {{ exact_quantile('half_covered_gpu_util_pct', 0.95) }} as p95_gpu_util,
     sum(case when gpu_count > 0 then gpu_swept_pct_s end) as gpu_swept_pct_s,
-    case when {{ each_has_its_error() }} then cast(sum(case when gpu_count > 0 then gpu_pct_h_variance end) as double) end
-        as gpu_pct_h_variance
+    {{ summed_variance('gpu_pct_h_variance', where='gpu_count > 0 and gpu_covered_s > 0') }} as gpu_pct_h_variance,
+    {{ summed_variance('cpu_pct_h_variance * (cpu_cores * cpu_cores)', where='cpu_cores > 0 and cpu_covered_s > 0') }}
+        as core_pct_h_variance
 from hours
 group by cluster_id, dt

@@ -25,6 +25,7 @@ select
     used.cpu_method,
     coalesce(used.cpu_covered_s, 0) as cpu_covered_s,
     used.cpu_pct_s,
+    used.cpu_pct_variance,
     coalesce(used.load_covered_s, 0) as load_covered_s,
     used.load_1m_s,
     coalesce(used.net_covered_s, 0) as net_covered_s,

@@ -28,18 +28,15 @@ chosen as (
         swept.*,
         case when reconstructed.gpu_micro_pct is null then 'swept' else methods.gpu_method end as gpu_method,
         case when reconstructed.cpu_micro_pct is null then 'swept' else methods.cpu_method end as cpu_method,
-        reconstructed.gpu_micro_pct,
-        reconstructed.gpu_micro_variance,
-        reconstructed.gpu_micro_share,
-        reconstructed.cpu_micro_pct,
-        reconstructed.gpu_left_out_s,
-        reconstructed.gpu_left_out_micro_pct,
-        reconstructed.gpu_left_out_reconstructed_micro_pct,
-        reconstructed.gpu_left_out_swept_micro_pct,
-        reconstructed.cpu_left_out_s,
-        reconstructed.cpu_left_out_micro_pct,
-        reconstructed.cpu_left_out_reconstructed_micro_pct,
-        reconstructed.cpu_left_out_swept_micro_pct
+        {%- for quantity in ['gpu', 'cpu'] %}
+        reconstructed.{{ quantity }}_micro_pct,
+        reconstructed.{{ quantity }}_micro_variance,
+        reconstructed.{{ quantity }}_micro_share,
+        reconstructed.{{ quantity }}_left_out_s,
+        reconstructed.{{ quantity }}_left_out_micro_pct,
+        reconstructed.{{ quantity }}_left_out_reconstructed_micro_pct,
+        reconstructed.{{ quantity }}_left_out_swept_micro_pct{{ '' if loop.last else ',' }}
+        {%- endfor %}
     from swept
     left join reconstructed
         on swept.machine_no = reconstructed.machine_no
@@ -69,7 +66,9 @@ select
             else chosen.cpu_pct_us
         end as cpu_pct_us,
         case when chosen.gpu_method = 'reconstructed' then chosen.gpu_micro_variance end as gpu_micro_variance,
-        case when chosen.gpu_method = 'reconstructed' then chosen.gpu_micro_share end as gpu_micro_share
+        case when chosen.gpu_method = 'reconstructed' then chosen.gpu_micro_share end as gpu_micro_share,
+        case when chosen.cpu_method = 'reconstructed' then chosen.cpu_micro_variance end as cpu_micro_variance,
+        case when chosen.cpu_method = 'reconstructed' then chosen.cpu_micro_share end as cpu_micro_share
     ),
     chosen.gpu_pct_us as gpu_swept_pct_us,
     {{ one_row({

@@ -30,6 +30,8 @@ select
     case when gpus.machine_id is null then windows.gpu_micro_variance end as gpu_micro_variance,
     case when gpus.machine_id is null then windows.gpu_micro_share end as gpu_micro_share,
     case when windows.cpu_covered_s > 0 then windows.cpu_method else 'sampled' end as cpu_method,
+    windows.cpu_micro_variance,
+    windows.cpu_micro_share,
     windows.left_out,
     {%- for short, total in {'cpu': 'cpu_pct_us', 'load': 'load_us', 'net': 'net_byte_s'}.items() %}
     coalesce(nullif(windows.{{ short }}_covered_s, 0), samples.{{ short }}_covered_s, 0) as {{ short }}_covered_s,

@@ -47,6 +47,8 @@ select
     cast(hours.gpu_swept_pct_us / 1000000 as decimal(18, 6)) as gpu_swept_pct_s,
     cast(hours.gpu_micro_variance / 1000000 as decimal(18, 6)) as gpu_pct_variance,
     cast(hours.gpu_micro_share / 1000000 as decimal(38, 6)) as gpu_pct_h_variance,
+    {{ points('hours.cpu_micro_variance') }} as cpu_pct_variance,
+    {{ points('hours.cpu_micro_share') }} as cpu_pct_h_variance,
     {{ fields_of('hours.left_out') }}
 from hours
 left join machines

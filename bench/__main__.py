@@ -1,4 +1,4 @@
-"""Every bench but daily_deliveries, which takes hours, or those named: python -m bench [NAME …].
+"""Every bench but daily_deliveries and follow, which take hours, or those named: python -m bench [NAME …].
 
 GPULAKE_BENCH_SCALE (0.05; 1 is the real trace's size), GPULAKE_BENCH_ROUNDS (2), GPULAKE_BENCH_HOME (out/bench),
 GPULAKE_BENCH_DAYS (620, of daily_deliveries).

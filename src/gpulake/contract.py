@@ -119,6 +119,7 @@ class Table:
     `shapes_history` table changes figures of every day, so it forces a full build.
     `format` is how its source writes it, and `also` how it does so elsewhere. JSON lines and Parquet are read too, where a
     file names the columns.
+    `in_pieces`: what a machine tells of one moment is many rows, which are read together and land together.
     `look_alikes` are beginnings of other file names, each with why: such files have the same columns but hold other
     facts, so they are listed and left alone, unless they are delivered as a cluster of their own.
     """
@@ -134,6 +135,7 @@ class Table:
     look_alikes: tuple[tuple[str, str], ...] = ()
     span: Span | None = None
     shapes_history: bool = False
+    in_pieces: bool = False
     published_sha256: str = ""
     is_own_format: bool = True
     """False in one that its source does not write."""

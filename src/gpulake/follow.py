@@ -1,15 +1,14 @@
-"""Following a lake: what has landed is built, judged and published again and again, and how fresh that is is measured."""
+"""Following a lake: what has landed is built, judged and published again and again, and each publication says how fresh it is."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpulake import clock, lake, meta, pipeline
+from gpulake import lake, pipeline
 from gpulake.config import Config
 from gpulake.errors import DataTestError, GpulakeError, LockError, UsageError
 
@@ -18,11 +17,16 @@ if TYPE_CHECKING:
     from gpulake.session import Progress
 
 _NAP_S = 0.2
+_REST_S = 1.0
+"""Between two rounds, however long one takes: whoever waits for the lock gets it then."""
+
+_PATIENCE_S = 8.0
+"""So long a round waits for the lock: a stream that lands holds it for five seconds at a time."""
 
 
 @dataclass(frozen=True)
 class Followed:
-    """What was done so far. `freshness_s`: how old the oldest landing was that the last publication first told of.
+    """What was done so far. `freshness_s`: for how long the earliest landing that the last publication first told of had waited.
 
     `slowest_s` is the worst of these, `event_age_s` how old the newest event was then, of clusters whose clock is ours.
     """
@@ -63,8 +67,10 @@ def follow(
 
     def once() -> StepResult:
         if data is not None:
-            return pipeline.refresh(config, data=data, source=source, cluster=cluster, progress=progress)
-        return pipeline.catch_up(config, progress=progress)
+            return pipeline.refresh(
+                config, data=data, source=source, cluster=cluster, wait_s=_PATIENCE_S, progress=progress
+            )
+        return pipeline.catch_up(config, wait_s=_PATIENCE_S, progress=progress)
 
     done, next_s = Followed(), monotonic()
     while not stopping():
@@ -73,6 +79,7 @@ def follow(
             continue
         next_s = monotonic() + every_s
         done = _cycle(config, done, refresh or once, tell)
+        next_s = max(next_s, monotonic() + _REST_S)
     return done
 
 
@@ -92,25 +99,18 @@ def _cycle(config: Config, done: Followed, refresh: Callable[[], StepResult], te
     if isinstance(result.error, GpulakeError) and not result.published:
         tell(f"not published: {result.error.what}")
         return replace(done, failures=done.failures + 1, error=result.error)
-    if not result.published:
+    made = result.publication
+    if made is None or not result.published:
         return done
-    now = clock.now()
-    with lake.open_operations(config.lake) as view:
-        oldest, newest_event = meta.first_told(view)
-    freshness_s = _since(oldest, now)
     done = replace(
         done,
         publications=done.publications + 1,
-        freshness_s=freshness_s,
-        slowest_s=max((s for s in (freshness_s, done.slowest_s) if s is not None), default=None),
-        event_age_s=_since(newest_event, now),
-        last_build=result.build_id,
+        freshness_s=made.waited_s,
+        slowest_s=max((s for s in (made.waited_s, done.slowest_s) if s is not None), default=None),
+        event_age_s=made.event_age_s,
+        last_build=made.build_id,
         error=None,
     )
-    told = "" if freshness_s is None else f", {freshness_s:.1f} s after the first of it landed"
-    tell(f"published build {result.build_id}{told}")
+    told = "" if made.waited_s is None else f", {made.waited_s:.1f} s after the first of it landed"
+    tell(f"published build {made.build_id}{told}")
     return done
-
-
-def _since(moment: datetime | None, now: datetime) -> float | None:
-    return None if moment is None else round((now - moment).total_seconds(), 1)

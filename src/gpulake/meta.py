@@ -543,18 +543,22 @@ def everything_tested_at(view: Asked) -> datetime | None:
     return found
 
 
-def first_told(view: Asked) -> tuple[datetime | None, datetime | None]:
-    """Of the landings that the newest publication was the first to tell of: when the first landed; and, of clusters whose clock is ours, the time of the newest event.
+def freshness(view: Asked, *, through: int, now: datetime) -> tuple[float | None, float | None]:
+    """Of the landings up to a number that wait for a publication: for how many seconds the earliest of them has waited, and how old their newest event is, in clusters whose clock is ours.
 
-    None, where it told of nothing new.
+    None where there is none. An event of the future has a negative age.
     """
     row = view.sql(
         "SELECT min(landed_at) AS landed, max(max_event_at) FILTER (time_basis = 'real') AS event "
-        f"FROM {LANDINGS.qualified} LEFT JOIN {CLUSTERS.qualified} USING (cluster_id) SEMI JOIN "
-        f"(FROM {PUBLISHED_LANDINGS.qualified} WHERE build_id = (SELECT max(build_id) FROM {PUBLICATIONS.qualified})) "
-        "AS told USING (landing_id)"
+        f"FROM {LANDINGS.qualified} LEFT JOIN {CLUSTERS.qualified} USING (cluster_id) "
+        f"ANTI JOIN {PUBLISHED_LANDINGS.qualified} USING (landing_id) WHERE landing_no <= ?",
+        [through],
     ).to_pylist()[0]
-    return row["landed"], row["event"]
+    return _since(row["landed"], now), _since(row["event"], now)
+
+
+def _since(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else round((now - moment).total_seconds(), 3)
 
 
 def is_stale(view: Asked, fingerprint: str) -> bool:

@@ -195,6 +195,8 @@ def walk(do: Callable[[Step, Asked], StepResult], asked: Asked, *, steps: Sequen
                 break
     except GpulakeError as error:
         if not done:
+            if isinstance(error, DataTestError) and ALERT in steps:
+                do(ALERT, replace(asked, failure=error))
             raise
         failure = error
     result = _as_one(done)

@@ -67,11 +67,25 @@ class Replayed:
         return asdict(self)
 
 
-def plan(at_s: npt.NDArray[np.float64], pace: Pace) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def plan(
+    at_s: npt.NDArray[np.float64], pace: Pace, *, together: npt.NDArray[np.int64] | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Which event is told when: their places in `at_s`, some twice, and the event time at which each is told, ascending.
 
-    What has no time is told first.
+    What has no time is told first. Events with the same number in `together` are told one after the other.
     """
+    own = np.arange(len(at_s)) if together is None else together
+    numbers, firsts, of_row = np.unique(own, return_index=True, return_inverse=True)
+    which, when = _plan(at_s[firsts], pace)
+    order = np.argsort(of_row, kind="stable")
+    counts = np.bincount(of_row, minlength=len(numbers))
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    sizes = counts[which]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return order[np.repeat(begins[which], sizes) + within].astype(np.int64), np.repeat(when, sizes)
+
+
+def _plan(at_s: npt.NDArray[np.float64], pace: Pace) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     dice = np.random.default_rng(pace.seed)
     count = len(at_s)
     begin = float(np.nanmin(at_s)) if count and not np.isnan(at_s).all() else 0.0
@@ -101,7 +115,7 @@ def wall_s(when_s: npt.NDArray[np.float64], pace: Pace) -> npt.NDArray[np.float6
 
 def events_of(
     config: Config,
-    source: Source,
+    sources: Sequence[Source],
     *,
     data: Path | None,
     cluster: str | None,
@@ -109,14 +123,18 @@ def events_of(
 ) -> list[Events]:
     """The events of a folder's files, or of what has landed of a cluster and is published. Raises UsageError, SourceError."""
     if data is not None:
-        surveyed = landing.survey(data, [source], cluster=cluster)
+        surveyed = landing.survey(data, sources, cluster=cluster)
         found = list(landing.of_delivery(surveyed, config=config, cluster=cluster, tables=tuple(tables)))
     else:
         with lake.open_publication(config.lake) as reader:
-            found = list(landing.of_lake(reader, source, cluster=cluster or source.name, tables=tuple(tables)))
+            found = [
+                each
+                for source in sources
+                for each in landing.of_lake(reader, source, cluster=cluster or source.name, tables=tuple(tables))
+            ]
     if not found:
         raise UsageError(
-            f"there is nothing of {source.name} to replay.",
+            f"there is nothing of {', '.join(source.name for source in sources)} to replay.",
             where=str(data or config.lake),
             do="name its files with --data, or check --table and --cluster",
         )
@@ -147,7 +165,9 @@ def replay(
     in_table = np.concatenate([np.arange(len(each.at_s)) for each in events])
     low, high = _bounds(at_s, since, until)
     chosen = np.flatnonzero(np.isnan(at_s) | ((at_s >= low) & (at_s < high)))
-    which, when_s = plan(at_s[chosen], pace)
+    starts = np.cumsum([0, *(len(each.at_s) for each in events)])
+    together = np.concatenate([each.together + start for each, start in zip(events, starts, strict=False)])
+    which, when_s = plan(at_s[chosen], pace, together=together[chosen])
     due_s = wall_s(when_s, pace)
     topics: dict[str, int] = {}
     sent = 0
@@ -169,7 +189,7 @@ def replay(
         progress("replaying", last / len(due_s))
     known = at_s[chosen][~np.isnan(at_s[chosen])]
     return Replayed(
-        source=events[0].source.name,
+        source=",".join(dict.fromkeys(each.source.name for each in events)),
         to=to.name if to.kind == "queue" else f"{to.kind}:{to.where}",
         events=len(chosen),
         messages=sent,

@@ -270,6 +270,8 @@ class Session:
         assert newest is not None
         self._tell(f"publishing build {newest.build_id}", 0.0)
         waiting = meta.pending(self._writer, through=newest.through_landing_no)
+        now = clock.now()
+        waited_s, event_age_s = meta.freshness(self._writer, through=newest.through_landing_no, now=now)
         publication = self._writer.publish(
             build_id=newest.build_id,
             data_version=tested.version,
@@ -277,8 +279,10 @@ class Session:
             full_build=newest.full_build,
             rows=newest.rows,
             landing_ids=[included.landing_id for included in waiting],
-            now=clock.now(),
+            now=now,
             tested_everything=tested.everything,
+            waited_s=waited_s,
+            event_age_s=event_age_s,
         )
         self._tell(f"published build {newest.build_id}", 1.0)
         upkeep.tend(self._writer, now=clock.now())

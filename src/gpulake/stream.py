@@ -53,13 +53,14 @@ class Told:
     table: Table
 
 
-def topics_of(where: Address, source: Source, tables: Sequence[str] = ()) -> dict[str, Told]:
-    """Which topic holds which table of a source. Raises UsageError for a table that it has not."""
-    names = [table.name for table in source.tables]
+def topics_of(where: Address, sources: Sequence[Source], tables: Sequence[str] = ()) -> dict[str, Told]:
+    """Which topic holds which table of some sources. Raises UsageError for a table that none of them has."""
+    known = {table.name: Told(source, table) for source in sources for table in source.tables}
     for name in tables:
-        if name not in names:
-            raise UsageError(f"{source.name} has no table {name!r}.", do=f"use: {', '.join(names)}")
-    return {where.topic(name): Told(source, source.table(name)) for name in where.narrowed(tables or names)}
+        if name not in known:
+            whose = " and ".join(source.name for source in sources)
+            raise UsageError(f"{whose} has no table {name!r}.", do=f"use: {', '.join(known)}")
+    return {where.topic(name): known[name] for name in where.narrowed(tables or list(known))}
 
 
 @dataclass
@@ -74,13 +75,21 @@ class _Pending:
     def next_offset(self) -> int:
         return self.offsets[-1] + 1 if self.offsets else self.from_offset
 
+    def parted(self, open_end: int) -> tuple[_Pending, _Pending]:
+        """Without its last messages, and those; all of it and none, where nothing else waits."""
+        cut = len(self.values) - open_end or len(self.values)
+        whole = _Pending(self.from_offset, self.offsets[:cut], self.values[:cut])
+        return whole, _Pending(whole.next_offset, self.offsets[cut:], self.values[cut:])
+
 
 class Buffer:
-    """What waits to land, by partition."""
+    """What waits to land, by partition. `open_end`: how many of a partition's last messages may go on in what is read next."""
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, *, open_end: Callable[[Place, Sequence[bytes]], int] = lambda *_: 0) -> None:
         self._batch = batch
+        self._open_end = open_end
         self._held: dict[Place, _Pending] = {}
+        self._left: dict[Place, _Pending] = {}
         self._since: float | None = None
         self.messages = 0
         self.bytes = 0
@@ -120,9 +129,21 @@ class Buffer:
         """What waits, of each partition of which something does."""
         return ((place, pending) for place, pending in sorted(self._held.items()) if pending.offsets)
 
-    def landed(self) -> None:
-        """All that waited is in the lake."""
+    def ready(self) -> Iterator[tuple[Place, _Pending]]:
+        """What of it should land: what goes on in the next messages lands with them, or the next time."""
+        self._left = {}
+        for place, pending in self.waiting():
+            whole, self._left[place] = pending.parted(self._open_end(place, pending.values))
+            yield place, whole
+
+    def landed(self, *, now_s: float) -> None:
+        """What was ready is in the lake."""
+        left = {place: pending for place, pending in self._left.items() if pending.offsets}
         self.begin(self.positions())
+        self._held |= left
+        self.messages = sum(len(pending.values) for pending in left.values())
+        self.bytes = sum(len(value) for pending in left.values() for value in pending.values)
+        self._since = now_s if left else None
 
 
 @dataclass(frozen=True)
@@ -167,7 +188,9 @@ class Consumer:
         self._inlet = inlet
         self._topics = topics
         self._cluster = cluster
-        self._buffer = Buffer(batch or Batch())
+        self._buffer = Buffer(
+            batch or Batch(), open_end=lambda place, values: landing.open_end(values, topics[place[0]].table)
+        )
         self._anew = anew
         self._tell = tell
         self._monotonic = monotonic
@@ -338,7 +361,7 @@ class Consumer:
         """Land what waits, but for what the lake has got from somebody else."""
         known = meta.positions(writer, self._inlet.stream)
         stretches = []
-        for place, pending in self._buffer.waiting():
+        for place, pending in self._buffer.ready():
             landed = known.get(place)
             if landed is not None and not self._goes_on(place, landed, pending.from_offset):
                 # Somebody else landed here: where it went on is read again.
@@ -350,7 +373,7 @@ class Consumer:
         now = clock.now()
         done = landing.land_stretches(writer, stretches, config=self._config, cluster=self._cluster, now=now)
         self._lost |= {(stretch.topic, stretch.partition): 0 for stretch in stretches}
-        self._buffer.landed()
+        self._buffer.landed(now_s=self._monotonic())
         self._count(done)
         if self.done.batches % _BATCHES_BETWEEN_MERGES == 0:
             writer.tidy()

@@ -133,8 +133,14 @@ PUBLICATIONS = _meta(
     full_build="boolean",
     rows_json="varchar",
     tested_everything="boolean",
+    waited_s="double",
+    event_age_s="double",
 )
-"""One row per publication, append-only: the record that the pointer file follows. Null: of a version that always tested all."""
+"""One row per publication, append-only: the record that the pointer file follows. `tested_everything` null: of a version that always did.
+
+How fresh it was, of the landings of which it was the first to tell: `waited_s` is for how long the earliest of them had
+waited, `event_age_s` how old their newest event was, in clusters whose clock is ours. Null where there is none.
+"""
 
 PUBLISHED_LANDINGS = _meta("published_landings", build_id="bigint", landing_id="varchar")
 """Which build first published a landing; a landing that is not here is pending."""

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import jsonschema
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,8 +21,9 @@ from hypothesis import strategies as st
 from gpulake.contract import Column, Delimited, JsonLines, Parquet, Parsed, Table
 from gpulake.dbt import warehouse
 from gpulake.errors import ContractError
-from gpulake.landing import recognition
+from gpulake.landing import json_schema, recognition
 from gpulake.landing import rows as reading
+from gpulake.landing.messages import Messages, as_messages, key_columns, keys, written
 from gpulake.landing.recognition import Recognised, Unrecognised
 from gpulake.sources import all_sources
 
@@ -172,6 +174,25 @@ def test_a_missing_required_value_refuses_the_row(tmp_path, source, table):
         _, converted = read(file, table, tmp_path / column.name)
 
         assert [f"{column.name} is missing"] == converted.refused["reason"].to_pylist()
+
+
+@pytest.mark.parametrize(("source", "table"), TABLES, ids=ids)
+def test_its_rows_told_as_messages_are_the_same_rows(tmp_path, source, table):
+    """Batch = stream begins here: what is replayed obeys the published schema, names whose it is, and lands as it was."""
+    straight, _ = read(deliver(tmp_path / named(table), table, rows_of(table)), table, tmp_path / "out")
+    told = written(straight, table)
+    for each in told:
+        jsonschema.validate(json.loads(each), json_schema(source, table))
+    told_as = as_messages(table)
+    found = reading.read_chunk(Messages([each.encode() for each in told], told_as), told_as, None, "America/New_York")
+
+    assert 0 == found.refused.height
+    assert straight.select(table.column_names).rows() == found.frame.select(table.column_names).rows()
+    whose = [
+        next((row[name] for name in key_columns(table) if row[name] is not None), "") for row in straight.to_dicts()
+    ]
+    if "labels" not in key_columns(table):
+        assert list(map(str, whose)) == keys(straight, table).to_list()
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)

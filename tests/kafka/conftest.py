@@ -76,12 +76,19 @@ class Broker:
         self._folder = folder
         self._java = ["java", *_SMALL, "-cp", f"{jars}/*"]
         self._process = None
-        port, controller = free_ports(2)
+        port, guarded, controller = free_ports(3)
         self.address = f"127.0.0.1:{port}"
+        self.guarded_address = f"127.0.0.1:{guarded}"
+        """Where it lets in nobody but the user `reader` with the password `right`."""
         self._settings = folder / "server.properties"
         self._settings.write_text(
             "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
-            f"listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}\n"
+            f"listeners=PLAINTEXT://{self.address},SASL_PLAINTEXT://{self.guarded_address},"
+            f"CONTROLLER://127.0.0.1:{controller}\n"
+            "listener.security.protocol.map="
+            "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+            "sasl.enabled.mechanisms=PLAIN\nlistener.name.sasl_plaintext.plain.sasl.jaas.config="
+            'org.apache.kafka.common.security.plain.PlainLoginModule required user_reader="right";\n'
             f"controller.quorum.bootstrap.servers=127.0.0.1:{controller}\nlog.dirs={folder / 'data'}\n"
             "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\ngroup.initial.rebalance.delay.ms=0\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"

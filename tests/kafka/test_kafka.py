@@ -182,6 +182,34 @@ def test_what_cannot_be_read_is_told(broker, tmp_path):
     assert "there is no topic nothing." in missing.stderr
 
 
+def test_who_is_not_let_in_is_told_at_once_and_how(broker, tmp_path):
+    """A wrong password must not look like a broker that is down, and must not be waited for."""
+    told = {}
+    for password in ("right", "wrong"):
+        settings = tmp_path / f"{password}.properties"
+        settings.write_text(
+            f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=reader\nsasl.password={password}\n"
+        )
+        address = f"kafka://{broker.guarded_address}/{password}"
+        row = {"machine": "a" * 24, "worker_name": "b" * 60, "start_time": 100_000.0, "end_time": 103_600.0}
+        data = tmp_path / "one" if (tmp_path / "one").is_dir() else _one_row(tmp_path, row)
+        options = ("--kafka-config", settings)
+        began = time.monotonic()
+        sent = gpulake("replay", "pai2020", "--data", data, "--to", address, *options, check=False)
+        landed = gpulake(
+            "stream", "pai2020", "--from", address, "--lake", tmp_path / "lake", "--once", *options, check=False
+        )
+        told[password] = [(each.returncode, each.stderr) for each in (sent, landed)]
+        if password == "wrong":
+            assert time.monotonic() - began < 15, "it waited as for a broker that is down"
+    assert [0, 0] == [code for code, _ in told["right"]]
+    for code, why in told["wrong"]:
+        assert SourceError.exit_code == code
+        assert "the broker refuses the client" in why
+        assert "uthentication failed" in why
+        assert "--kafka-config" in why
+
+
 @pytest.mark.parametrize("sent", [1, 3], ids=["shorter", "longer"])
 def test_a_topic_that_was_made_anew_is_told(broker, tmp_path, sent):
     """Offsets that jump back are a new topic, not messages that have landed; where they do not, the topic's id tells."""

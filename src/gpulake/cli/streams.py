@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from gpulake.stream import Streamed, Told
     from gpulake.transports import Address, Inlet, Outlet
 
-SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="Whose tables the messages are, as pai2020.")]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(metavar="SOURCE", help="Whose tables the messages are: pai2020, or several as slurm,prometheus."),
+]
 TableOption = Annotated[list[str], typer.Option("--table", metavar="NAME", help="Only this table; may be repeated.")]
 ClusterOption = Annotated[
     str | None, typer.Option("--cluster", metavar="NAME", help="Whose events they are. [default: the source's name]")
@@ -28,6 +32,9 @@ PropertiesOption = Annotated[
     Path | None,
     typer.Option("--kafka-config", metavar="FILE", help="Settings of Kafka's client, as sasl.username=…, one a line."),
 ]
+
+
+_LOOK_S = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +57,9 @@ def stream(
     batch_seconds: Annotated[
         float, typer.Option(min=0.0, metavar="SECONDS", help="Land so long after the first message at the latest.")
     ] = 10.0,
+    wait_s: Annotated[
+        float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait so long for a stream that is not there yet.")
+    ] = 0.0,
     once: Annotated[bool, typer.Option("--once", help="Land what is there, and end.")] = False,
     anew: Annotated[
         bool, typer.Option("--anew", help="Go on where a topic was made anew, or has lost what had not landed.")
@@ -63,9 +73,9 @@ def stream(
     as_json: edge.JsonOption = False,
 ) -> None:
     """Land messages as they come, each exactly once, until it is told to end (Ctrl-C or SIGTERM)."""
-    owner = _source(source)
+    owners = _sources(source)
     if schema:
-        _print_schemas(owner, table)
+        _print_schemas(owners, table)
         return
     if audit:
         _audit(lake, as_json=as_json)
@@ -78,12 +88,17 @@ def stream(
     if cluster is not None:
         check_cluster_name(cluster, where="--cluster")
     where = read_address(address)
-    topics = streams.topics_of(where, owner, table)
+    topics = streams.topics_of(where, owners, table)
     config = edge.config_of(lake)
     with edge.Screen().closing() as screen, edge.told_to_end() as ended:
         consumer = streams.Consumer(
             config,
-            _inlet(where, list(topics), group=group, properties=properties),
+            _awaited(
+                lambda: _inlet(where, list(topics), group=group, properties=properties),
+                wait_s=wait_s,
+                ended=ended,
+                tell=screen.say,
+            ),
             topics,
             cluster=cluster,
             batch=streams.Batch(messages=batch_rows, seconds=batch_seconds),
@@ -143,11 +158,11 @@ def replay(
     from gpulake.transports import address as read_address
 
     pace = _pace(speed, disorder, late, late_by, duplicates, pause, seed)
-    owner, where, config = _source(source), read_address(to), edge.config_of(lake)
-    streams.topics_of(where, owner, table)
+    owners, where, config = _sources(source), read_address(to), edge.config_of(lake)
+    topics = streams.topics_of(where, owners, table)
     landed: Streamed | None = None
     with edge.Screen().closing() as screen, edge.told_to_end() as ended:
-        events = replays.events_of(config, owner, data=data, cluster=cluster, tables=where.narrowed(table))
+        events = replays.events_of(config, owners, data=data, cluster=cluster, tables=where.narrowed(table))
         outlet = _outlet(where, partitions=partitions, properties=properties)
         done = replays.replay(
             events,
@@ -162,7 +177,7 @@ def replay(
         )
         outlet.close()
         if where.kind == "queue" and not dry_run:
-            landed = _land_queue(outlet, streams.topics_of(where, owner, table), config, cluster, screen)
+            landed = _land_queue(outlet, topics, config, cluster, screen)
     if as_json:
         edge.put_json({**done.as_json(), "landed": landed.as_json() if landed else None})
     else:
@@ -172,13 +187,15 @@ def replay(
 # ------------------------------------------------------------------------------------------------- what is typed
 
 
-def _source(name: str) -> Source:
+def _sources(text: str) -> tuple[Source, ...]:
     from gpulake.sources import all_sources
 
     found = {source.name: source for source in all_sources()}
-    if name not in found:
-        raise UsageError(f"there is no source {name!r}.", do=f"use: {', '.join(sorted(found))}")
-    return found[name]
+    names = dict.fromkeys(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in found:
+            raise UsageError(f"there is no source {name!r}.", do=f"use: {', '.join(sorted(found))}")
+    return tuple(found[name] for name in names)
 
 
 def _share(text: str, where: str) -> float:
@@ -264,6 +281,24 @@ def _inlet(where: Address, topics: list[str], *, group: str, properties: Path | 
             )
 
 
+def _awaited(
+    made: Callable[[], Inlet], *, wait_s: float, ended: Callable[[], bool], tell: Callable[[str], None]
+) -> Inlet:
+    from gpulake.transports import NoStreamError
+
+    until, is_told = time.monotonic() + wait_s, False
+    while True:
+        try:
+            return made()
+        except NoStreamError as error:
+            if time.monotonic() >= until or ended():
+                raise
+            if not is_told:
+                tell(f"{error.what} It is waited for")
+            is_told = True
+        time.sleep(_LOOK_S)
+
+
 def _outlet(where: Address, *, partitions: int, properties: Path | None) -> Outlet:
     match where.kind:
         case "kafka":
@@ -308,12 +343,12 @@ def _sent(done: Replayed) -> Iterator[str]:
         yield f"  {topic}: {messages:,}"
 
 
-def _print_schemas(source: Source, tables: list[str]) -> None:
+def _print_schemas(sources: Sequence[Source], tables: list[str]) -> None:
     from gpulake.landing import json_schema
     from gpulake.stream import topics_of
     from gpulake.transports import Address
 
-    told = topics_of(Address("folder", "", "events"), source, tables)
+    told = topics_of(Address("folder", "", "events"), sources, tables)
     edge.put_json([json_schema(each.source, each.table) for each in told.values()])
 
 

@@ -12,6 +12,7 @@ from textwrap import wrap
 from typing import cast
 
 from gpulake.detecting.outcomes import FileScored
+from gpulake.lake import Publication
 from gpulake.landing import LandReport
 from gpulake.pipeline import StepResult
 from gpulake.reading.definitions import Compared, DefinitionDiff
@@ -22,7 +23,7 @@ from gpulake.reading.report import day_name
 from gpulake.session import Alerted
 from gpulake.telling.cells import visible
 from gpulake.telling.text import WIDTH, text_table
-from gpulake.telling.words import counted, pct
+from gpulake.telling.words import counted, pct, span
 from gpulake.telling.workings import workings_lines
 from gpulake.upkeep import Compacted, Quarantine, Status, Verification
 
@@ -176,11 +177,18 @@ def _(status: Status) -> str:
         lines.append(f"consumer {one.get('pid')}: {one.get('state')} at {one.get('noted_at')} UTC{behind}")
     published = status.publication
     lines.append(
-        f"published: build {published.build_id} at {published.published_at} UTC"
+        f"published: build {published.build_id} at {published.published_at} UTC{_how_fresh(published)}"
         if published
         else "nothing is published yet"
     )
     return "\n".join(lines)
+
+
+def _how_fresh(published: Publication) -> str:
+    waited = f", {span(published.waited_s)} after the first of it landed" if published.waited_s is not None else ""
+    age_s = published.event_age_s
+    age = f"; its newest event was {span(age_s)} old" if age_s is not None and age_s >= 0 else ""
+    return waited + age
 
 
 @text_of.register

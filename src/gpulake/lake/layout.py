@@ -12,13 +12,18 @@ from gpulake.errors import LakeError, UsageError
 
 @dataclass(frozen=True)
 class Publication:
-    """What people read: tables at `data_version`, operations (`meta`) at `ops_version`, both in one catalog copy."""
+    """What people read: tables at `data_version`, operations (`meta`) at `ops_version`, both in one catalog copy.
+
+    `waited_s` and `event_age_s` say how fresh it was when it was made: see the table of publications.
+    """
 
     build_id: int
     data_version: int
     ops_version: int
     catalog: str
     published_at: str
+    waited_s: float | None = None
+    event_age_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -203,9 +203,14 @@ class Writer:
         landing_ids: Sequence[str],
         now: datetime,
         tested_everything: bool = True,
+        waited_s: float | None = None,
+        event_age_s: float | None = None,
     ) -> Publication:
         """Make a tested version the Publication: the record first, then the catalog copy, then the pointer."""
-        record = (build_id, data_version, now, fingerprint, full_build, json.dumps(dict(rows)), tested_everything)
+        told = json.dumps(dict(rows))
+        record = (
+            build_id, data_version, now, fingerprint, full_build, told, tested_everything, waited_s, event_age_s
+        )  # fmt: skip
         with self.transaction("publish", build_id=build_id):
             self.insert(PUBLICATIONS, [record])
             ids = pa.table(
@@ -227,7 +232,8 @@ class Writer:
         if self._renewed and not anyway:
             return self.layout.publication()
         last = self.sql(
-            "SELECT build_id, data_version, published_at FROM lake.meta.publications ORDER BY build_id DESC LIMIT 1"
+            "SELECT build_id, data_version, published_at, waited_s, event_age_s FROM lake.meta.publications "
+            "ORDER BY build_id DESC LIMIT 1"
         ).to_pylist()
         version = self.version()
         if not last:
@@ -238,6 +244,8 @@ class Writer:
             ops_version=version,
             catalog=f"published/catalog-{version}.duckdb",
             published_at=last[0]["published_at"].isoformat(),
+            waited_s=last[0]["waited_s"],
+            event_age_s=last[0]["event_age_s"],
         )
         if anyway or publication != self._pointer_or_none():
             # All of it goes into the one file. (The lake itself is never checkpointed: that would rewrite its tables.)

@@ -10,7 +10,7 @@ from gpulake.landing.clusters import settle_clusters
 from gpulake.landing.events import Events, of_delivery, of_lake
 from gpulake.landing.landings import Landing, LandReport, foresee, land
 from gpulake.landing.memory import Memory
-from gpulake.landing.messages import json_schema, key_column
+from gpulake.landing.messages import json_schema, open_end
 from gpulake.landing.replays import replay
 from gpulake.landing.stretches import Stretch, StretchLanded, land_stretches
 from gpulake.landing.surveys import Refused, Survey, look, nothing_known, survey
@@ -30,13 +30,13 @@ __all__ = [
     "check",
     "foresee",
     "json_schema",
-    "key_column",
     "land",
     "land_stretches",
     "look",
     "nothing_known",
     "of_delivery",
     "of_lake",
+    "open_end",
     "replay",
     "settle_clusters",
     "survey",

@@ -17,25 +17,28 @@ from gpulake.contract import Source, Table
 from gpulake.lake import View
 from gpulake.landing import rows
 from gpulake.landing.clusters import cluster_settings
-from gpulake.landing.messages import key_column, written
+from gpulake.landing.messages import keys, written
 from gpulake.landing.surveys import Survey
 
 
 @dataclass(frozen=True)
 class Events:
-    """The rows of one table. `at_s`: when each is known, in its source's seconds; NaN where it has no time."""
+    """The rows of one table. `at_s`: when each is known, in its source's seconds; NaN where it has no time.
+
+    `together`: the first row of those that a row is told together with, often itself.
+    """
 
     source: Source
     table: Table
     at_s: npt.NDArray[np.float64] = field(repr=False)
+    together: npt.NDArray[np.int64] = field(repr=False)
     _frame: pl.DataFrame = field(repr=False)
 
     def messages(self, which: npt.NDArray[np.int64]) -> list[tuple[bytes, bytes]]:
         """The key and the value of some rows, in the order asked for."""
         rows_asked = self._frame[which]
-        keys = rows_asked[key_column(self.table)].cast(pl.String).fill_null("")
-        values = written(rows_asked, self.table)
-        return [(key.encode(), value.encode()) for key, value in zip(keys, values, strict=True)]
+        told = zip(keys(rows_asked, self.table), written(rows_asked, self.table), strict=True)
+        return [(key.encode(), value.encode()) for key, value in told]
 
 
 def of_delivery(surveyed: Survey, *, config: Config, cluster: str | None, tables: tuple[str, ...]) -> Iterator[Events]:
@@ -80,8 +83,14 @@ def of_lake(view: View, source: Source, *, cluster: str, tables: tuple[str, ...]
 
 def _events(source: Source, table: Table, frame: pl.DataFrame) -> Events:
     if table.span is None:
-        return Events(source, table, np.full(frame.height, np.nan), frame)
-    start, end = rows.span_of(table)
-    # What lasted is told when it has ended, what goes on when it began.
-    at = frame.select(pl.coalesce(end, start).cast(pl.Float64))[:, 0].to_numpy()
-    return Events(source, table, np.asarray(at, dtype=np.float64), frame)
+        return Events(source, table, np.full(frame.height, np.nan), np.arange(frame.height), frame)
+    at = frame.select(rows.known_at(table).cast(pl.Float64))[:, 0].to_numpy()
+    at_s = np.asarray(at, dtype=np.float64)
+    return Events(source, table, at_s, _together(frame, table, at_s), frame)
+
+
+def _together(frame: pl.DataFrame, table: Table, at_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    if not table.in_pieces:
+        return np.arange(frame.height)
+    moments = pl.DataFrame({"key": keys(frame, table), "at_s": at_s}).with_row_index("row")
+    return moments.select(pl.col("row").min().over("key", "at_s").cast(pl.Int64))["row"].to_numpy()

@@ -7,6 +7,7 @@ the cluster's local time, as in files. What files say of keys that lack and of f
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,12 @@ LONGEST_BYTES = 1 << 20
 """A longer message is refused: no row of a table is."""
 
 KEYS = ("machine", "machine_id", "node", "sn", "job_name", "job_id", "jobid", "container_ip")
-"""What a message is keyed by, the first of these that its table has: so what one machine or job says stays in its order."""
+"""What a message is keyed by, the first of these that its row knows: so what one machine or job says stays in its order."""
+
+_MOST_PIECES = 4_096
+
+LABELS = ("Hostname", "node", "kubernetes_node", "instance")
+"""Where a row names its machine in labels alone, the first of these that it has; without the port."""
 
 
 def as_messages(table: Table) -> Table:
@@ -33,9 +39,43 @@ def as_messages(table: Table) -> Table:
     return replace(table, format=JsonLines(), also=(), columns=tuple(columns))
 
 
-def key_column(table: Table) -> str:
-    """The column whose value is the key of a message."""
-    return next((name for name in KEYS if name in table.column_names), table.key[0])
+def key_columns(table: Table) -> tuple[str, ...]:
+    """The columns of which the first that is known is the key of a message; `labels` are those of `LABELS`."""
+    named = tuple(name for name in ("labels", *KEYS) if name in table.column_names)
+    return named or table.key[:1]
+
+
+def keys(frame: pl.DataFrame, table: Table) -> pl.Series:
+    """The key of each row's message; empty where the row knows none."""
+    known = [each for name in key_columns(table) for each in _key_of(name)]
+    return frame.select(key=pl.coalesce(*known, pl.lit("")))["key"]
+
+
+def open_end(values: Sequence[bytes], table: Table) -> int:
+    """How many of the last messages may go on in the next ones: those of one machine and moment, where it tells in pieces."""
+    if not table.in_pieces or not values:
+        return 0
+    assert table.span
+    rows = [_object(value) for value in values[-_MOST_PIECES:]]
+    columns = (*key_columns(table), table.span.start)
+    frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in columns}, strict=False)
+    frame = frame.cast(pl.String)
+    moments = list(zip(keys(frame, table), frame[table.span.start], strict=True))
+    return next((n for n, moment in enumerate(reversed(moments)) if moment != moments[-1]), len(moments))
+
+
+def _object(value: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _key_of(column: str) -> list[pl.Expr]:
+    if column != "labels":
+        return [pl.col(column).cast(pl.String)]
+    return [pl.col(column).str.extract(rf'"{name}":"([^"]*?)(?::\d+)?"') for name in LABELS]
 
 
 def json_schema(source: Source, table: Table) -> dict[str, object]:
@@ -56,7 +96,7 @@ def json_schema(source: Source, table: Table) -> dict[str, object]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{source.name}.{table.name}",
-        "description": f"One row of {table.name} as a message, keyed by {key_column(table)}. A key that is absent is null.",
+        "description": f"One row of {table.name} as a message, keyed by {' or else '.join(key_columns(table))}. A key that is absent is null.",
         "type": "object",
         "required": [column.name for column in table.columns if column.required],
         "properties": properties,

@@ -409,11 +409,14 @@ def _times(table: Table) -> dict[str, pl.Expr]:
     return {name: pl.when(time > unknown).then(time).alias(name) for name, time in times.items()}
 
 
-def span_of(table: Table) -> tuple[pl.Expr, pl.Expr]:
-    """When what a typed row tells of began and ended, in seconds; null where it is not known."""
+def known_at(table: Table) -> pl.Expr:
+    """When what a typed row tells is known, in seconds: what lasted when it has ended, what goes on when it began.
+
+    What has not begun is known since whatever came before, as its submission. Null where it has no time.
+    """
     times = _times(table)
     assert table.span
-    return times[table.span.start], times[table.span.end]
+    return pl.coalesce(*(times[name] for name in (table.span.end, table.span.start, *table.span.between)))
 
 
 def _seconds(table: Table, name: str) -> pl.Expr:

@@ -13,6 +13,7 @@ from gpulake.serve.listing import Listing
 from gpulake.serve.look import Look
 from gpulake.serve.page import Filled, Page, menu
 from gpulake.telling import figures
+from gpulake.telling.words import span
 
 _FIGURE = re.compile(r"\d[\d,.]*(?: (?:d|h|min) \d+)? (?:GPU-h|%|USD|d|h|min|s)(?!\w)")
 
@@ -30,6 +31,7 @@ def templates(*, instead: str | None = None) -> Environment:
     environment.filters["kept_together"] = kept_together
     environment.globals |= {"text_of": figures.text_of, "label_of": figures.label_of, "unit_of": figures.unit_of}
     environment.filters["shell"] = quote
+    environment.filters["span"] = span
     environment.tests["listing"] = lambda value: isinstance(value, Listing)
     return environment
 

@@ -30,6 +30,7 @@ SAMPLE = Table(
     ),
     key=("metric", "labels", "sampled_at"),
     span=Span("sampled_at", "sampled_at"),
+    in_pieces=True,
     columns=(
         Column("metric", "text", required=True),
         Column("labels", "text", unit="JSON, keys sorted"),

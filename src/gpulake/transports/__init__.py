@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from gpulake.errors import UsageError
+from gpulake.errors import SourceError, UsageError
 
 Place = tuple[str, int]
 """A topic and one of its partitions."""
+
+
+class NoStreamError(SourceError):
+    """A stream is not there; it may come."""
 
 
 class Record(NamedTuple):

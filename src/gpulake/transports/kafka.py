@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gpulake.errors import SourceError, UsageError
-from gpulake.transports import Assignment, Bounds, Place, Record
+from gpulake.transports import Assignment, Bounds, NoStreamError, Place, Record
 
 _ANSWER_S = 15.0
 """So long a broker may take to answer a question."""
+
+_LOOK_S = 1.0
+"""So often it is looked, while nobody answers, whether the client has said why."""
 
 _NO_UID = "A" * 22
 """What brokers before Kafka 2.8 tell as a topic's id: 16 bytes of zero."""
@@ -57,12 +61,27 @@ class _Errors:
         self.fatal = ""
 
     def note(self, error: Any) -> None:
-        """Called by the client's own thread of a poll."""
+        """Called by whoever polls the client."""
         library = _library()
-        self.last = error.str()
+        if error.code() != library.KafkaError._ALL_BROKERS_DOWN or not self.last:  # noqa: SLF001  # so the library names it
+            self.last = error.str()
         refused = (library.KafkaError._AUTHENTICATION, library.KafkaError._SSL)  # noqa: SLF001  # so the library names them
         if error.fatal() or error.code() in refused:
             self.fatal = self.last
+
+    def topics(self, client: Any) -> Any:
+        """What a broker says of itself and its topics. Raises SourceError where it refuses the client, or nobody answers."""
+        library = _library()
+        until = time.monotonic() + _ANSWER_S
+        while True:
+            try:
+                return client.list_topics(timeout=_LOOK_S)
+            except library.KafkaException as error:
+                client.poll(0)  # so that it says why
+                if self.fatal:
+                    raise self.told("the broker refuses the client") from error
+                if time.monotonic() >= until:
+                    raise self.told("no broker answers", error.args[0].str()) from error
 
     def told(self, what: str, error: object = "") -> SourceError:
         """An error with the last word of the client."""
@@ -113,14 +132,11 @@ class KafkaInlet:
             "error_cb": self._errors.note,
             "log_level": 3,
         }
-        try:
-            described = self._consumer.list_topics(timeout=_ANSWER_S)
-        except library.KafkaException as error:
-            raise self._errors.told("no broker answers", error) from error
+        described = self._errors.topics(self._consumer)
         self.stream = described.cluster_id or f"kafka://{brokers}"
         there = {name for name, topic in described.topics.items() if topic.error is None}
         if not there & set(self._topics):
-            raise SourceError(
+            raise NoStreamError(
                 f"there is no topic {' or '.join(sorted(self._topics)[:3])}{' …' if len(self._topics) > 3 else ''}.",
                 where=f"kafka://{brokers}",
                 do="check the stream's NAME, or make the topic first",
@@ -319,7 +335,7 @@ class KafkaOutlet:
         admin: Any = _made(of_admin.AdminClient, self._settings)
         made_of: Any = of_admin.NewTopic  # type: ignore[attr-defined]  # it is there, but not declared
         try:
-            if topic not in admin.list_topics(timeout=_ANSWER_S).topics:
+            if topic not in self._errors.topics(admin).topics:
                 made: dict[str, Callable[[], Any]] = {
                     name: future.result
                     for name, future in admin.create_topics([made_of(topic, self._partitions)]).items()

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from gpulake.errors import SourceError, UsageError
-from gpulake.transports import Assignment, Bounds, Place, Record
+from gpulake.errors import SourceError
+from gpulake.transports import Assignment, Bounds, NoStreamError, Place, Record
 from gpulake.whole import write_whole
 
 _NAME = "stream-id"
@@ -70,9 +70,15 @@ class SpoolInlet:
         try:
             self.stream = (folder / _NAME).read_text(encoding="ascii").strip()
         except (OSError, ValueError) as error:
-            raise UsageError(
+            raise NoStreamError(
                 "the folder is no stream.", where=str(folder), do="write one: gpulake replay SOURCE --to DIR"
             ) from error
+        if not any((folder / topic).is_dir() for topic in topics):
+            raise NoStreamError(
+                f"there is no topic {' or '.join(sorted(topics)[:3])}{' …' if len(topics) > 3 else ''}.",
+                where=str(folder),
+                do="check whose messages they are: gpulake stream SOURCE",
+            )
 
     def assigned(self) -> Assignment:
         """All partitions that are there."""

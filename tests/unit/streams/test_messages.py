@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gpulake.contract import Column, Source, Span, Table
 from gpulake.landing import json_schema
-from gpulake.landing.messages import Messages, as_messages, key_column, written
+from gpulake.landing.messages import Messages, as_messages, key_columns, keys, written
 from gpulake.landing.rows import read_chunk
+from gpulake.sources import all_sources
 
 TABLE = Table(
     name="samples",
@@ -91,6 +92,33 @@ _VALUES = st.one_of(
 )  # fmt: skip
 
 
+def test_a_message_is_keyed_by_the_first_that_its_row_knows():
+    """A job that ran on no machine yet would else share its partition with all others of its kind."""
+    (plain,) = (source for source in all_sources() if source.name == "plain")
+    frame = pl.DataFrame(
+        {"machine_id": ["m1", None, None], "job_id": ["a", "b", None]}, schema_overrides={"job_id": pl.String}
+    )
+    assert ["m1", "b", ""] == keys(frame, plain.table("plain_jobs")).to_list()
+
+
+@pytest.mark.parametrize(
+    ("labels", "machine"),
+    [
+        ('{"Hostname":"n1","instance":"10.0.0.1:9400"}', "n1"),
+        ('{"instance":"n2:9100","job":"node"}', "n2"),
+        ('{"instance":"n2","not_node":"n9"}', "n2"),
+        ('{"instance":"[fe80::1]:9100"}', "[fe80::1]"),
+        ('{"pod":"\\"instance\\":\\"n9\\""}', "file"),
+        (None, "file"),
+    ],
+)
+def test_a_sample_is_keyed_by_the_machine_in_its_labels(labels, machine):
+    """Prometheus has no column for it: by the metric alone all machines' samples would come in one row."""
+    (prometheus,) = (source for source in all_sources() if source.name == "prometheus")
+    frame = pl.DataFrame({"labels": [labels], "machine": ["file"]}, schema_overrides={"labels": pl.String})
+    assert [machine] == keys(frame, prometheus.tables[0]).to_list()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -149,4 +177,4 @@ def test_the_published_schema_says_what_is_accepted():
     jsonschema.validate(json.loads(one()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"machine_id": None, "sampled_at": 5}, schema)
-    assert "machine_id" == key_column(TABLE)
+    assert ("machine_id",) == key_columns(TABLE)

@@ -41,6 +41,22 @@ def test_nothing_is_lost_and_nobody_comes_early(seed):
     assert (np.diff(when_s) >= 0).all()
 
 
+def test_what_is_told_in_pieces_is_delayed_and_doubled_as_one():
+    """A scrape whose metrics come minutes apart is no scrape: no exporter tells so."""
+    at_s = np.repeat(np.arange(200.0), 3)
+    together = np.repeat(np.arange(200) * 3, 3)
+    dice = np.random.default_rng(1)
+    order = dice.permutation(600)  # as a server lists them: by metric
+    first = {number: int(np.flatnonzero(together[order] == number)[0]) for number in np.unique(together)}
+    labels = np.array([first[number] for number in together[order]])
+    which, when_s = plan(at_s[order], Pace(disorder_s=60, duplicates=0.1, seed=3), together=labels)
+    told = labels[which].reshape(-1, 3)
+    assert (told == told[:, :1]).all()
+    assert (when_s.reshape(-1, 3) == when_s.reshape(-1, 3)[:, :1]).all()
+    assert 205 < len(told) < 240
+    assert all(3 == len(set(rows)) for rows in which.reshape(-1, 3))
+
+
 def test_the_same_seed_gives_the_same_order():
     """A run that went wrong must be made again."""
     pace = Pace(disorder_s=30, duplicates=0.1, seed=7)
@@ -67,7 +83,7 @@ def delivered(tmp_path, pai):
 
 
 def events(tmp_path, data, *tables):
-    return replay.events_of(Config(lake=tmp_path / "none"), PAI, data=data, cluster=None, tables=tables)
+    return replay.events_of(Config(lake=tmp_path / "none"), [PAI], data=data, cluster=None, tables=tables)
 
 
 def test_files_are_told_as_messages_keyed_by_machine(tmp_path, delivered):
@@ -111,6 +127,36 @@ def test_it_stops_between_two_messages_when_told_to(tmp_path, delivered):
         monotonic=lambda: clock[0],
     )
     assert (11, 11) == (done.messages, queue.bounds(("queue.pai_machine_metric", 0)).end)
+
+
+def test_several_sources_are_told_together_each_when_it_was_known(tmp_path):
+    """A site's jobs and samples are one stream: a job that still waits is known since it was handed in, not before all."""
+    plain, kernel_log = (source for name in ("plain", "kernel_log") for source in all_sources() if source.name == name)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "plain_jobs.csv").write_text(
+        "job_id,submitted_at,started_at,ended_at,status\n"
+        "waits,2026-03-02T00:03:00Z,,,PENDING\n"
+        "ran,2026-03-02T00:00:00Z,2026-03-02T00:01:00Z,2026-03-02T00:05:00Z,COMPLETED\n"
+    )
+    (tmp_path / "data" / "n1.dmesg.log").write_text(
+        "2026-03-02T00:04:00,000000+00:00 NVRM: Xid (PCI:0000:07:00): 79, pid=1, GPU has fallen off the bus.\n"
+    )
+    queue = Queue(partitions=1)
+    found = replay.events_of(
+        Config(lake=tmp_path / "none"), [plain, kernel_log], data=tmp_path / "data", cluster="site", tables=()
+    )
+    done = replay.replay(found, queue, to=address("kafka://here:1/site"), pace=Pace(speed=0))
+
+    at_s = sorted(second for each in found for second in each.at_s)
+    assert [0.0, 60.0, 120.0] == [second - at_s[0] for second in at_s]
+    assert {"plain", "kernel_log"} == set(done.source.split(","))
+    assert {"site.plain_jobs": 2, "site.kernel_log": 1} == done.topics
+    assert [b"waits", b"ran"] == [
+        name
+        for record in queue.read(("site.plain_jobs", 0), 0, 9)
+        for name in (b"waits", b"ran")
+        if name in record.value
+    ]
 
 
 def test_an_empty_replay_is_no_success(tmp_path, delivered):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,13 +15,13 @@ from gpulake.config import Config
 from gpulake.errors import LakeError, SourceError
 from gpulake.lake import writing
 from gpulake.sources import all_sources
-from gpulake.transports import address
+from gpulake.transports import Record, address
 from gpulake.transports.memory import Queue
 from gpulake.transports.spool import SpoolInlet, SpoolOutlet
 
 (PAI,) = (source for source in all_sources() if source.name == "pai2020")
 METRIC = PAI.table("pai_machine_metric")
-TOPICS = stream.topics_of(address("kafka://here:1/site"), PAI)
+TOPICS = stream.topics_of(address("kafka://here:1/site"), [PAI])
 TOPIC = "site.pai_machine_metric"
 NOW = datetime(2026, 11, 30)  # noqa: DTZ001  # the lake keeps UTC without a zone
 
@@ -346,6 +347,40 @@ class _Held(stream.Consumer):
         pass
 
 
+def test_a_batch_parts_no_moment_of_a_machine_that_tells_in_pieces():
+    """Metrics of one scrape are fields of one row: those that landed apart would be taken for two rows, of which one stands."""
+    (prometheus,) = (source for source in all_sources() if source.name == "prometheus")
+    table, place = prometheus.tables[0], ("site.prometheus_sample", 0)
+
+    def sample(machine, second, metric):
+        labels = json.dumps({"Hostname": machine}, separators=(",", ":"))
+        return json.dumps({"metric": metric, "labels": labels, "sampled_at": second, "value": 1.0}).encode()
+
+    told = [
+        sample("m1", 0, "a"),
+        sample("m1", 0, "b"),
+        b"{broken",
+        sample("m1", 30, "a"),
+        sample("m2", 30, "a"),
+        sample("m2", 30, "b"),
+    ]
+    assert [1, 2, 1, 1, 1, 2] == [landing.open_end(told[:end], table) for end in range(1, 7)]
+    assert 0 == landing.open_end([window(1)], METRIC)
+
+    buffer = stream.Buffer(stream.Batch(seconds=5), open_end=lambda _place, values: landing.open_end(values, table))
+    buffer.begin({place: 0})
+    buffer.add([Record(*place, offset, value) for offset, value in enumerate(told[:5])], now_s=0)
+    ((_, ready),) = buffer.ready()
+    buffer.landed(now_s=6)
+    assert ([0, 1, 2, 3], 4, 1, {place: 5}) == (ready.offsets, ready.next_offset, buffer.messages, buffer.positions())
+    assert not buffer.due(now_s=10)
+    buffer.add([Record(*place, 5, told[5])], now_s=10)
+    ((_, ready),) = buffer.ready()  # nothing else waits, so that it is whole
+    buffer.landed(now_s=12)
+    assert (4, [4, 5], 0) == (ready.from_offset, ready.offsets, buffer.messages)
+    assert not buffer.due(now_s=99)
+
+
 def test_a_folder_of_files_is_a_stream_too(tmp_path, lake):
     """Where there is no broker, a spool does: the same rows, once, also in several files."""
     out = SpoolOutlet(tmp_path / "spool", partitions=2)
@@ -394,3 +429,21 @@ def test_the_status_says_how_far_a_stream_is(lake):
     )  # fmt: skip
     assert ("stopped", 0) == (status.consumers[0]["state"], status.consumers[0]["lag"])
     assert f"stream {TOPIC}: 3 messages, 1 refused, events up to 1970-01-02 06:46:40 UTC" in text_of(status)
+
+
+def test_a_stream_that_is_not_there_yet_is_waited_for_when_asked(tmp_path, lake, gpulake_json):
+    """Whoever starts both ends at once must not have to guess which one is up first."""
+    words = ("stream", "pai2020", "--from", tmp_path / "spool", "--lake", lake, "--once")
+    assert SourceError.exit_code == gpulake_json(*words)[0]
+    outlet = SpoolOutlet(tmp_path / "spool", partitions=1)
+    assert SourceError.exit_code == gpulake_json(*words)[0]  # nor is one of other topics
+
+    def come():
+        outlet.send("events.pai_machine_metric", [(b"", window(1))])
+        outlet.close()
+
+    late = threading.Timer(0.2, come)
+    late.start()
+    code, told = gpulake_json(*words, "--wait", "20")
+    late.join()
+    assert (0, 1, None) == (code, told["messages"], told["error"])

@@ -26,6 +26,15 @@
     ]) }}
 {%- endmacro %}
 
+{# Each under its own name: the fields of a row (one_row). #}
+{% macro gpu_counters_as_they_are() -%}
+    {%- set columns = {} -%}
+    {%- for counter in gpu_counters() -%}
+        {%- do columns.update({counter: counter}) -%}
+    {%- endfor -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
 {# NVIDIA's bits of clocks_event_reasons (nvml.h) that slow a GPU down. #}
 {% macro clocks_event_bits() -%}
     {{ return({
@@ -72,7 +81,7 @@
 {% macro counters_fell() -%}
     (
         {%- for counter in gpu_counters() %}
-        {{ 'or ' if not loop.first }}coalesce({{ counter }} < previous_{{ counter }}, false)
+        {{ 'or ' if not loop.first }}coalesce({{ counter }} < previous.{{ counter }}, false)
         {%- endfor %}
     )
 {%- endmacro %}

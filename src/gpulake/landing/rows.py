@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -30,9 +30,13 @@ from gpulake.landing.recognition import Recognised, opened
 from gpulake.landing.times import LATEST_S, LONGEST_S, moment
 from gpulake.landing.values import MISSING
 
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 # The import of Polars lets no Ctrl-C end a wait: that for a hash, or for dbt, would go on to its own end.
 signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003  # takes no keywords
 
+_ROWS_OF_A_SHEET = 1_000_000
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -139,18 +143,18 @@ def _parts(
     workers: int,
 ) -> list[Part]:
     parts: list[Part] = []
-    with ThreadPoolExecutor(workers) as pool, _chunks(delivery) as read:
+    with ThreadPoolExecutor(workers) as pool, _chunks(delivery) as read, _sheets() as sheets:
         waiting: deque[Future[Part]] = deque()
         for number, chunk in enumerate(read):
             file = folder / f"ducklake-{landing_id[:24]}-{number:05}.parquet"
             if body:
                 file.unlink(missing_ok=True)  # of the first reading, which kept rows that this one may refuse
-            waiting.append(pool.submit(convert_chunk, chunk, delivery.table, body, time_zone, landing_id, file))
+            waiting.append(pool.submit(_convert_chunk, chunk, delivery.table, body, time_zone, landing_id, file))
             if len(waiting) > workers:
-                parts.append(waiting.popleft().result())
+                parts.append(sheets.put(waiting.popleft().result()))
             if progress:
                 progress(chunk.size)
-        parts.extend(future.result() for future in waiting)
+        parts.extend(sheets.put(future.result()) for future in waiting)
     return parts
 
 
@@ -208,7 +212,7 @@ def _chunks(delivery: Recognised) -> Iterator[Iterator[Chunk]]:
 
 @dataclass(frozen=True)
 class Part:
-    """What became of one chunk."""
+    """What became of one chunk. `held`: its rows, where they are not in the file yet."""
 
     file: Path | None
     rows: int
@@ -218,10 +222,55 @@ class Part:
     left: frozenset[str]
     min_event_s: float | None
     max_event_s: float | None
+    held: pa.Table | None = None
+
+
+class _Sheets:
+    """Files of numbers, each of the rows of many chunks: a day of a fleet's samples is a few files, and none has to be merged."""
+
+    def __init__(self) -> None:
+        self._writer: pq.ParquetWriter | None = None
+        self._file: Path | None = None
+        self._rows = 0
+
+    def put(self, part: Part) -> Part:
+        """Write what a part holds. Its file is the one that it begins, if it begins one. Raises LakeError."""
+        if part.held is None or part.file is None:
+            return part
+        begins = self._writer is None or self._rows >= _ROWS_OF_A_SHEET
+        if begins:
+            self.close()
+        with _told(part.file):
+            if self._writer is None:
+                self._file, self._writer = part.file, _writer(part.file, part.held.schema)
+            self._writer.write_table(part.held)
+        self._rows += part.held.num_rows
+        return replace(part, held=None, file=part.file if begins else None)
+
+    def close(self) -> None:
+        """End the file. Raises LakeError."""
+        writer, self._writer, self._rows = self._writer, None, 0
+        if writer is not None and self._file is not None:
+            with _told(self._file):
+                writer.close()
+
+
+@contextmanager
+def _sheets() -> Iterator[_Sheets]:
+    sheets = _Sheets()
+    try:
+        yield sheets
+    finally:
+        sheets.close()
 
 
 def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str, landing_id: str, file: Path) -> Part:
     """Write the good rows of a chunk into a file, if there are any. Raises LakeError when it cannot be written."""
+    with _sheets() as sheets:
+        return sheets.put(_convert_chunk(chunk, table, body, time_zone, landing_id, file))
+
+
+def _convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str, landing_id: str, file: Path) -> Part:
     read = read_chunk(chunk, table, body, time_zone)
     frame, refused, left = read.frame, read.refused, read.left
     low, high = event_range(frame, table)
@@ -229,8 +278,11 @@ def convert_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str,
     missing = missing_values(frame, table)
     if frame.height == 0:
         return Part(None, 0, refused, times_unknown, missing, left, low, high)
-    write(frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row"), file)
-    return Part(file, frame.height, refused, times_unknown, missing, left, low, high)
+    rows = frame.select(*table.column_names, pl.lit(landing_id).alias("landing_id"), "source_row")
+    held = _without_nul(rows).to_arrow() if _is_of_numbers(rows) else None
+    if held is None:
+        write(rows, file)
+    return Part(file, frame.height, refused, times_unknown, missing, left, low, high, held)
 
 
 @dataclass(frozen=True)
@@ -265,8 +317,14 @@ def missing_values(frame: pl.DataFrame, table: Table) -> dict[str, int]:
 
 def write(frame: pl.DataFrame, file: Path) -> None:
     """Write rows as a Parquet file. Raises LakeError."""
-    try:
+    with _told(file):
         _write(_without_nul(frame), file)
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
         # Not the delivery's fault: read as one, a full disk would be told as a damaged file.
         raise LakeError(
@@ -283,22 +341,30 @@ def _without_nul(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write(frame: pl.DataFrame, file: Path) -> None:
-    """As Parquet. Samples are numbers that say the same again and again: a sixth less room with a dictionary of them.
-
-    Texts, of which every row has its own, are written faster and smaller by Polars, which has dictionaries of texts only.
-    """
-    numbers = [name for name, kind in frame.schema.items() if kind == pl.Float64]
-    if 2 * len(numbers) < frame.width:
+    """As Parquet. Texts, of which every row has its own, are written faster and smaller by Polars: its dictionaries are of texts."""
+    if not _is_of_numbers(frame):
         frame.write_parquet(file, compression="zstd", compression_level=1)
         return
+    rows = frame.to_arrow()
+    with _writer(file, rows.schema) as writer:
+        writer.write_table(rows)
+
+
+def _is_of_numbers(frame: pl.DataFrame) -> bool:
+    """Whether most columns are numbers, as of samples."""
+    return 2 * sum(kind == pl.Float64 for kind in frame.schema.values()) >= frame.width
+
+
+def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Samples are numbers that say the same again and again: a sixth less room with a dictionary of them."""
     import pyarrow.parquet as pq
 
-    pq.write_table(
-        frame.to_arrow(),
+    return pq.ParquetWriter(
         file,
+        schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=[name for name in frame.columns if name != "source_row"],
+        use_dictionary=[name for name in schema.names if name != "source_row"],
         column_encoding={"source_row": "DELTA_BINARY_PACKED"},
     )
 

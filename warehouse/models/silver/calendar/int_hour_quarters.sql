@@ -12,6 +12,8 @@ quarters as (
 )
 
 select
+    cluster_id,
+    hour_start_at,
     hour_ix,
     hour_from_s,
     hour_to_s,

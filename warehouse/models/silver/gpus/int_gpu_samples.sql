@@ -1,8 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
--- Of which seconds each sample speaks: an instant one of those from its time on, a mean of those up to it; at the most its
--- interval, and none that the next one speaks of. Where no interval is told, it is its device's usual step then. And what
--- its counters grew by. Rows are narrow: they are sorted, and there are millions.
+-- What the counters of each sample grew by, and from when on it speaks (int_gpu_spans). Apart from that, since rows with
+-- counters are wide to sort and to keep.
 with
 
 clusters as (
@@ -31,23 +30,11 @@ samples as (
 neighbours as (
     select
         *,
-        {%- for counter in gpu_counters() %}
-        lag({{ counter }}) over in_time as previous_{{ counter }},
-        {%- endfor %}
         lag(at_s) over in_time as previous_s,
+        lag({{ one_row(gpu_counters_as_they_are()) }}) over in_time as previous,
         lead(at_s) over in_time as next_s
     from samples
     window in_time as (partition by device_key order by at_s)
-),
-
-usual_steps as (
-    select
-        device_key,
-        at_s // 86400 as utc_day,
-        {{ whole(exact_quantile('next_s - at_s', 0.5)) }} as usual_s
-    from neighbours
-    where interval_s is null
-    group by device_key, utc_day
 ),
 
 steps as (
@@ -55,20 +42,27 @@ steps as (
         neighbours.*,
         coalesce(neighbours.interval_s, usual_steps.usual_s) as step_s
     from neighbours
-    left join usual_steps
+    left join {{ ref('int_usual_steps') }} as usual_steps
         on neighbours.device_key = usual_steps.device_key
             and neighbours.at_s // 86400 = usual_steps.utc_day
+),
+
+spans as (
+    select
+        *,
+        {{ speaks_from() }} as from_s,
+        {{ speaks_to() }} as to_s
+    from steps
+    where step_s is not null
 )
 
 select
     cluster_no,
     device_key,
-    at_s,
+    from_s,
     {%- for counter in gpu_counters() %}
-    {{ counted_since(counter, 'previous_' ~ counter, 'at_s - previous_s') }} as grown_{{ counter }},
+    {{ counted_since(counter, 'previous.' ~ counter, 'at_s - previous_s') }} as grown_{{ counter }},
     {%- endfor %}
-    {{ counters_fell() }} as has_reset,
-    {{ speaks_from() }} as from_s,
-    {{ speaks_to() }} as to_s
-from steps
-where step_s is not null
+    {{ counters_fell() }} as has_reset
+from spans
+where from_s < to_s

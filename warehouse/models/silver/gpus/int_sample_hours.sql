@@ -1,20 +1,10 @@
 {{ config(materialized='ephemeral') }}
 
--- Samples cut at borders of days and hours, while rows are narrow. Growth of counters counts once, where a sample begins.
+-- Samples cut at borders of days and hours, while rows are narrow.
 with
 
-samples as (
-    select
-        samples.*,
-        {{ device_hash('samples') }} as device_key,
-        {{ utc_to_epoch('samples.sampled_at') }} as at_s
-    from {{ ref('silver_gpu_samples') }} as samples
-    where {{ of_touched_samples('samples.sampled_at') }}
-),
-
 spans as (
-    select * from {{ ref('int_gpu_samples') }}
-    where from_s < to_s
+    select * from {{ ref('int_gpu_spans') }}
 ),
 
 quarters as (
@@ -42,39 +32,18 @@ spans_and_hours as (
             and spans.from_s >= quarters.hour_from_s
             and spans.from_s < quarters.hour_to_s
     where spans.to_s <= quarters.known_to_s
-),
-
-pieces as (
-    select
-        spans_and_hours.*,
-        hours.dt as hour_dt,
-        hours.hour_start_at,
-        hours.hour_s,
-        cast(
-            least(spans_and_hours.to_s, hours.hour_to_s) - greatest(spans_and_hours.from_s, hours.hour_from_s) as smallint
-        ) as piece_s,
-        spans_and_hours.hour_ix = spans_and_hours.first_hour_ix as is_first_piece
-    from spans_and_hours
-    inner join hours
-        on spans_and_hours.hour_ix = hours.hour_ix
-            and spans_and_hours.cluster_no = hours.cluster_no
-    where spans_and_hours.to_s > hours.hour_from_s
 )
 
 select
-    {%- for column in gpu_hour_columns() %}
-    samples.{{ column }},
-    {%- endfor %}
-    {%- for counter in gpu_counters() %}
-    pieces.grown_{{ counter }},
-    {%- endfor %}
-    pieces.has_reset,
-    pieces.hour_dt,
-    pieces.hour_start_at,
-    pieces.hour_s,
-    pieces.piece_s,
-    pieces.is_first_piece
-from samples
-inner join pieces
-    on samples.device_key = pieces.device_key
-        and samples.at_s = pieces.at_s
+    spans_and_hours.device_key,
+    spans_and_hours.at_s,
+    cast(spans_and_hours.hour_ix as integer) as hour_ix,
+    cast(
+        least(spans_and_hours.to_s, hours.hour_to_s) - greatest(spans_and_hours.from_s, hours.hour_from_s) as smallint
+    ) as piece_s,
+    spans_and_hours.hour_ix = spans_and_hours.first_hour_ix as is_first_piece
+from spans_and_hours
+inner join hours
+    on spans_and_hours.hour_ix = hours.hour_ix
+        and spans_and_hours.cluster_no = hours.cluster_no
+where spans_and_hours.to_s > hours.hour_from_s

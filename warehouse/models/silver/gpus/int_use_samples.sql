@@ -18,7 +18,8 @@ samples as (
     where {{ in_sampled_range('delivered.sampled_at') }}
 ),
 
-neighbours as (
+-- Looked at twice: kept for both, its rows would fill the memory.
+neighbours as {{ inlined() }} (
     select
         *,
         lag(at_s) over in_time as previous_s,

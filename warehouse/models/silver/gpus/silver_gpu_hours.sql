@@ -7,54 +7,63 @@
 
 with
 
--- Samples cut at the borders of hours: piece_s seconds each.
-pieces as (
-    select * from {{ ref('int_sample_hours') }}
+measured as (
+    select * from {{ ref('int_gpu_hour_means') }}
+),
+
+growth as (
+    select * from {{ ref('int_hour_growth') }}
+),
+
+hours as (
+    select * from {{ ref('int_day_hours') }}
 )
 
--- Of an hour: how much of it a sample speaks of, means over the seconds in which an amount is known, the highest of others,
--- and what each counter grew by, counted in the piece where its sample begins.
+-- What each counter grew by counts in the hour in which its sample begins to speak.
 select
-    cluster_id,
-    machine_id,
-    gpu_device,
-    hour_dt as dt,
-    hour_start_at,
-    hour_s,
-    max(gpu_index) as gpu_index,
-    max(gpu_uuid) as gpu_uuid,
-    max(mig_id) as mig_id,
-    cast(sum(piece_s) as bigint) as sampled_s,
-    cast(sum(case when used_ratio is not null then piece_s else 0 end) as bigint) as use_covered_s,
-    cast(sum({{ whole('used_ratio * 1000000') }} * piece_s) as bigint) as used_us,
-    case when min(gpu_signal) = max(gpu_signal) then max(gpu_signal) when max(gpu_signal) is not null then 'several' end
-        as gpu_signal,
-    {%- for amount, digits in gpu_means().items() %}
-    {{ mean_over_seconds(amount, 'piece_s', digits) }} as {{ amount }},
+    measured.cluster_id,
+    measured.machine_id,
+    measured.gpu_device,
+    hours.dt,
+    hours.hour_start_at,
+    hours.hour_s,
+    measured.gpu_index,
+    measured.gpu_uuid,
+    measured.mig_id,
+    measured.sampled_s,
+    measured.use_covered_s,
+    measured.used_us,
+    measured.gpu_signal,
+    {%- for amount in gpu_means() %}
+    measured.{{ amount }},
     {%- endfor %}
-    max(memory_used_bytes) as memory_used_bytes_max,
-    max(memory_total_bytes) as memory_total_bytes,
-    max(power_w) as power_w_max,
-    max(power_limit_w) as power_limit_w,
-    cast(sum(case when power_w is not null then piece_s else 0 end) as bigint) as power_covered_s,
-    max(temperature_c) as temperature_c_max,
-    max(memory_temperature_c) as memory_temperature_c_max,
-    count(case when is_first_piece then 1 end) as samples,
-    cast(sum(case when temperature_c is not null then piece_s else 0 end) as bigint) as temperature_covered_s,
-    cast(sum(case when temperature_c >= {{ hot_c() }} then piece_s else 0 end) as bigint) as hot_s,
-    min(sm_clock_hz) as sm_clock_hz_min,
-    cast(sum(case when clocks_event_reasons is not null then piece_s else 0 end) as bigint) as reasons_covered_s,
-    {%- for reason, bit in clocks_event_bits().items() %}
-    cast(sum(case when clocks_event_reasons & {{ bit }} != 0 then piece_s else 0 end) as bigint) as {{ reason }}_s,
+    measured.memory_used_bytes_max,
+    measured.memory_total_bytes,
+    measured.power_w_max,
+    measured.power_limit_w,
+    measured.power_covered_s,
+    measured.temperature_c_max,
+    measured.memory_temperature_c_max,
+    coalesce(growth.samples, 0) as samples,
+    measured.temperature_covered_s,
+    measured.hot_s,
+    measured.sm_clock_hz_min,
+    measured.reasons_covered_s,
+    {%- for reason in clocks_event_bits() %}
+    measured.{{ reason }}_s,
     {%- endfor %}
     {%- for counter in gpu_counters() %}
-    cast(sum(case when is_first_piece then grown_{{ counter }} end) as double) as {{ counter }},
+    growth.{{ counter }},
     {%- endfor %}
-    count(case when is_first_piece and has_reset then 1 end) as counter_resets,
-    max(remapped_rows_correctable) as remapped_rows_correctable,
-    max(remapped_rows_uncorrectable) as remapped_rows_uncorrectable,
-    max(row_remap_pending) as row_remap_pending,
-    max(row_remap_failed) as row_remap_failed,
-    cast(sum(case when is_first_piece then implausible_amounts else 0 end) as bigint) as implausible_values
-from pieces
-group by cluster_id, machine_id, gpu_device, hour_dt, hour_start_at, hour_s
+    coalesce(growth.counter_resets, 0) as counter_resets,
+    measured.remapped_rows_correctable,
+    measured.remapped_rows_uncorrectable,
+    measured.row_remap_pending,
+    measured.row_remap_failed,
+    measured.implausible_values
+from measured
+inner join hours
+    on measured.hour_ix = hours.hour_ix
+left join growth
+    on measured.device_key = growth.device_key
+        and measured.hour_ix = growth.hour_ix

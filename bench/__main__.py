@@ -30,6 +30,7 @@ BENCHES = (
     "gpu_samples",
     "sacct",
     "collect_nvml",
+    "stream",
     "gold_reads",
     "pages_with_readers",
     "detection",

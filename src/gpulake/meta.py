@@ -448,13 +448,27 @@ def last_build(view: Asked) -> Build | None:
 
 def is_changed_since(view: Asked, build_id: int) -> bool:
     """Whether tables were changed after a build: by one that did not finish, by dbt by hand, by a replay."""
+    return _changed_since(view, build_id) is not None
+
+
+def _changed_since(view: Asked, build_id: int) -> int | None:
     # dbt's commits have no message; merging files changes no row.
-    found = view.sql(
-        "SELECT 1 FROM lake.snapshots() WHERE snapshot_id > ? AND coalesce(commit_message, 'replay') = 'replay' "
+    found: int | None = view.sql(
+        "SELECT max(snapshot_id) AS version FROM lake.snapshots() "
+        "WHERE snapshot_id > ? AND coalesce(commit_message, 'replay') = 'replay' "
         "AND len(list_filter(map_keys(changes), lambda change: change != 'merge_adjacent')) > 0",
         [build_id],
-    )
-    return bool(found.num_rows)
+    )["version"][0].as_py()
+    return found
+
+
+def versions_to_publish(view: Asked) -> frozenset[int]:
+    """Which versions the steps after the last build ask for: its own, that of its scores, and one that changed tables after it."""
+    build = last_build(view)
+    if build is None:
+        return frozenset()
+    found = (build.build_id, scored_version(view, build.build_id), _changed_since(view, build.build_id))
+    return frozenset(version for version in found if version is not None)
 
 
 def scored_version(view: Asked, build_id: int) -> int | None:

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
-from gpulake import clock, lake, landing, meta, session
+from gpulake import clock, lake, landing, meta, session, upkeep
 from gpulake.config import Config
 from gpulake.contract import Source, Table
 from gpulake.errors import GpulakeError, LockError, SourceError, UsageError
 from gpulake.lake import Writer
-from gpulake.landing import Stretch, StretchLanded
+from gpulake.landing import Stretch, StretchLanded, StretchLander
 from gpulake.sources import all_sources
 from gpulake.transports import Address, Assignment, Bounds, Inlet, Place, Record
 from gpulake.whole import keep_newest, write_whole
@@ -29,7 +31,7 @@ _HOLD_S = 5.0
 """So long the lock is held at most while much is waiting; others get their turn between."""
 
 _REST_S = 0.2
-_BATCHES_BETWEEN_MERGES = 16
+_BATCHES_BETWEEN_TENDING = 16
 _BETWEEN_NOTES_S = 1.0
 _NOTES_KEPT = 8
 
@@ -105,14 +107,18 @@ class Buffer:
 
     def add(self, records: Sequence[Record], *, now_s: float) -> None:
         """Take messages. Those of partitions that are no longer ours are left to others."""
-        for record in records:
-            pending = self._held.get(record[:2])
-            if pending is None or record.offset < pending.next_offset:
+        for place, of_place in groupby(records, key=itemgetter(0, 1)):
+            pending = self._held.get(place)
+            if pending is None:
                 continue
-            pending.offsets.append(record.offset)
-            pending.values.append(record.value)
-            self.messages += 1
-            self.bytes += len(record.value)
+            before = pending.next_offset
+            fresh = [record for record in of_place if record.offset >= before]
+            if not fresh:
+                continue
+            pending.offsets += [record.offset for record in fresh]
+            pending.values += (values := [record.value for record in fresh])
+            self.messages += len(values)
+            self.bytes += sum(map(len, values))
             if self._since is None:
                 self._since = now_s
 
@@ -267,13 +273,14 @@ class Consumer:
         try:
             with self._writing() as writer:
                 self._was_let_in()
+                lander = StretchLander(writer, stream=self._inlet.stream, config=self._config, cluster=self._cluster)
                 until = self._monotonic() + _HOLD_S
                 while True:
                     self._settle()
                     if self._must_place():
-                        self._place(writer)
+                        self._place(lander)
                     elif self._buffer.messages:
-                        self._land(writer)
+                        self._land(writer, lander)
                         self._note("reading")
                     has_held_long = self._monotonic() >= until
                     if has_held_long:
@@ -314,10 +321,10 @@ class Consumer:
             for path in owner.shipped:
                 landing.land(writer, landing.survey(path, [owner]), config=self._config, now=clock.now())
 
-    def _place(self, writer: Writer) -> None:
+    def _place(self, lander: StretchLander) -> None:
         """Go on where the lake ends, in each partition."""
         assignment = self._inlet.assigned()
-        known = meta.positions(writer, self._inlet.stream)
+        known = lander.positions()
         self._at, self._lost = {}, {}
         positions = {}
         for place in sorted(assignment.places):
@@ -357,9 +364,9 @@ class Consumer:
             known.generation, max(known.next_offset, bounds.first), bounds.uid or known.topic_uid
         ), lost
 
-    def _land(self, writer: Writer) -> None:
+    def _land(self, writer: Writer, lander: StretchLander) -> None:
         """Land what waits, but for what the lake has got from somebody else."""
-        known = meta.positions(writer, self._inlet.stream)
+        known = lander.positions()
         stretches = []
         for place, pending in self._buffer.ready():
             landed = known.get(place)
@@ -370,13 +377,12 @@ class Consumer:
                 self._buffer.begin({})
                 return
             stretches.append(self._stretch(place, pending))
-        now = clock.now()
-        done = landing.land_stretches(writer, stretches, config=self._config, cluster=self._cluster, now=now)
+        done = lander.land(stretches, now=clock.now())
         self._lost |= {(stretch.topic, stretch.partition): 0 for stretch in stretches}
         self._buffer.landed(now_s=self._monotonic())
         self._count(done)
-        if self.done.batches % _BATCHES_BETWEEN_MERGES == 0:
-            writer.tidy()
+        # Also after the first: a consumer that is started for each batch would never get to the next.
+        if self.done.batches % _BATCHES_BETWEEN_TENDING == 1 and upkeep.tend(writer, now=clock.now()):
             self.done = replace(self.done, merges=self.done.merges + 1)
 
     def _goes_on(self, place: Place, landed: meta.Position, from_offset: int) -> bool:
@@ -427,19 +433,36 @@ class Consumer:
         if not anyway and now_s - self._noted_s < _BETWEEN_NOTES_S:
             return
         self._noted_s = now_s
-        lag = None
-        if self._placed is not None and self._placed == self._inlet.assigned():
-            positions = self._read_up_to()
-            ends = {place: self._inlet.end(place) for place in positions}
-            behind = [max(0, end - positions[place]) for place, end in ends.items() if end is not None]
-            lag = sum(behind) + self._buffer.messages if len(behind) == len(positions) else None
+        behind = self._behind()
+        known = [messages for messages in (behind or {}).values() if messages is not None]
+        lag = sum(known) if behind is not None and len(known) == len(behind) else None
         self.done = replace(self.done, state=state, lag=lag, error=error)
-        note = {**self.done.as_json(), "pid": os.getpid(), "noted_at": clock.now(), "topics": sorted(self._topics)}
+        note = {
+            **self.done.as_json(),
+            "pid": os.getpid(),
+            "noted_at": clock.now(),
+            "topics": sorted(self._topics),
+            "behind": [
+                {"topic": topic, "partition": partition, "messages": messages}
+                for (topic, partition), messages in sorted((behind or {}).items())
+            ],
+        }
         folder = lake.Layout(self._config.lake).streams
         with suppress(OSError):  # nobody is told for a moment
             folder.mkdir(exist_ok=True)
             write_whole(folder / f"{os.getpid()}.json", json.dumps(note, default=str).encode())
             keep_newest(folder.glob("*.json"), _NOTES_KEPT)
+
+    def _behind(self) -> dict[Place, int | None] | None:
+        """How many messages of each partition have not landed, where its end is known; None while reading begins anew."""
+        if self._placed is None or self._placed != self._inlet.assigned():
+            return None
+        waiting = {place: len(pending.offsets) for place, pending in self._buffer.waiting()}
+        ends = {place: (position, self._inlet.end(place)) for place, position in self._read_up_to().items()}
+        return {
+            place: None if end is None else max(0, end - position) + waiting.get(place, 0)
+            for place, (position, end) in ends.items()
+        }
 
 
 def audit(view: meta.Asked) -> tuple[meta.Audited, ...]:

@@ -18,6 +18,8 @@ KEEP_ALL = timedelta(hours=24)
 KEEP_LAST_OF_DAY = timedelta(days=35)
 _LONGEST_QUERY = timedelta(days=1)
 _BETWEEN_FORGETTING = timedelta(days=1)
+_MANY_VERSIONS = 1_000
+"""So many versions more than were left make it worth to forget before a day is over."""
 
 Progress = Callable[[str, float], None]
 
@@ -74,11 +76,11 @@ def status(folder: Path) -> Status:
             last_build=_build_told(meta.last_build(view)),
             publication=Layout(folder).publication(),
             streams=meta.stream_topics(view),
-            consumers=_consumers(folder),
+            consumers=consumers(folder),
         )
 
 
-def _consumers(folder: Path) -> tuple[Mapping[str, object], ...]:
+def consumers(folder: Path) -> tuple[Mapping[str, object], ...]:
     """The notes of those who land streams; one that cannot be read is left out."""
     found = []
     for file in sorted(Layout(folder).streams.glob("*.json")):
@@ -190,35 +192,41 @@ def compact(writer: Writer, *, now: datetime, progress: Progress | None = None) 
     return compacted
 
 
-def tend(writer: Writer, *, now: datetime) -> None:
-    """What a refresh does for its lake when it has published: keep the files few, and once a day forget old versions.
+def tend(writer: Writer, *, now: datetime) -> tuple[str, ...]:
+    """What a refresh does when it has published, and a stream when it has landed for a while; the tables that were tidied.
 
-    So a lake that is refreshed and never compacted does not grow for ever. Only what killed writers left stays.
+    Files are kept few, and old versions forgotten once a day, or when many have come together. So a lake that is never
+    compacted does not grow for ever. Only what killed writers left stays.
     """
-    writer.tidy()
-    if _is_due(writer.layout.tended, now=now):
+    tidied = writer.tidy()
+    if _is_due(writer, now=now):
         _forget(writer, now=now)
+    return tidied
 
 
-def _is_due(note: Path, *, now: datetime) -> bool:
+def _is_due(writer: Writer, *, now: datetime) -> bool:
+    versions = writer.count_versions()
     try:
-        last = datetime.fromisoformat(note.read_text(encoding="utf-8"))
+        at, _, left = writer.layout.tended.read_text(encoding="utf-8").partition(" ")
+        last, least = datetime.fromisoformat(at), int(left or versions)
     except (OSError, ValueError):
         # The first time, or lost: the day begins here. (A lake that was brought over keeps its old catalog so long.)
-        _note(note, now=now)
+        _note(writer, now=now)
         return False
-    return not timedelta(0) <= now - last < _BETWEEN_FORGETTING
+    return versions - least >= _MANY_VERSIONS or not timedelta(0) <= now - last < _BETWEEN_FORGETTING
 
 
-def _note(note: Path, *, now: datetime) -> None:
+def _note(writer: Writer, *, now: datetime) -> None:
     with suppress(OSError):
-        note.write_text(now.isoformat(), encoding="utf-8")
+        writer.layout.tended.write_text(f"{now.isoformat()} {writer.count_versions()}", encoding="utf-8")
 
 
 def _forget(writer: Writer, *, now: datetime) -> Compacted:
     publications = meta.publications(writer)
     kept = kept_publications([(each.build_id, each.published_at) for each in publications], now=now)
     needed = {each.data_version for each in publications if each.build_id in kept} | {writer.version()}
+    # A stream lands between two steps of somebody who has built and not published yet.
+    needed |= meta.versions_to_publish(writer)
     versions = writer.sql("SELECT snapshot_id FROM lake.snapshots()")["snapshot_id"].to_pylist()
     expired = [version for version in versions if version not in needed]
     writer.expire(expired)
@@ -230,7 +238,7 @@ def _forget(writer: Writer, *, now: datetime) -> Compacted:
         "SELECT DISTINCT scored_build_id AS id FROM lake.meta.scorings WHERE list_contains(?, build_id)", [list(kept)]
     )["id"].to_pylist()
     _drop_artefacts(writer.layout.artefacts, kept, scored=scored)
-    _note(writer.layout.tended, now=now)
+    _note(writer, now=now)
     return Compacted(kept, len(expired))
 
 

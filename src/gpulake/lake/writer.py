@@ -125,6 +125,10 @@ class Writer:
         """The lake's newest version."""
         return int(self.sql("FROM lake.current_snapshot()")["id"][0].as_py())
 
+    def count_versions(self) -> int:
+        """How many versions can be read."""
+        return int(self.sql("SELECT count(*) AS n FROM __ducklake_metadata_lake.ducklake_snapshot")["n"][0].as_py())
+
     @contextmanager
     def transaction(self, message: str, **extra: object) -> Iterator[None]:
         """All or nothing. `extra` is kept with the commit. Raises LakeError when the commit fails (disk full…)."""

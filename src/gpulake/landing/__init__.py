@@ -12,7 +12,7 @@ from gpulake.landing.landings import Landing, LandReport, foresee, land
 from gpulake.landing.memory import Memory
 from gpulake.landing.messages import json_schema, open_end
 from gpulake.landing.replays import replay
-from gpulake.landing.stretches import Stretch, StretchLanded, land_stretches
+from gpulake.landing.stretches import Stretch, StretchLanded, StretchLander
 from gpulake.landing.surveys import Refused, Survey, look, nothing_known, survey
 
 __all__ = [
@@ -26,12 +26,12 @@ __all__ = [
     "Refused",
     "Stretch",
     "StretchLanded",
+    "StretchLander",
     "Survey",
     "check",
     "foresee",
     "json_schema",
     "land",
-    "land_stretches",
     "look",
     "nothing_known",
     "of_delivery",

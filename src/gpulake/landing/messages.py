@@ -6,7 +6,6 @@ the cluster's local time, as in files. What files say of keys that lack and of f
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -132,20 +131,28 @@ class Messages:
         types = {"text": pa.string(), "number": pa.float64(), "time": pa.string()}
         try:
             rows = pyarrow.json.read_json(
-                io.BytesIO(text),
+                pa.BufferReader(text),
                 read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
                 parse_options=pyarrow.json.ParseOptions(
                     explicit_schema=pa.schema([(each.name, types[each.kind]) for each in self.table.columns]),
-                    unexpected_field_behavior="error",
+                    unexpected_field_behavior="infer",
                 ),
             )
         except pa.ArrowInvalid:
             return None
-        if rows.num_rows != len(self.values):
+        further = [name for name in rows.column_names if name not in self.table.column_names]
+        if rows.num_rows != len(self.values) or (further and not self._may_leave(further, rows)):
             return None
-        frame = pl.DataFrame(pl.from_arrow(rows)).with_row_index("source_row")
+        frame = pl.DataFrame(pl.from_arrow(rows.select(self.table.column_names))).with_row_index("source_row")
         blank = pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep()
-        return frame.with_columns(blank, pl.col("source_row").cast(pl.Int64))
+        frame = frame.with_columns(blank, pl.col("source_row").cast(pl.Int64))
+        return frame.with_columns(left=pl.lit(further, dtype=pl.List(pl.String))) if further else frame
+
+    def _may_leave(self, further: Sequence[str], rows: pa.Table) -> bool:
+        """Whether further keys are no column's, written otherwise: every row has all that it needs, so that none lacks."""
+        names = {name.strip().lower() for name in further}
+        is_apart = len(names) == len(further) and names.isdisjoint(self.table.column_names)
+        return is_apart and not any(rows[name].null_count for name in self.table.needed_names)
 
     def closely(self) -> pl.DataFrame:
         """The rows message by message, with their text, and the reason where one is no row."""

@@ -296,18 +296,38 @@ class Read:
 
 def read_chunk(chunk: Chunk, table: Table, body: Body | None, time_zone: str) -> Read:
     """Take a chunk apart, quickly where it is clean, closely where it is not: both give the same."""
-    faults = _faults(table, body)
-    quick, refused, left = chunk.quick(), _no_refusals(), frozenset[str]()
+    if clean := read_quickly(chunk, table, body, time_zone):
+        return clean
+    frame = _typed(chunk.closely(), table, time_zone, says_why=True)
+    contract = _first_reason([(fault, pl.lit(why)) for why, fault in _faults(table, body).items()])
+    frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
+    is_refused = pl.col("reason").is_not_null()
+    refused = _without_nul(frame.filter(is_refused).select(_no_refusals().columns))
+    frame = frame.filter(~is_refused)
+    return Read(frame, refused, _left(frame))
+
+
+def read_quickly(chunk: Chunk, table: Table, body: Body | None, time_zone: str) -> Read | None:
+    """Take a chunk apart at full speed; None where it needs a closer look."""
+    quick = chunk.quick()
     frame = None if quick is None else _typed(quick, table, time_zone, says_why=False)
-    if frame is None or not _is_clean(frame, faults):
-        frame = _typed(chunk.closely(), table, time_zone, says_why=True)
-        contract = _first_reason([(fault, pl.lit(why)) for why, fault in faults.items()])
-        frame = frame.with_columns(reason=pl.coalesce(pl.col("reason"), contract))
-        is_refused = pl.col("reason").is_not_null()
-        frame, refused = frame.filter(~is_refused), _without_nul(frame.filter(is_refused).select(refused.columns))
-        if "left" in frame.columns:
-            left = frozenset(frame["left"].explode().drop_nulls())
-    return Read(frame, refused, left)
+    if frame is None or not _is_clean(frame, _faults(table, body)):
+        return None
+    return Read(frame, _no_refusals(), _left(frame))
+
+
+def _left(frame: pl.DataFrame) -> frozenset[str]:
+    return frozenset(frame["left"].explode().drop_nulls()) if "left" in frame.columns else frozenset()
+
+
+def joined(reads: Sequence[Read], table: Table) -> Read:
+    """What was read of several chunks as if it were one; what only some of them know is left out."""
+    names = ["source_row", "times_unknown", *table.column_names, *map(_missing, _of_type_time(table))]
+    return Read(
+        pl.concat([read.frame.select(names) for read in reads]),
+        pl.concat([read.refused for read in reads]),
+        frozenset().union(*(read.left for read in reads)),
+    )
 
 
 def missing_values(frame: pl.DataFrame, table: Table) -> dict[str, int]:
@@ -315,10 +335,10 @@ def missing_values(frame: pl.DataFrame, table: Table) -> dict[str, int]:
     return {column.name: count for column in table.columns if (count := _missing_in(frame, column))}
 
 
-def write(frame: pl.DataFrame, file: Path) -> None:
-    """Write rows as a Parquet file. Raises LakeError."""
+def write(frame: pl.DataFrame, file: Path, *, is_lasting: bool = True) -> None:
+    """Write rows as a Parquet file; what does not last, as it is merged soon, at a third of the cost. Raises LakeError."""
     with _told(file):
-        _write(_without_nul(frame), file)
+        _write(_without_nul(frame), file, is_lasting=is_lasting)
 
 
 @contextmanager
@@ -340,9 +360,9 @@ def _without_nul(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(text.str.replace_all("\0", "\ufffd", literal=True))
 
 
-def _write(frame: pl.DataFrame, file: Path) -> None:
+def _write(frame: pl.DataFrame, file: Path, *, is_lasting: bool) -> None:
     """As Parquet. Texts, of which every row has its own, are written faster and smaller by Polars: its dictionaries are of texts."""
-    if not _is_of_numbers(frame):
+    if not (is_lasting and _is_of_numbers(frame)):
         frame.write_parquet(file, compression="zstd", compression_level=1)
         return
     rows = frame.to_arrow()
@@ -413,6 +433,10 @@ def _lacking(column: Column) -> dict[str, pl.Expr]:
     return values | {_missing(column): pl.lit(value=True)} if column.kind == "time" else values
 
 
+def _of_type_time(table: Table) -> list[Column]:
+    return [column for column in table.columns if column.kind == "time"]
+
+
 def _missing(column: Column) -> str:
     """The name of what tells, row by row, that a time is missing: one that cannot be told is null too."""
     return f"{column.name} is missing"
@@ -467,7 +491,7 @@ def _faults_of_time(table: Table, name: str, time: pl.Expr, body: Body | None) -
 def _times(table: Table) -> dict[str, pl.Expr]:
     """The times of a row, in the seconds that its source counts, or since 1970; what the source means as unknown is null."""
     assert table.span
-    of_type_time = (column.name for column in table.columns if column.kind == "time")
+    of_type_time = (column.name for column in _of_type_time(table))
     times = {name: _seconds(table, name) for name in dict.fromkeys((*table.span.names, *of_type_time))}
     unknown = table.span.null_at_or_below
     if unknown is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from gpulake.landing.clusters import cluster_settings, note_cluster
 from gpulake.landing.landings import moment_of, name_landing
 from gpulake.landing.messages import MESSAGES, Messages, as_messages
 from gpulake.tables import LANDINGS, OFFSETS, QUARANTINE, LakeTable, bronze_tables
+
+_NEIGHBOURS = 256
+"""So many messages are looked at closely together, where one of them needs it."""
 
 
 @dataclass(frozen=True)
@@ -61,30 +64,55 @@ class StretchLanded:
     max_event_at: datetime | None
 
 
-def land_stretches(
-    writer: Writer, stretches: Sequence[Stretch], *, config: Config, cluster: str | None, now: datetime
-) -> tuple[StretchLanded, ...]:
-    """Land messages with their offsets: all or nothing. Raises LakeError; then nothing has landed."""
-    first_no = meta.last_landing_no(writer) + 1
-    landed: list[_Landed] = []
-    by_table: dict[str, list[Stretch]] = {}
-    for stretch in stretches:
-        by_table.setdefault(stretch.table.name, []).append(stretch)
-    for together in by_table.values():
-        landed += _converted(writer, together, config=config, cluster=cluster)
-    with writer.transaction("land", stretches=[each.landing_id for each in landed]):
-        for each in landed:
-            if each.file is not None:
-                writer.add_files(each.bronze, [each.file])
-        if refused := [each.refused for each in landed if each.refused.height]:
-            writer.insert(QUARANTINE, pl.concat(refused).to_arrow())
-        records = [each.record(first_no + number, now) for number, each in enumerate(landed)]
-        writer.insert(LANDINGS, _arrow(LANDINGS, records))
-        writer.insert(OFFSETS, _arrow(OFFSETS, [each.offsets_record(now) for each in landed]))
-        for source in {each.stretch.source.name: each.stretch.source for each in landed}.values():
-            if source.describes_cluster:
-                note_cluster(writer, _cluster_id(source, cluster), source, config, now)
-    return tuple(each.told() for each in landed)
+class StretchLander:
+    """Lands messages of one stream while a lock is held: what only its holder can change is asked of the lake once."""
+
+    def __init__(self, writer: Writer, *, stream: str, config: Config, cluster: str | None) -> None:
+        self._writer = writer
+        self._stream = stream
+        self._config = config
+        self._cluster = cluster
+        self._positions: dict[tuple[str, int], meta.Position] | None = None
+        self._last_no: int | None = None
+        self._noted: set[str] = set()
+
+    def positions(self) -> Mapping[tuple[str, int], meta.Position]:
+        """How far each partition of the stream has landed, by topic and partition."""
+        if self._positions is None:
+            self._positions = meta.positions(self._writer, self._stream)
+        return self._positions
+
+    def land(self, stretches: Sequence[Stretch], *, now: datetime) -> tuple[StretchLanded, ...]:
+        """Land messages with their offsets: all or nothing. Raises LakeError; then nothing has landed."""
+        writer = self._writer
+        positions = dict(self.positions())
+        first_no = (meta.last_landing_no(writer) if self._last_no is None else self._last_no) + 1
+        landed: list[_Landed] = []
+        by_table: dict[str, list[Stretch]] = {}
+        for stretch in stretches:
+            by_table.setdefault(stretch.table.name, []).append(stretch)
+        for together in by_table.values():
+            landed += _converted(writer, together, config=self._config, cluster=self._cluster)
+        sources = {each.stretch.source.name: each.stretch.source for each in landed}
+        with writer.transaction("land", stretches=[each.landing_id for each in landed]):
+            for each in landed:
+                if each.file is not None:
+                    writer.add_files(each.bronze, [each.file])
+            if refused := [each.refused for each in landed if each.refused is not None and each.refused.height]:
+                writer.insert(QUARANTINE, pl.concat(refused).to_arrow())
+            records = [each.record(first_no + number, now) for number, each in enumerate(landed)]
+            writer.insert(LANDINGS, _arrow(LANDINGS, records))
+            writer.insert(OFFSETS, _arrow(OFFSETS, [each.offsets_record(now) for each in landed]))
+            for source in sources.values():
+                if source.describes_cluster and source.name not in self._noted:
+                    note_cluster(writer, _cluster_id(source, self._cluster), source, self._config, now)
+        for stretch in stretches:
+            place = (stretch.topic, stretch.partition)
+            positions[place] = meta.Position(stretch.generation, stretch.next_offset, stretch.topic_uid)
+        self._positions = positions
+        self._last_no = first_no + len(landed) - 1
+        self._noted |= sources.keys()
+        return tuple(each.told() for each in landed)
 
 
 @dataclass(frozen=True)
@@ -95,11 +123,15 @@ class _Landed:
     bronze: LakeTable
     file: Path | None  # that of all stretches of a table stands with the first of them
     rows_kept: int
-    refused: pl.DataFrame
+    refused: pl.DataFrame | None  # None where no row of any stretch of its table is
     times_unknown: int
     values_missing: int
     low: float | None
     high: float | None
+
+    @property
+    def rows_refused(self) -> int:
+        return 0 if self.refused is None else self.refused.height
 
     def record(self, landing_no: int, now: datetime) -> dict[str, object]:
         stretch = self.stretch
@@ -116,7 +148,7 @@ class _Landed:
             "layout": MESSAGES,
             "rows_in": len(stretch.values),
             "rows_kept": self.rows_kept,
-            "rows_refused": self.refused.height,
+            "rows_refused": self.rows_refused,
             "times_unknown": self.times_unknown,
             "values_missing": self.values_missing,
             "published_bytes": False,
@@ -145,7 +177,7 @@ class _Landed:
         }
 
     def told(self) -> StretchLanded:
-        return StretchLanded(self.stretch, self.landing_id, self.rows_kept, self.refused.height, moment_of(self.high))
+        return StretchLanded(self.stretch, self.landing_id, self.rows_kept, self.rows_refused, moment_of(self.high))
 
 
 def _cluster_id(source: Source, cluster: str | None) -> str:
@@ -171,8 +203,9 @@ def _converted(writer: Writer, stretches: Sequence[Stretch], *, config: Config, 
             "offset": pl.Series([offset for each in stretches for offset in each.offsets], dtype=pl.Int64),
         }
     )
-    read = rows.read_chunk(Messages(values, table), table, None, zone)
-    frame, refused = _placed(read.frame, whose), _placed(read.refused, whose)
+    read = _read(values, table, zone)
+    frame = _placed(read.frame, whose)
+    refused = _placed(read.refused, whose) if read.refused.height else None
     names = pl.Series(ids, dtype=pl.String)
     file = None
     if frame.height:
@@ -180,18 +213,20 @@ def _converted(writer: Writer, stretches: Sequence[Stretch], *, config: Config, 
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"ducklake-{ids[0][:24]}-messages.parquet"
         in_order = frame.with_columns(landing_id=names.gather(frame["landing"]))
-        rows.write(in_order.select(*table.column_names, "landing_id", "source_row"), file)
+        rows.write(in_order.select(*table.column_names, "landing_id", "source_row"), file, is_lasting=False)
     landed = []
     for number, stretch in enumerate(stretches):
         own = frame if len(stretches) == 1 else frame.filter(pl.col("landing") == number)
         low, high = rows.event_range(own, table)
-        own_refused = refused.filter(pl.col("landing") == number).select(
-            landing_id=pl.lit(ids[number]),
-            file_name=pl.lit(f"{stretch.topic}/{stretch.partition}"),
-            source_row="source_row",
-            reason="reason",
-            raw_text="raw_text",
-        )
+        own_refused = None
+        if refused is not None:
+            own_refused = refused.filter(pl.col("landing") == number).select(
+                landing_id=pl.lit(ids[number]),
+                file_name=pl.lit(f"{stretch.topic}/{stretch.partition}"),
+                source_row="source_row",
+                reason="reason",
+                raw_text="raw_text",
+            )
         landed.append(
             _Landed(
                 stretch=stretch,
@@ -208,6 +243,18 @@ def _converted(writer: Writer, stretches: Sequence[Stretch], *, config: Config, 
             )
         )
     return landed
+
+
+def _read(values: Sequence[bytes], table: Table, zone: str) -> rows.Read:
+    """The rows of messages. How one is read depends on no other: so a fault costs the quick way to its neighbours only."""
+    if whole := rows.read_quickly(Messages(values, table), table, None, zone):
+        return whole
+    pieces = []
+    for start in range(0, len(values), _NEIGHBOURS):
+        read = rows.read_chunk(Messages(values[start : start + _NEIGHBOURS], table), table, None, zone)
+        at = pl.col("source_row") + start
+        pieces.append(replace(read, frame=read.frame.with_columns(at), refused=read.refused.with_columns(at)))
+    return rows.joined(pieces, table)
 
 
 def _lacking(frame: pl.DataFrame, table: Table) -> Mapping[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import count, repeat
 
 from gpulake.errors import SourceError
 from gpulake.transports import Assignment, Bounds, Place, Record
@@ -68,7 +69,7 @@ class Queue:
         """Messages of a partition from an offset on."""
         start = offset - self._firsts.get(place, 0)
         values = self._held.get(place, [])[start : start + at_most]
-        return [Record(*place, offset + number, value) for number, value in enumerate(values)]
+        return list(map(Record, repeat(place[0]), repeat(place[1]), count(offset), values))
 
     def consumer(self, topics: Sequence[str]) -> QueueInlet:
         """A further member of the group."""

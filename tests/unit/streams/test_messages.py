@@ -79,6 +79,26 @@ def test_a_further_field_is_left_out():
     assert (1, frozenset({"firmware"})) == (found.frame.height, found.left)
 
 
+@pytest.mark.parametrize(
+    ("further", "is_quick"),
+    [
+        ({"firmware": "9"}, True),
+        ({"firmware": {"a": [1, None]}}, True),
+        ({"firmware": "9", "power_w": None}, False),  # it may be what lacks, misspelt
+        ({"Note": "x"}, False),  # a column's own key
+        ({"firmware": "9", "Firmware": "8"}, False),
+    ],
+)
+def test_a_further_field_is_read_quickly_where_it_cannot_be_a_columns(further, is_quick):
+    """A field that every message of a producer has would else slow down all of them, for good."""
+    values = [one(note="x"), one(note="x", **further)]
+    quick = Messages(values, READ).quick()
+    assert is_quick == (quick is not None)
+    found, alone = rows(*values), read_chunk(_Closely(Messages(values[1:], READ)), READ, None, "UTC")
+    assert found.frame.select(READ.column_names).rows()[1:] == alone.frame.select(READ.column_names).rows()
+    assert found.left == alone.left
+
+
 @pytest.mark.parametrize("pair", [(b'{"machine_id":"a"}{"machine_id":"b"}', b""), (one() + b"\n" + one(), b"\n")])
 def test_two_objects_in_one_message_are_no_two_rows(pair):
     """Counted as rows they would give every later message a wrong offset."""

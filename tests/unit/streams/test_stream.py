@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -65,7 +66,8 @@ def test_what_is_produced_lands_is_a_duplicate_or_is_refused(lake):
     """An audit that does not close would hide lost or doubled rows."""
     queue = Queue(partitions=2)
     poison = [b"", b"{", b"[1]", b"\xff{}", b'{"machine": null}', b'{"machine": "m", "start_time": "soon"}',
-              b'{"machine": "m", "start_time": 9214646400, "end_time": 9214646400}', b" " * (2 << 20)]  # fmt: skip
+              b'{"machine": "m", "start_time": 9214646400, "end_time": 9214646400}',
+              b'{"machine": "%s"}' % (b"x" * 10_000_000)]  # fmt: skip
     for number in range(10):
         queue.put(TOPIC, number % 2, window(number))
     for number in (3, 7, 7):
@@ -292,7 +294,7 @@ def test_a_full_disk_in_the_middle_loses_nothing(lake, monkeypatch):
     queue = Queue(partitions=1)
     queue.put(TOPIC, 0, window(1))
 
-    def full(*_):
+    def full(*_, **__):
         raise LakeError("a file cannot be written: No space left on device.")
 
     with monkeypatch.context() as patched:
@@ -301,6 +303,60 @@ def test_a_full_disk_in_the_middle_loses_nothing(lake, monkeypatch):
             drain(lake, queue)
 
     assert 1 == drain(lake, queue).rows_kept
+
+
+def test_a_disk_that_fills_up_inside_a_commit_loses_nothing(lake):
+    """The rows are written and the refused ones are not: of such a batch nothing may stay, and it lands when there is space."""
+    queue = Queue(partitions=1)
+    queue.put(TOPIC, 0, window(1))
+    drain(lake, queue)
+    queue.put(TOPIC, 0, window(2))
+    queue.put(TOPIC, 0, random.Random(1).randbytes(450_000).hex().encode())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(LakeError, match="File too large"):
+            drain(lake, queue)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [{"n": 1}] == ask(lake, "SELECT count(*) AS n FROM lake.main.bronze_machine_metrics")
+
+    drain(lake, queue)
+
+    (found,) = audit(lake)
+    assert (3, 2, 0, 1) == (found.messages, found.landed, found.duplicates, found.quarantined)
+    assert found.closes
+
+
+def test_two_streams_on_one_lake_keep_their_offsets_apart(lake):
+    """Topics of one name at two brokers: taken for each other, half of the messages would count as landed."""
+    here, there = Queue(partitions=1, stream="here"), Queue(partitions=1, stream="there")
+    for number in range(5):
+        here.put(TOPIC, 0, window(number))
+        there.put(TOPIC, 0, window(number + (100 if number < 4 else 0)))  # one event is told by both
+    one, other = (consumer(lake, queue.consumer([TOPIC]), batch=stream.Batch(messages=2)) for queue in (here, there))
+    for _ in range(4):
+        one.step(flush=True)
+        other.step(flush=True)
+
+    assert (5, 5) == (one.done.rows_kept, other.done.rows_kept)
+    assert [("here", 5, 0), ("there", 5, 0)] == [(each.stream, each.landed, each.gaps) for each in audit(lake)]
+    nos = ask(lake, "SELECT count(*) AS n, count(DISTINCT landing_no) AS nos FROM lake.meta.landings")
+    assert nos[0]["n"] == nos[0]["nos"]
+
+
+def test_a_new_field_lands_at_full_speed(lake, monkeypatch):
+    """A producer that is brought up to date sends one more field from then on, in every message."""
+    from gpulake.landing.messages import Messages
+
+    monkeypatch.setattr(Messages, "closely", lambda _self: pytest.fail("each message was looked at by itself"))
+    queue = Queue(partitions=1)
+    names = set(METRIC.column_names)
+    full = dict.fromkeys(names, 1.0) | json.loads(window(1))
+    for further in ({}, {"driver": "550.54"}, {"driver": None, "fans": [1, 2], "at": {"rack": 3}}):
+        queue.put(TOPIC, 0, json.dumps({**full, **further}).encode())
+
+    assert (3, 0) == (drain(lake, queue).rows_kept, drain(lake, queue).rows_kept)
 
 
 def test_a_hundred_shuffled_replays_give_the_same_rows(lake):

@@ -237,6 +237,37 @@ def test_parquet_with_nulls(tmp_path):
     )
 
 
+def test_parquet_times_that_no_calendar_has_are_refused_alone(tmp_path):
+    """Garbage where a time belongs would end a refresh; and a refused row is kept with all its digits."""
+    fine = pa.array([1782907200_000000001] * 3).cast(pa.timestamp("ns", "Asia/Tokyo"))
+    file = parquet_file(
+        tmp_path / "job.parquet",
+        {
+            "job": pa.array(["a", "b", "c"]),
+            "start": fine,
+            "end": pa.array([2**63 - 1, None, None], pa.timestamp("us")),
+            "gpus": pa.array([1.0] * 3),
+            "day": pa.array([-(2**31), 0, 2**31 - 1], pa.int32()).cast(pa.date32()),
+        },
+    )
+    kept, refused, _ = read(file, tmp_path / "out", jobs(Parquet()))
+
+    assert [2, 3] == [row[0] for row in kept]
+    ((number, why, text),) = refused
+    assert (1, "a time that no calendar has") == (number, why)
+    told = json.loads(text)
+    assert (str(2**63 - 1), str(-(2**31))) == (told["end"], told["day"])
+    assert "000000001" in told["start"]
+
+
+@pytest.mark.parametrize("kind", [pa.time64("us"), pa.duration("s"), pa.binary(2), pa.decimal256(60, 0)], ids=str)
+def test_a_parquet_column_of_no_plain_value_is_refused_in_words(tmp_path, kind):
+    table = Table(name="t", bronze="b", key=(), stems=("t",), format=Parquet(), columns=(Column("a", "text"),))
+    file = parquet_file(tmp_path / "t.parquet", {"a": pa.nulls(1, kind)})
+    with pytest.raises(SourceError, match="text, numbers or times are expected"):
+        read(file, tmp_path / "out", table)
+
+
 def test_further_parquet_columns_may_share_a_name(tmp_path):
     """A join that kept both sides' columns would end a refresh by an error of a library."""
     table = Table(name="t", bronze="b", key=(), stems=("t",), format=Parquet(), columns=(Column("a", "text"),))
@@ -282,6 +313,7 @@ def test_parquet_text_that_is_no_text_is_refused_alone(tmp_path):
         (pa.array(["x"]).dictionary_encode(), "text", "", "x"),
         (pa.array([7], pa.int64()), "text", "", "7"),
         (pa.array([date(2026, 7, 1)]), "time", "iso8601", at("2026-06-30T22:00")),
+        (pa.array([at("2026-07-01T00:00")], pa.timestamp("us", "+05:30")), "time", "iso8601", at("2026-07-01T00:00")),
         (pa.array(["2026-07-01T00:00"]), "time", "iso8601", at("2026-06-30T22:00")),
         (pa.array([1782864000], pa.int64()), "time", "epoch_s", at("2026-07-01")),
         (pa.array([1782864000], pa.int64()), "time", "iso8601_or_epoch", at("2026-07-01")),

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from gpulake.session import Progress
 
 _NAP_S = 0.2
-_REST_S = 1.0
-"""Between two rounds, however long one takes: whoever waits for the lock gets it then."""
+_REST_S, _REST_SHARE = 1.0, 0.25
+"""Between two rounds, at the least, and of the length of the last one: whoever waits for the lock gets it then.
+
+Where rounds take long, so does landing what came in the meantime.
+"""
 
 _PATIENCE_S = 8.0
 """So long a round waits for the lock: a stream that lands holds it for five seconds at a time."""
@@ -77,9 +80,10 @@ def follow(
         if monotonic() < next_s:
             sleep(min(_NAP_S, next_s - monotonic()))
             continue
-        next_s = monotonic() + every_s
+        began_s = monotonic()
         done = _cycle(config, done, refresh or once, tell)
-        next_s = max(next_s, monotonic() + _REST_S)
+        ended_s = monotonic()
+        next_s = max(began_s + every_s, ended_s + max(_REST_S, _REST_SHARE * (ended_s - began_s)))
     return done
 
 

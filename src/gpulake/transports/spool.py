@@ -129,14 +129,21 @@ class SpoolInlet:
         found: list[Record] = []
         if self._is_paused:
             return found
-        for place in sorted(self._positions):
-            while len(found) < at_most:
-                offset = self._positions[place]
-                values = self._read(place, offset)[: at_most - len(found)]
-                if not values:
-                    break
-                found += [Record(*place, offset + number, value) for number, value in enumerate(values)]
-                self._positions[place] += len(values)
+        # A share of each first: where much waits, no partition runs ahead of the others.
+        for share in (-(-at_most // max(len(self._positions), 1)), at_most):
+            for place in sorted(self._positions):
+                found += self._of(place, min(share, at_most - len(found)))
+        return found
+
+    def _of(self, place: Place, at_most: int) -> list[Record]:
+        found: list[Record] = []
+        while len(found) < at_most:
+            offset = self._positions[place]
+            values = self._read(place, offset)[: at_most - len(found)]
+            if not values:
+                break
+            found += [Record(*place, offset + number, value) for number, value in enumerate(values)]
+            self._positions[place] += len(values)
         return found
 
     def _read(self, place: Place, offset: int) -> list[bytes]:

@@ -454,6 +454,20 @@ def test_a_folder_of_files_is_a_stream_too(tmp_path, lake):
     assert found.closes
 
 
+def test_no_partition_of_a_folder_runs_ahead_of_the_others(tmp_path):
+    """Where much waits, a machine whose partition comes last would look as if it had fallen silent."""
+    out = SpoolOutlet(tmp_path / "spool", partitions=3)
+    out.send(TOPIC, [(b"%d" % n, window(n)) for n in range(90)])
+    out.close()
+    inlet = SpoolInlet(tmp_path / "spool", [TOPIC])
+    sizes = {place[1]: inlet.bounds(place).end for place in inlet.assigned().places}
+    inlet.start(dict.fromkeys(inlet.assigned().places, 0))
+    first = [record.partition for record in inlet.poll(at_most=12, wait_s=0)]
+    rest = [record.partition for _ in range(9) for record in inlet.poll(at_most=12, wait_s=0)]
+    assert [0] * 4 + [1] * 4 + [2] * 4 == first
+    assert sizes == {number: [*first, *rest].count(number) for number in range(3)}
+
+
 def test_refused_messages_can_be_replayed_from_quarantine(lake):
     """A table that learns a value later takes what was refused: it keeps its landing and its offset."""
     queue = Queue(partitions=1)

@@ -29,7 +29,10 @@ _UNAVAILABLE = """
     where cluster_id = ? and not available
 """
 _BUILDS = "select build_id, built_at, full_build, through_landing_no from ops.meta.builds"
-_PUBLICATIONS = "select build_id, published_at, full_build, tested_everything from ops.meta.publications"
+_PUBLICATIONS = """
+    select build_id, published_at, waited_s, event_age_s, full_build, tested_everything
+    from ops.meta.publications
+"""
 _COUNTED = """
     select
         (select sum(rows_kept) from gold_data_freshness where cluster_id = ?1)::bigint as rows_kept,
@@ -134,6 +137,8 @@ def _fill(look: Look) -> Filled:
             columns=(
                 Column("build_id", "build"),
                 Column("published_at", "published"),
+                Column("waited_s", "after its first landing"),
+                Column("event_age_s", "its newest event's age"),
                 Column("full_build", "everything built anew"),
                 Column("tested_everything", "everything tested anew"),
             ),

@@ -20,6 +20,7 @@ _MOST_EXTRA = 12
 """A record with more delimiters than this beyond its own is refused."""
 
 _MOST_WAYS = 5_000
+_HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,14 @@ def records(blocks: Iterable[bytes], kind: Kind) -> Iterator[pl.DataFrame]:
             row += lines_read
             yield frame
             continue
+        if layout is None and (begun := _begun(block, kind)) is not None:
+            begun_layout, begins, rest = begun
+            if (quick := _at_once(rest, begun_layout, [], row + begins)) is not None:
+                layout = begun_layout
+                frame, waiting, lines_read = quick
+                row += begins + lines_read
+                yield frame
+                continue
         lines = block.decode("utf-8", "replace").replace("\0", "\ufffd").split("\n")
         if lines[-1] == "":
             lines.pop()
@@ -118,6 +127,18 @@ def _header_of(lines: list[str], kind: Kind) -> tuple[_Layout | None, int]:
             fields = tuple(name.strip().lower() for name in line.split(delimiter))
             return _Layout(kind, line, delimiter, fields), at + 1
     return None, len(lines)
+
+
+def _begun(block: bytes, kind: Kind) -> tuple[_Layout, int, bytes] | None:
+    """The layout that a block's first lines say, how many lines stand before the first record, and the block from there on."""
+    head = block[:_HEAD_BYTES]
+    layout, begins = _header_of(head[: head.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1], kind)
+    if layout is None:
+        return None
+    at = 0
+    for _ in range(begins):
+        at = block.index(b"\n", at) + 1
+    return layout, begins, block[at:]
 
 
 def _at_once(

@@ -30,17 +30,24 @@ def with_amounts(frame: pl.DataFrame, column: str, *, prefix: str) -> pl.DataFra
     """
     import polars as pl
 
+    # Each text is read once, however many rows have it.
     text = pl.col(column).str.replace_all(" ", "", literal=True)
+    memory = _amount_of(text, "mem", plain=1 << 20)
     # GPUs are told in few ways, whatever else differs.
     gpus = text.str.extract_all(r"(?:^|,)gres/(?:gpu|mps)\b[^,]*").list.join("").alias("of_gpus")
-    schema = {f"{prefix}gpus": pl.Float64, f"{prefix}gpu_model": pl.String}
-    frame = with_read(frame.with_columns(gpus), "of_gpus", gpus_of, schema).drop("of_gpus")
-    memory = _amount_of(text, "mem", plain=1 << 20)
-    return frame.with_columns(
-        _amount_of(text, "cpu").alias(f"{prefix}cpus"),
-        pl.when(memory > 0).then(memory).alias(f"{prefix}memory_bytes"),
-        _amount_of(text, "node").alias(f"{prefix}nodes"),
+    texts = (
+        frame.select(column)
+        .unique()
+        .with_columns(
+            gpus,
+            _amount_of(text, "cpu").alias(f"{prefix}cpus"),
+            pl.when(memory > 0).then(memory).alias(f"{prefix}memory_bytes"),
+            _amount_of(text, "node").alias(f"{prefix}nodes"),
+        )
     )
+    schema = {f"{prefix}gpus": pl.Float64, f"{prefix}gpu_model": pl.String}
+    known = with_read(texts, "of_gpus", gpus_of, schema).drop("of_gpus")
+    return frame.join(known, on=column, how="left", nulls_equal=True, maintain_order="left")
 
 
 def _amount_of(text: pl.Expr, name: str, *, plain: int = 1) -> pl.Expr:

@@ -521,6 +521,27 @@ def has_new_machines(view: Asked, *, shaping: AbstractSet[tuple[str, str]]) -> b
     return bool(found.num_rows)
 
 
+def has_new_places(view: Asked) -> bool:
+    """Whether pending landings tell the place of a GPU that rows of before name by its uuid alone: they are of that place too.
+
+    It is asked of a lake that is built. Who tells one GPU two places tells none.
+    """
+    by_uuid = (
+        "SELECT DISTINCT cluster_id, machine_id, gpu_uuid FROM lake.main.silver_gpus "
+        "WHERE split_part(gpu_device, '/', 1) = gpu_uuid"
+    )
+    if not view.sql(f"{by_uuid} LIMIT 1").num_rows:
+        return False
+    found = view.sql(
+        f"SELECT 1 FROM lake.main.int_delivered_gpus AS told SEMI JOIN ({by_uuid}) AS known "
+        "USING (cluster_id, machine_id, gpu_uuid) WHERE told.gpu_index IS NOT NULL AND told.mig_id IS NULL "
+        "GROUP BY told.cluster_id, told.machine_id, told.gpu_uuid "
+        "HAVING min(told.gpu_index) = max(told.gpu_index) AND bool_or(list_contains(?, told.landing_id)) LIMIT 1",
+        [[landing.landing_id for landing in pending(view)]],
+    )
+    return bool(found.num_rows)
+
+
 # ------------------------------------------------------------------------------------------ publications
 
 

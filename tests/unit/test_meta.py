@@ -184,6 +184,16 @@ def test_a_full_build_must_be_tested_whole_before_less_is_enough(records):
     assert NOW == meta.everything_tested_at(records.writer)
 
 
+class View:
+    """What a lake answers."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def sql(self, query, params=()):
+        return self.connection.execute(query, list(params)).to_arrow_table()
+
+
 @pytest.mark.parametrize(
     ("machine", "gpus", "landing", "is_new"),
     [
@@ -198,13 +208,6 @@ def test_a_full_build_must_be_tested_whole_before_less_is_enough(records):
 )
 def test_a_machine_that_was_only_seen_has_everything_built(machine, gpus, landing, is_new):
     """Its capacity counts on every day of its cluster; to build all for one that is known would never end."""
-
-    class View:
-        def __init__(self, connection):
-            self.connection = connection
-
-        def sql(self, query, params=()):
-            return self.connection.execute(query, list(params)).to_arrow_table()
 
     with closing(duckdb.connect()) as connection:
         connection.execute("ATTACH ':memory:' AS lake; CREATE SCHEMA lake.meta")
@@ -231,3 +234,37 @@ def test_a_machine_that_was_only_seen_has_everything_built(machine, gpus, landin
         )
 
         assert is_new == meta.has_new_machines(View(connection), shaping={("slurm", "slurm_node")})
+
+
+@pytest.mark.parametrize(
+    ("uuid", "places", "is_new"),
+    [
+        pytest.param("GPU-a", [(0, "waiting")], True, id="its samples were named by its uuid"),
+        pytest.param("GPU-a", [(0, "published")], False, id="built before"),
+        pytest.param("GPU-a", [(0, "published"), (1, "waiting")], False, id="two places are none"),
+        pytest.param("GPU-b", [(1, "waiting")], False, id="its place is known"),
+        pytest.param("GPU-c", [(2, "waiting")], False, id="never seen before"),
+        pytest.param("GPU-a", [(None, "waiting")], False, id="still no place"),
+    ],
+)
+def test_a_gpu_whose_place_is_told_later_has_everything_built(uuid, places, is_new):
+    """It would be two devices from then on, and what a job held would meet no sample of before."""
+    with closing(duckdb.connect()) as connection:
+        connection.execute("ATTACH ':memory:' AS lake; CREATE SCHEMA lake.meta")
+        for table in (LANDINGS, PUBLISHED_LANDINGS):
+            columns = ", ".join(f"{name} {kind}" for name, kind in table.columns)
+            connection.execute(f"CREATE TABLE {table.qualified} ({columns})")
+        connection.execute(
+            "INSERT INTO lake.meta.landings BY NAME FROM (VALUES ('published', 1), ('waiting', 2)) AS l (landing_id, landing_no); "
+            "INSERT INTO lake.meta.published_landings BY NAME SELECT 'published' AS landing_id; "
+            "CREATE TABLE lake.main.silver_gpus AS FROM (VALUES ('c', 'n', 'GPU-a', 'GPU-a'), ('c', 'n', 'GPU-b', '1')) "
+            "AS gpus (cluster_id, machine_id, gpu_uuid, gpu_device); "
+            "CREATE TABLE lake.main.int_delivered_gpus (cluster_id VARCHAR, machine_id VARCHAR, gpu_uuid VARCHAR, "
+            "gpu_index INTEGER, mig_id VARCHAR, landing_id VARCHAR)"
+        )
+        for index, landing in places:
+            connection.execute(
+                "INSERT INTO lake.main.int_delivered_gpus VALUES ('c', 'n', ?, ?, NULL, ?)", [uuid, index, landing]
+            )
+
+        assert is_new == meta.has_new_places(View(connection))

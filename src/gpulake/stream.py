@@ -31,7 +31,7 @@ _HOLD_S = 5.0
 """So long the lock is held at most while much is waiting; others get their turn between."""
 
 _REST_S = 0.2
-_BATCHES_BETWEEN_TENDING = 16
+_BATCHES_BETWEEN_TENDING = 32
 _BETWEEN_NOTES_S = 1.0
 _NOTES_KEPT = 8
 

@@ -25,7 +25,7 @@ from gpulake.landing.landings import moment_of, name_landing
 from gpulake.landing.messages import MESSAGES, Messages, as_messages
 from gpulake.tables import LANDINGS, OFFSETS, QUARANTINE, LakeTable, bronze_tables
 
-_NEIGHBOURS = 256
+_NEIGHBOURS = 1_000
 """So many messages are looked at closely together, where one of them needs it."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import count, repeat
 
 from gpulake.errors import SourceError
@@ -69,7 +70,8 @@ class Queue:
         """Messages of a partition from an offset on."""
         start = offset - self._firsts.get(place, 0)
         values = self._held.get(place, [])[start : start + at_most]
-        return list(map(Record, repeat(place[0]), repeat(place[1]), count(offset), values))
+        fields = zip(repeat(place[0]), repeat(place[1]), count(offset), values, strict=False)
+        return list(map(partial(tuple.__new__, Record), fields))
 
     def consumer(self, topics: Sequence[str]) -> QueueInlet:
         """A further member of the group."""

@@ -67,8 +67,9 @@ def live_files(writer):
 def test_many_batches_leave_few_files_and_few_versions(tmp_path, monkeypatch):
     """A week of ten seconds is sixty thousand batches: without a bound readers, copies of the catalog and the disk would drown."""
     monkeypatch.setattr(upkeep, "_MANY_VERSIONS", 40)
+    monkeypatch.setattr(stream, "_BATCHES_BETWEEN_TENDING", 16)
     began, asked = clock.now(), count()
-    monkeypatch.setattr(clock, "now", lambda: began + timedelta(minutes=20) * next(asked))  # the whole goes on for days
+    monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=1) * next(asked))  # the whole goes on for days
     folder, queue, shown, tend = tmp_path / "lake", Queue(partitions=1), {}, upkeep.tend
     most = {"files": 0, "versions": 0}
 
@@ -76,12 +77,12 @@ def test_many_batches_leave_few_files_and_few_versions(tmp_path, monkeypatch):
         most["files"] = max(most["files"], *live_files(writer).values())
         most["versions"] = max(most["versions"], writer.count_versions())
         rows = writer.sql(ROWS).to_pylist()
-        if len(rows) == 81:
+        if len(rows) == 49:
             shown[publish(writer)] = rows
         return tend(writer, now=now)
 
     monkeypatch.setattr(upkeep, "tend", looked_at)
-    for number in range(130):
+    for number in range(100):
         queue.put(TOPIC, 0, message(number))
     with opened(folder) as writer:
         one = _Held(folder, queue.consumer([TOPIC]), writer, batch=stream.Batch(messages=1))
@@ -89,14 +90,14 @@ def test_many_batches_leave_few_files_and_few_versions(tmp_path, monkeypatch):
         left = writer.sql(ROWS).to_pylist()
         (found,) = stream.audit(writer)
 
-    assert (130, 130) == (done.batches, len(left))
-    assert (130, 130, True) == (found.messages, found.landed, found.closes)
+    assert (100, 100) == (done.batches, len(left))
+    assert (100, 100, True) == (found.messages, found.landed, found.closes)
     # Of each table eight small files more than one may stand, and a round's further sixteen come.
     assert most["files"] <= 9 + 16
     # Forty more than were left, and those of one round: sixteen landings, three tables merged.
     assert most["versions"] <= 5 + 40 + 19
-    # A day after they were merged small files are gone from the disk: else there were four hundred.
-    assert len(list(folder.rglob("*.parquet"))) < 250
+    # A day after they were merged small files are gone from the disk: else there were three hundred.
+    assert len(list(folder.rglob("*.parquet"))) < 200
     for build_id, rows in shown.items():
         with open_publication(folder, build_id=build_id) as reader:
             assert rows == reader.sql(ROWS).to_pylist()
@@ -104,7 +105,7 @@ def test_many_batches_leave_few_files_and_few_versions(tmp_path, monkeypatch):
 
 
 def test_a_consumer_that_is_started_for_each_batch_tidies_too(tmp_path):
-    """As a timer does it: counted by each process alone, its sixteenth batch would never come."""
+    """As a timer does it: counted by each process alone, its next round would never come."""
     folder, queue = tmp_path / "lake", Queue(partitions=1)
     with opened(folder) as writer:
         for number in range(12):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -174,16 +175,19 @@ def how_fresh(lake: Path) -> list[dict[str, float]]:
     producer.start()
     while not made_at:
         time.sleep(0.05)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     commands = (
         ("stream", "pai2020", "--from", str(spool), "--table", "pai_machine_metric", "--batch-seconds", "2"),
         ("refresh", "--follow", "2"),
-        ("serve", "--port", "8963"),
+        ("serve", "--port", str(port)),
     )
     running = [
         subprocess.Popen([GPULAKE, *words, "--lake", str(lake)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for words in commands
     ]
-    visitor = threading.Thread(target=_visit, args=("http://127.0.0.1:8963/machines", stopped))
+    visitor = threading.Thread(target=_visit, args=(f"http://127.0.0.1:{port}/machines", stopped))
     visitor.start()
     seen: list[dict[str, float]] = []
     began, known = time.monotonic(), Layout(lake).publication()

@@ -542,6 +542,25 @@ def has_new_places(view: Asked) -> bool:
     return bool(found.num_rows)
 
 
+def has_moved_gpus(view: Asked) -> bool:
+    """Whether pending landings show a GPU in another machine than it was last in: it says what machines have, and had.
+
+    It is asked of a lake that is built. A GPU that is seen by two names, as before, has not moved.
+    """
+    waiting = [landing.landing_id for landing in pending(view)]
+    if not waiting:
+        return False
+    found = view.sql(
+        "WITH last AS (SELECT cluster_id, gpu_uuid, arg_max(machine_id, coalesce(valid_from, TIMESTAMP '0001-01-01')) AS machine_id "
+        "FROM lake.main.silver_gpus WHERE gpu_uuid IS NOT NULL GROUP BY cluster_id, gpu_uuid) "
+        "SELECT 1 FROM lake.main.int_delivered_gpus AS seen JOIN last USING (cluster_id, gpu_uuid) "
+        "WHERE list_contains(?, seen.landing_id) AND seen.machine_id IS NOT NULL "
+        "GROUP BY cluster_id, gpu_uuid HAVING NOT bool_or(seen.machine_id = last.machine_id) LIMIT 1",
+        [waiting],
+    )
+    return bool(found.num_rows)
+
+
 # ------------------------------------------------------------------------------------------ publications
 
 

@@ -179,6 +179,7 @@ class Session:
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
         full = full or meta.must_be_full(self._writer, made_by, shaping=shaping)
         full = full or meta.has_new_machines(self._writer, shaping=shaping) or meta.has_new_places(self._writer)
+        full = full or meta.has_moved_gpus(self._writer)
         self._tell("building every day" if full else "building the touched days", 0.0)
         through = meta.last_landing_no(self._writer)
         warehouse = self._warehouse()

@@ -50,13 +50,13 @@ def samples() -> list[str]:
     return lines
 
 
-HOSTS = "machine_id,sampled_at,interval_s,cpu_util_pct,load_1,memory_used_bytes,memory_total_bytes,net_rx_bytes_per_s"
+HOSTS = "machine_id,sampled_at,interval_s,cpu_util_pct,load_1,memory_used_bytes,memory_total_bytes,net_rx_bytes_per_s,net_tx_bytes_per_s"
 
 
 def hosts() -> list[str]:
     """What each hour of the machines says of the hour before it; m2's exporter is silent until noon."""
     return [
-        f"{machine},{at(hour)},3600,{share * hour},{hour},{1000 * hour},100000,{10 * hour}"
+        f"{machine},{at(hour)},3600,{share * hour},{hour},{1000 * hour},100000,{10 * hour},{20 * hour}"
         for machine, share, first in (("m1", 1, 1), ("m2", 4, 13))
         for hour in range(first, 24)
     ]
@@ -188,7 +188,7 @@ def test_a_machine_is_as_busy_as_its_gpus(cli, lake):
 
 def test_a_machine_is_as_busy_as_its_own_samples_say(cli, lake):
     """By hand. m1's hours are 1 to 23 %, m2's 52 to 92 % from noon on; a core of either counts alike."""
-    asked = "cpu_util_pct, cpu_covered_s, load_1m, net_rx_bytes_per_s, memory_used_bytes, memory_total_bytes"
+    asked = "cpu_util_pct, cpu_covered_s, load_1m, net_rx_bytes_per_s, net_tx_bytes_per_s, memory_used_bytes, memory_total_bytes"
     days = ask(cli, lake, f"select {asked} from gold_machine_util_daily where dt = '2026-03-01' order by machine_id")
     (hour,) = ask(
         cli,
@@ -201,10 +201,11 @@ def test_a_machine_is_as_busy_as_its_own_samples_say(cli, lake):
         "select avg_cpu_util, covered_core_s, capacity_core_s from gold_cluster_util_daily where dt = '2026-03-01'",
     )
 
-    assert [(12.0, 23 * 3600, 12.0, 120.0, 12000.0, 100000), (72.0, 11 * 3600, 18.0, 180.0, 18000.0, 100000)] == [
-        tuple(day.values()) for day in days
-    ]
-    assert (56.0, 3600, 14.0, 140.0, 14000.0, 100000) == tuple(hour.values())
+    assert [
+        (12.0, 23 * 3600, 12.0, 120.0, 240.0, 12000.0, 100000),
+        (72.0, 11 * 3600, 18.0, 180.0, 360.0, 18000.0, 100000),
+    ] == [tuple(day.values()) for day in days]
+    assert (56.0, 3600, 14.0, 140.0, 280.0, 14000.0, 100000) == tuple(hour.values())
     # 30 cores for 23 hours and 10 for 11: (12 × 690 + 72 × 110) / 800
     assert (20.25, 800 * 3600, 40 * 86400) == tuple(cluster.values())
 
@@ -222,11 +223,18 @@ TABLES = (
 
 @pytest.mark.slow
 def test_deliveries_in_any_order_give_the_same_figures(cli, lake, tmp_path):
-    """Samples come every few minutes, and jobs when they end: what is known at last must not depend on it."""
+    """Samples come every few minutes, and jobs when they end: what is known at last must not depend on it.
+
+    j4 is alone on its GPU until j5 comes, with the last delivery: what both did is nobody's then either.
+    """
     late = tmp_path / "late"
     first, second = samples()[:60], samples()[60:]
     refresh(cli, deliver(tmp_path / "1", gpu_samples=[SAMPLED, *second], machine_samples=[HOSTS, *hosts()[:6]]), late)
-    refresh(cli, deliver(tmp_path / "2", machines=MACHINES, jobs=JOBS[:2], allocations=HELD[:2]), late)
+    refresh(
+        cli,
+        deliver(tmp_path / "2", machines=MACHINES, jobs=[*JOBS[:2], JOBS[4]], allocations=[*HELD[:2], HELD[4]]),
+        late,
+    )
     refresh(
         cli,
         deliver(
@@ -234,7 +242,8 @@ def test_deliveries_in_any_order_give_the_same_figures(cli, lake, tmp_path):
         ),
         late,
     )
-    refresh(cli, deliver(tmp_path / "4", jobs=[JOBS[0], *JOBS[2:]], allocations=[HELD[0], *HELD[2:]]), late)
+    jobs, held = ([lines[0], *lines[2:4], lines[5]] for lines in (JOBS, HELD))
+    refresh(cli, deliver(tmp_path / "4", jobs=jobs, allocations=held), late)
 
     for table in TABLES:
         columns = "* exclude (landing_no, source_row)" if table == "silver_allocation_days" else "*"

@@ -268,3 +268,35 @@ def test_a_gpu_whose_place_is_told_later_has_everything_built(uuid, places, is_n
             )
 
         assert is_new == meta.has_new_places(View(connection))
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_moved"),
+    [
+        pytest.param([("n", "a")], True, id="elsewhere"),
+        pytest.param([("m", "a")], False, id="where it was"),
+        pytest.param([("n", "a"), ("m", "a")], False, id="by two names, as before"),
+        pytest.param([("m", "d")], True, id="back where it was first"),
+        pytest.param([("m", "new")], False, id="never seen before"),
+    ],
+)
+def test_a_gpu_that_moved_has_everything_built(seen, is_moved):
+    """What its machines have is said of every day; to build all each time would never end."""
+    with closing(duckdb.connect()) as connection:
+        connection.execute("ATTACH ':memory:' AS lake; CREATE SCHEMA lake.meta")
+        for table in (LANDINGS, PUBLISHED_LANDINGS):
+            columns = ", ".join(f"{name} {kind}" for name, kind in table.columns)
+            connection.execute(f"CREATE TABLE {table.qualified} ({columns})")
+        connection.execute("INSERT INTO lake.meta.landings BY NAME SELECT 'waiting' AS landing_id, 1 AS landing_no")
+        connection.execute(
+            "CREATE TABLE lake.main.silver_gpus AS FROM (VALUES ('c', 'm', 'a', NULL), ('c', 'm', 'd', NULL), "
+            "('c', 'n', 'd', TIMESTAMP '2026-03-02'), ('other', 'n', 'a', TIMESTAMP '2026-03-02')) "
+            "AS gpus (cluster_id, machine_id, gpu_uuid, valid_from)"
+        )
+        connection.execute(
+            "CREATE TABLE lake.main.int_delivered_gpus "
+            "(cluster_id VARCHAR, machine_id VARCHAR, gpu_uuid VARCHAR, landing_id VARCHAR)"
+        )
+        connection.executemany("INSERT INTO lake.main.int_delivered_gpus VALUES ('c', ?, ?, 'waiting')", seen)
+
+        assert is_moved == meta.has_moved_gpus(View(connection))

@@ -60,8 +60,8 @@
 {%- endmacro %}
 
 {#
-    What a counter grew by since the sample before: where it fell it began anew at 0. After a day without a sample, and at a
-    device's first, nobody knows.
+    What a counter grew by since the sample before of the same GPU: where it fell it began anew at 0. After a day without a
+    sample, and at a GPU's first in its place, nobody knows.
 #}
 {% macro counted_since(counter, previous, gap_s) -%}
     case when {{ gap_s }} <= 86400 then case when {{ counter }} >= {{ previous }} then {{ counter }} - {{ previous }} when {{ previous }} is not null then {{ counter }} end end
@@ -75,7 +75,17 @@
     case when is_mean then greatest(at_s - step_s, coalesce(previous_s, at_s - step_s)) else at_s end
 {%- endmacro %}
 {% macro speaks_to() -%}
-    case when is_mean then at_s else least(at_s + step_s, coalesce(next_s, at_s + step_s)) end
+    case when is_mean then at_s else least(at_s + step_s, greatest(at_s, coalesce(next_from_s, at_s + step_s))) end
+{%- endmacro %}
+
+{# From when on a sample speaks at the most: all before a mean that tells no interval may be its own. #}
+{% macro speaks_since() -%}
+    case when is_mean then coalesce(at_s - interval_s, 0) else at_s end
+{%- endmacro %}
+
+{# Whether two samples of one place are of one GPU: where either does not tell its uuid, the place says so. #}
+{% macro is_same_gpu(uuid, previous_uuid) -%}
+    coalesce({{ uuid }} = {{ previous_uuid }}, true)
 {%- endmacro %}
 
 {% macro counters_fell() -%}

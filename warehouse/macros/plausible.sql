@@ -87,6 +87,7 @@
             'memory_used_bytes': {'most': bytes, 'whole': true, 'above': '1 PiB'},
             'memory_total_bytes': {'most': bytes, 'whole': true, 'above': '1 PiB'},
             'net_rx_bytes_per_s': network,
+            'net_tx_bytes_per_s': network,
         },
         'gpu_model': {
             'launch_year': {'most': 2100, 'whole': true, 'above': 'the year 2100'},

@@ -1,7 +1,3 @@
-{%- set delivered = [
-    ref('int_delivered_jobs'), ref('int_delivered_tasks'), ref('int_delivered_instances'), ref('int_delivered_usages'),
-] -%}
-
 {% if is_full_build() -%}
 -- A full build reads every job, so it names none.
 select
@@ -9,25 +5,16 @@ select
     cast(null as varchar) as job_id
 where false
 {%- else -%}
-{%- for rows in delivered %}
 select
     cluster_id,
     job_id
-from {{ rows }}
-where {{ pending_only() }} and job_id is not null
+from {{ ref('int_pending_jobs') }}
 union
-{%- endfor %}
+-- Who shares a device with somebody does not have it alone any more, or has it alone now.
 select
     cluster_id,
     job_id
-from {{ ref('int_delivered_gpu_holds') }}
-where {{ pending_only() }}
-union
--- What was measured of a machine while a job was on it may be of that job.
-select
-    cluster_id,
-    job_id
-from {{ ref('int_sampled_jobs') }}
+from {{ ref('int_sharing_jobs') }}
 union
 -- A tag names a job by its second id. A job that is not in silver_jobs yet is pending itself.
 select

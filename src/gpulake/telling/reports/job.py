@@ -1,29 +1,43 @@
-"""One job: what it held, used, cost and waited for, how it ended, and what its owner could change."""
+"""One job: what it held, used, cost and waited for, how it ended, whether its GPUs were well, and what its owner could change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from gpulake.reading.health import JobHealth, read_job_health
 from gpulake.reading.jobs import OneJob, near_jobs, read_job
 from gpulake.reading.scope import Scope
+from gpulake.telling.health import job_health_sentence
 from gpulake.telling.held import use_meters
 from gpulake.telling.lines import Col, Line, Note, Part, facts, heading, meter, table, text_lines
 from gpulake.telling.reports import Kind, Teller, page_of
 from gpulake.telling.sentences import job_advice, job_sentence
+from gpulake.telling.words import counted
 
-MOST_DAYS, MOST_ATTEMPTS = 7, 8
-
-
-def _read(scope: Scope, name: str | None) -> OneJob | None:
-    return read_job(scope, name or "")
+MOST_DAYS, MOST_ATTEMPTS, MOST_GPUS = 7, 8, 8
 
 
-def _sentence(found: OneJob, _teller: Teller) -> str:
+@dataclass(frozen=True)
+class Told(OneJob):
+    """The job, and how the GPUs that it held were meanwhile."""
+
+    health: JobHealth
+
+
+def _read(scope: Scope, name: str | None) -> Told | None:
+    found = read_job(scope, name or "")
+    if found is None:
+        return None
+    return Told(**vars(found), health=read_job_health(scope, found.job["job_id"]))
+
+
+def _sentence(found: Told, _teller: Teller) -> str:
     return job_sentence(found.job)
 
 
-def _lines(found: OneJob, teller: Teller) -> list[Line]:
+def _lines(found: Told, teller: Teller) -> list[Line]:
     job = found.job
     return [
         *facts(_facts(job, teller)),
@@ -34,6 +48,7 @@ def _lines(found: OneJob, teller: Teller) -> list[Line]:
             or text_lines("What it held is not known." if job["allocated_gpu_h"] is None else "No GPU.")
         ),
         *_more_meters(job, teller),
+        *_health(found.health, teller),
         *_days(found, teller),
         *_attempts(found, teller),
     ]
@@ -85,6 +100,32 @@ def _more_meters(job: Mapping[str, Any], teller: Teller) -> list[Line]:
     return lines
 
 
+def _health(found: JobHealth, teller: Teller) -> list[Line]:
+    if not found.gpus and not found.incidents:
+        return []
+    gpus, incidents = found.unwell[:MOST_GPUS], found.incidents[:MOST_GPUS]
+    lines: list[Line] = [(), *heading("Its GPUs' health", ""), *text_lines(job_health_sentence(found))]
+    if gpus:
+        columns = (
+            Col("machine_id", "machine"),
+            Col("gpu_device", "GPU"),
+            Col("verdict", "at its worst"),
+            Col("verdict_reason", "why"),
+        )
+        lines += table(gpus, columns, cluster=teller.scope.cluster)
+    if incidents:
+        columns = (
+            Col("started_at", "when"),
+            Col("machine_id", "machine"),
+            Col("gpu_devices", "GPUs"),
+            Col("event_names", "errors"),
+        )
+        lines += table(incidents, columns, cluster=teller.scope.cluster)
+    more = [(len(found.unwell) - len(gpus), "more GPU"), (len(found.incidents) - len(incidents), "more incident")]
+    left = [counted(count, word) for count, word in more if count > 0]
+    return [*lines, *text_lines(f"And {' and '.join(left)}.")] if left else lines
+
+
 def _days(found: OneJob, teller: Teller) -> list[Line]:
     if len(found.days) < 2:
         return []
@@ -123,9 +164,12 @@ def _attempts(found: OneJob, teller: Teller) -> list[Line]:
     ]
 
 
-def _notes(found: OneJob, teller: Teller) -> list[Note]:
+def _notes(found: Told, teller: Teller) -> list[Note]:
     job = found.job
     told: list[Note] = [(each, None) for each in job_advice(job)]
+    lost = next((row for row in found.health.incidents if row["is_lost"] and row["to_do"]), None)
+    if lost is not None:
+        told.append((f"What to do about the error that it failed by: {lost['to_do']}", None))
     if found.verdict and found.verdict["judgement"] == "anomaly":
         told.append((f"Unusual for its user: {found.verdict['anomaly_reason']}", None))
     for column, words in (("gpu_h_reason", "Its GPU-hours"), ("cost_reason", "Its cost")):
@@ -147,7 +191,7 @@ def _notes(found: OneJob, teller: Teller) -> list[Note]:
 
 KIND = Kind(
     name="job",
-    answers="what one job held, used, cost and waited for, and what to change",
+    answers="what one job held, used, cost and waited for, whether its GPUs were well, and what to change",
     takes="ID",
     title="Job",
     read=_read,

@@ -44,6 +44,7 @@ select
         as cpu_util_high,
     {{ ratio('machine_days.load_1m_s', 'machine_days.load_covered_s') }} as load_1m,
     {{ ratio('machine_days.net_rx_bytes', 'machine_days.net_covered_s') }} as net_rx_bytes_per_s,
+    {{ ratio('machine_days.net_tx_bytes', 'machine_days.sent_covered_s') }} as net_tx_bytes_per_s,
     {{ ratio('machine_days.memory_byte_s', 'machine_days.memory_covered_s') }} as memory_used_bytes,
     machine_days.memory_total_bytes,
     days.day_s,
@@ -57,6 +58,8 @@ select
     cast(machine_days.load_1m_s as double) as load_1m_s,
     machine_days.net_covered_s,
     machine_days.net_rx_bytes,
+    machine_days.sent_covered_s,
+    machine_days.net_tx_bytes,
     machine_days.memory_covered_s,
     machine_days.memory_byte_s,
     case when accounted.cluster_id is not null then machine_days.allocated_mgpu_s / (days.day_s * 1000.0) end

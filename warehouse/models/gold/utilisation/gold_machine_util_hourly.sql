@@ -53,14 +53,13 @@ select
     sized.cpu_method,
     {{ ratio('sized.gpu_covered_s', 'sized.hour_s') }} as coverage_ratio,
     {{ ratio('sized.cpu_pct_s', 'sized.cpu_covered_s') }} as cpu_util_pct,
-    {{ bound(
-        ratio('sized.cpu_pct_s', 'sized.cpu_covered_s'), 'cast(sized.cpu_pct_variance as double)', -1
-    ) }} as cpu_util_low,
-    {{ bound(
-        ratio('sized.cpu_pct_s', 'sized.cpu_covered_s'), 'cast(sized.cpu_pct_variance as double)', 1
-    ) }} as cpu_util_high,
+    {{ bound(ratio('sized.cpu_pct_s', 'sized.cpu_covered_s'), 'cast(sized.cpu_pct_variance as double)', -1) }}
+        as cpu_util_low,
+    {{ bound(ratio('sized.cpu_pct_s', 'sized.cpu_covered_s'), 'cast(sized.cpu_pct_variance as double)', 1) }}
+        as cpu_util_high,
     {{ ratio('sized.load_1m_s', 'sized.load_covered_s') }} as load_1m,
     {{ ratio('sized.net_rx_bytes', 'sized.net_covered_s') }} as net_rx_bytes_per_s,
+    {{ ratio('sized.net_tx_bytes', 'sized.sent_covered_s') }} as net_tx_bytes_per_s,
     {{ ratio('sized.memory_byte_s', 'sized.memory_covered_s') }} as memory_used_bytes,
     sized.memory_total_bytes,
     cast(sized.hour_s as bigint) as hour_s,
@@ -73,6 +72,8 @@ select
     cast(sized.load_1m_s as double) as load_1m_s,
     sized.net_covered_s,
     cast(sized.net_rx_bytes as double) as net_rx_bytes,
+    sized.sent_covered_s,
+    cast(sized.net_tx_bytes as double) as net_tx_bytes,
     sized.memory_covered_s,
     cast(sized.memory_byte_s as double) as memory_byte_s,
     case when sized.is_accounted then sized.allocated_mgpu_s / (sized.hour_s * 1000.0) end as gpus_allocated,

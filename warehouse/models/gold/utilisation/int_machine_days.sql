@@ -19,6 +19,8 @@ used as (
         sum(load_1m_s) as load_1m_s,
         cast(sum(net_covered_s) as bigint) as net_covered_s,
         cast(sum(net_rx_bytes) as double) as net_rx_bytes,
+        cast(sum(sent_covered_s) as bigint) as sent_covered_s,
+        cast(sum(net_tx_bytes) as double) as net_tx_bytes,
         cast(sum(memory_covered_s) as bigint) as memory_covered_s,
         cast(sum(memory_byte_s) as double) as memory_byte_s,
         max(memory_total_bytes) as memory_total_bytes
@@ -47,6 +49,8 @@ select
     used.load_1m_s,
     coalesce(used.net_covered_s, 0) as net_covered_s,
     used.net_rx_bytes,
+    coalesce(used.sent_covered_s, 0) as sent_covered_s,
+    used.net_tx_bytes,
     coalesce(used.memory_covered_s, 0) as memory_covered_s,
     used.memory_byte_s,
     used.memory_total_bytes,

@@ -30,6 +30,8 @@ select
     used.load_1m_s,
     coalesce(used.net_covered_s, 0) as net_covered_s,
     used.net_rx_bytes,
+    coalesce(used.sent_covered_s, 0) as sent_covered_s,
+    used.net_tx_bytes,
     coalesce(used.memory_covered_s, 0) as memory_covered_s,
     used.memory_byte_s,
     used.memory_total_bytes,

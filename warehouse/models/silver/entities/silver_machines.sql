@@ -13,6 +13,10 @@ aliases as (
 
 clusters as (
     select * from {{ source('meta', 'clusters') }}
+),
+
+names as (
+    select * from {{ ref('int_machine_names') }}
 )
 
 select
@@ -23,8 +27,8 @@ select
     machines.gpu_count,
     machines.cpu_cores,
     machines.memory_bytes,
-    machines.valid_from,
-    machines.valid_to,
+    greatest(machines.valid_from, names.named_from) as valid_from,
+    least(machines.valid_to, names.named_to) as valid_to,
     case
         when machines.gpu_count is null or machines.gpu_count = 0 then null
         when clusters.pools = 'all' then 'all'
@@ -37,3 +41,9 @@ left join aliases
     on lower(machines.gpu_model_source) = lower(aliases.alias)
 left join clusters
     on machines.cluster_id = clusters.cluster_id
+left join names
+    on machines.cluster_id = names.cluster_id
+        and machines.machine_id = names.machine_id
+where
+    names.machine_id is null
+    or coalesce(greatest(machines.valid_from, names.named_from) < least(machines.valid_to, names.named_to), true)

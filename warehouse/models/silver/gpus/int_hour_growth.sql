@@ -15,7 +15,7 @@ quarters as (
 select
     samples.device_key,
     quarters.hour_ix,
-    count(*) as samples,
+    count(case when samples.from_s < samples.to_s then 1 end) as samples,
     {%- for counter in gpu_counters() %}
     cast(sum(samples.grown_{{ counter }}) as double) as {{ counter }},
     {%- endfor %}

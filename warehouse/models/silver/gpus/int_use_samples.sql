@@ -23,7 +23,8 @@ neighbours as {{ inlined() }} (
     select
         *,
         lag(at_s) over in_time as previous_s,
-        lead(at_s) over in_time as next_s
+        lead(at_s) over in_time as next_s,
+        lead({{ speaks_since() }}) over in_time as next_from_s
     from samples
     window in_time as (partition by device_key order by at_s)
 ),

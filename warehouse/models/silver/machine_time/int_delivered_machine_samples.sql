@@ -11,6 +11,7 @@ select
     memory_used_bytes,
     memory_total_bytes,
     net_rx_bytes_per_s,
+    net_tx_bytes_per_s,
     source,
     landing_id,
     landing_no,

@@ -66,7 +66,8 @@ select
     starts_at + hour_no * interval 1 hour as hour_start_at,
     least(3600, day_s - hour_no * 3600) as hour_s,
     {%- for amount, short in {
-        'cpu_micro_pct': 'cpu', 'load_micro': 'load', 'net_bytes': 'net', 'memory_bytes': 'memory',
+        'cpu_micro_pct': 'cpu', 'load_micro': 'load', 'net_bytes': 'net', 'sent_bytes': 'sent',
+        'memory_bytes': 'memory',
     }.items() %}
     cast(sum(case when {{ amount }} is not null then piece_s else 0 end) as bigint) as {{ short }}_covered_s,
     cast(sum({{ amount }} * piece_s) as bigint) as {{ short }}_sum,
@@ -74,4 +75,4 @@ select
     max(memory_total_bytes) as memory_total_bytes
 from pieces
 group by cluster_id, machine_id, dt, starts_at, day_s, hour_no
-having count(coalesce(cpu_micro_pct, load_micro, net_bytes, memory_bytes)) > 0
+having count(coalesce(cpu_micro_pct, load_micro, net_bytes, sent_bytes, memory_bytes)) > 0

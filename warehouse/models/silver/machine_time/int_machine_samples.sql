@@ -37,6 +37,7 @@ samples as (
         {{ whole(last_by('believed.cpu_util_pct', 'believed.told_no') ~ ' * 1000000') }} as cpu_micro_pct,
         {{ whole(last_by('believed.load_1', 'believed.told_no') ~ ' * 1000000') }} as load_micro,
         {{ whole(last_by('believed.net_rx_bytes_per_s', 'believed.told_no')) }} as net_bytes,
+        {{ whole(last_by('believed.net_tx_bytes_per_s', 'believed.told_no')) }} as sent_bytes,
         {{ last_by('believed.memory_used_bytes', 'believed.told_no') }} as memory_bytes,
         {{ last_by('believed.memory_total_bytes', 'believed.told_no') }} as memory_total_bytes
     from believed

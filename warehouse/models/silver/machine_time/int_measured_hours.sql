@@ -37,6 +37,8 @@ select
     coalesce(nullif(windows.{{ short }}_covered_s, 0), samples.{{ short }}_covered_s, 0) as {{ short }}_covered_s,
     case when windows.{{ short }}_covered_s > 0 then windows.{{ total }} else samples.{{ short }}_sum end as {{ total }},
     {%- endfor %}
+    coalesce(samples.sent_covered_s, 0) as sent_covered_s,
+    samples.sent_sum as sent_byte_s,
     coalesce(samples.memory_covered_s, 0) as memory_covered_s,
     samples.memory_sum as memory_byte_s,
     samples.memory_total_bytes

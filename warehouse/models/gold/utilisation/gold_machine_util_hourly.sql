@@ -40,14 +40,12 @@ select
     machines.pool,
     machines.gpu_count,
     {{ ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count') }} as gpu_util_weighted_pct,
+    {%- for end, sign in {'low': -1, 'high': 1}.items() %}
     {{ bound(
         ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count'),
-        'cast(sized.gpu_pct_variance as double) / power(nullif(machines.gpu_count, 0), 2)', -1
-    ) }} as gpu_util_low,
-    {{ bound(
-        ratio('sized.gpu_weighted_pct_s', 'sized.gpu_covered_s * machines.gpu_count'),
-        'cast(sized.gpu_pct_variance as double) / power(nullif(machines.gpu_count, 0), 2)', 1
-    ) }} as gpu_util_high,
+        'cast(sized.gpu_pct_variance as double) / power(nullif(machines.gpu_count, 0), 2)', sign
+    ) }} as gpu_util_{{ end }},
+    {%- endfor %}
     {{ ratio('sized.gpu_swept_pct_s', 'sized.gpu_covered_s * machines.gpu_count') }} as gpu_util_swept_pct,
     sized.gpu_method,
     sized.cpu_method,

@@ -7,6 +7,7 @@ leaves work that the next one finds and finishes; and a refresh that finds nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -196,7 +197,8 @@ def walk(do: Callable[[Step, Asked], StepResult], asked: Asked, *, steps: Sequen
     except GpulakeError as error:
         if not done:
             if isinstance(error, DataTestError) and ALERT in steps:
-                do(ALERT, replace(asked, failure=error))
+                with suppress(GpulakeError):  # the failure itself is what must be heard of
+                    do(ALERT, replace(asked, failure=error))
             raise
         failure = error
     result = _as_one(done)

@@ -57,8 +57,7 @@ def open_end(values: Sequence[bytes], table: Table) -> int:
     assert table.span
     rows = [_object(value) for value in values[-_MOST_PIECES:]]
     columns = (*key_columns(table), table.span.start)
-    frame = pl.DataFrame({name: [row.get(name) for row in rows] for name in columns}, strict=False)
-    frame = frame.cast(pl.String)
+    frame = pl.DataFrame({name: pl.Series([_text(row.get(name)) for row in rows], dtype=pl.String) for name in columns})
     moments = list(zip(keys(frame, table), frame[table.span.start], strict=True))
     return next((n for n, moment in enumerate(reversed(moments)) if moment != moments[-1]), len(moments))
 
@@ -66,9 +65,14 @@ def open_end(values: Sequence[bytes], table: Table) -> int:
 def _object(value: bytes) -> dict[str, object]:
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # it is refused where it lands
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    """A value as text, whatever somebody sends in its place: half a letter too."""
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _key_of(column: str) -> list[pl.Expr]:

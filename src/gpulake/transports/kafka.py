@@ -136,6 +136,7 @@ class KafkaInlet:
         self.stream = described.cluster_id or f"kafka://{brokers}"
         there = {name for name, topic in described.topics.items() if topic.error is None}
         if not there & set(self._topics):
+            self._consumer.close()
             raise NoStreamError(
                 f"there is no topic {' or '.join(sorted(self._topics)[:3])}{' …' if len(self._topics) > 3 else ''}.",
                 where=f"kafka://{brokers}",

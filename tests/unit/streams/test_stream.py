@@ -422,6 +422,9 @@ def test_a_batch_parts_no_moment_of_a_machine_that_tells_in_pieces():
     ]
     assert [1, 2, 1, 1, 1, 2] == [landing.open_end(told[:end], table) for end in range(1, 7)]
     assert 0 == landing.open_end([window(1)], METRIC)
+    odd = [{"labels": {"Hostname": "m1"}}, {"labels": [1]}, {"labels": "\ud800", "sampled_at": True}, {"sampled_at": 5}]
+    poison = [*(json.dumps(each).encode() for each in odd), b"[" * 100_000, b"\xff", b"7"]
+    assert all(1 <= landing.open_end(poison[:end], table) <= end for end in range(1, len(poison) + 1))
 
     buffer = stream.Buffer(stream.Batch(seconds=5), open_end=lambda _place, values: landing.open_end(values, table))
     buffer.begin({place: 0})

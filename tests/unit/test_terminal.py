@@ -4,12 +4,14 @@ import ast
 import re
 import shlex
 import subprocess
-from datetime import date
+from collections import defaultdict
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
 from gpulake.charts.colours import DARK, LIGHT
+from gpulake.reading.health import JobHealth
 from gpulake.reading.scope import Cluster, Scope
 from gpulake.telling import reports
 from gpulake.telling.cells import cut, filled, shown, visible, width, wrapped
@@ -30,6 +32,7 @@ from gpulake.telling.lines import (
     table,
 )
 from gpulake.telling.reports import Kind, Teller, kind_of, words
+from gpulake.telling.reports.job import Told
 
 CLUSTER = Cluster("c", "s", "Asia/Tokyo", "offset", date(1970, 1, 6), date(1970, 1, 9), None, None)
 HOSTILE = {
@@ -280,3 +283,31 @@ def test_a_report_asks_for_nothing_by_itself(word):
         for each in texts
         if re.match(r"\s*(select|with|from)\s", each.lower()) and "gpulake" not in each and " * from gold" not in each
     ]
+
+
+def test_a_jobs_report_tells_whether_its_gpus_were_well():
+    """Who lost a job to a GPU must learn it where they look first, and that ten more were not well either."""
+    unwell = [
+        {"machine_id": "n1", "gpu_device": str(index), "verdict": "sick", "verdict_reason": "Xid 79", "gravest": 3}
+        for index in range(10)
+    ]
+    hit = {
+        "started_at": datetime(1970, 1, 6, 3),  # noqa: DTZ001  # as the lake keeps it
+        "machine_id": "n1", "gpu_devices": "0", "severity": "critical",
+        "event_names": "Xid 79", "to_do": "Reset the GPU.", "is_lost": True,
+    }  # fmt: skip
+    job = {"gpu_h_reason": None, "cost_reason": None, "wait_s": None, "user_id": None, "job_id": "j"}
+    job = defaultdict(lambda: None, job, job_status="failed", size_class="cpu", allocated_gpu_h=0.0)
+
+    def of(health):
+        told = Told(job=job, verdict=None, days=(), attempts=(), attempts_all=0, costs=(), lacks={}, health=health)
+        kind = kind_of("job")
+        return text_of(kind.lines(told, teller())), [words for words, _ in kind.notes(told, teller())]
+
+    text, said = of(JobHealth(gpus=12, is_its_own=True, unwell=unwell, incidents=[hit]))
+    quiet, _ = of(JobHealth(gpus=0, is_its_own=True, unwell=(), incidents=()))
+
+    assert "Of its 12 GPUs 10 were sick on its days. 1 incident hit it, and it failed then." in " ".join(text.split())
+    assert "And 2 more GPUs." in text
+    assert any("Reset the GPU." in each for each in said)
+    assert "health" not in quiet

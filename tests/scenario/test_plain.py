@@ -305,3 +305,28 @@ def test_check_and_template_on_the_command_line(cli, tmp_path):
     assert 10 == json.loads(empty.stdout)["error"]["exit_code"]
     assert "plain_jobs.csv: its header is not plain_jobs's: it lacks submitted_at" in bad.stdout
     assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.slow
+def test_a_sample_that_speaks_for_hours_keeps_them_beside_later_ones(tmp_path):
+    """GPU 1 was sampled at 5 for seven hours, GPU 0 every ten minutes: what comes of 0 takes no hour of 1, and what comes of 1 ends it."""
+
+    def samples(*rows):
+        told = [f"n1,{gpu},2026-11-20T{at}:00Z,{interval_s},50" for gpu, at, interval_s in rows]
+        return "\n".join(["machine_id,gpu_index,sampled_at,interval_s,gpu_util_pct", *told, ""])
+
+    often = [(0, f"{hour:02}:{minute:02}", 600) for hour in range(11) for minute in range(0, 60, 10)]
+    found = []
+    for number, given in enumerate([[*often[:60], (1, "05:00", 25200)], often[60:], [(1, "06:00", 600)]]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "gpu_samples.csv").write_text(samples(*given))
+        if number == 0:
+            (folder / "machines.csv").write_text("machine_id,gpu_count,gpu_model\nn1,2,A100\n")
+        result = pipeline.refresh(Config(lake=tmp_path / "lake"), data=folder, cluster="lab")
+        assert result.published, result.why
+        with open_publication(tmp_path / "lake") as reader:
+            asked = "select cast(sum(use_covered_s) as bigint) from silver_gpu_hours group by gpu_device order by gpu_device"
+            found.append([seconds for (seconds,) in rows(reader, asked)])
+
+    assert [[36000, 25200], [39600, 25200], [39600, 3600 + 600]] == found

@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
 -- Hours of UTC in which devices have pending samples; the hours before and after, at the most a day off, in which samples of
--- theirs begin that stand since the build before; and how far a pending sample speaks.
+-- theirs begin that stand since the build before, or in which one still speaks; and how far a pending sample speaks.
 with
 
 samples as (
@@ -35,9 +35,10 @@ known as (
         cluster_id,
         machine_id,
         gpu_device,
-        hour_start_at
+        hour_start_at,
+        samples > 0 as has_samples
     from {{ as_it_was('silver_gpu_hours') }}
-    where samples > 0 and {{ within_pending_samples('hour_start_at', reach_h=26) }}
+    where {{ within_pending_samples('hour_start_at', reach_h=26) }}
 )
 
 select
@@ -47,8 +48,13 @@ select
     pending.hour_start_at,
     pending.interval_s,
     pending.has_no_interval,
-    max(case when known.hour_start_at < pending.hour_start_at then known.hour_start_at end) as before_at,
-    min(case when known.hour_start_at > pending.hour_start_at then known.hour_start_at end) as after_at
+    max(
+        case when known.has_samples and known.hour_start_at < pending.hour_start_at then known.hour_start_at end
+    ) as before_at,
+    greatest(
+        min(case when known.has_samples and known.hour_start_at > pending.hour_start_at then known.hour_start_at end),
+        max(case when not known.has_samples and known.hour_start_at > pending.hour_start_at then known.hour_start_at end)
+    ) as after_at
 from pending
 left join known
     on pending.cluster_id = known.cluster_id

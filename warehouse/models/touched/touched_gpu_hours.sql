@@ -66,13 +66,12 @@ ends as (
     from hours
 ),
 
--- The last sample of each device before the first of these hours: what its next one counts from.
+-- The last sample of each device before the first of these hours: its next one counts from there, and it may still speak.
 before as (
-    select max(case when known.hour_start_at < ends.first_at then known.hour_start_at end) as last_at
+    select max(case when known.samples > 0 and known.hour_start_at < ends.first_at then known.hour_start_at end) as last_at
     from {{ as_it_was('silver_gpu_hours') }} as known
     inner join ends
         on known.hour_start_at between ends.first_at - interval 26 hour and ends.last_at
-    where known.samples > 0
     group by
         known.cluster_id,
         known.machine_id,

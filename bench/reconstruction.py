@@ -24,10 +24,10 @@ from bench.traces import SCALE, trace
 from gpulake.reconstruct import Days, LeftOut, Windows, reconstruct, reconstruct_columns
 
 HOUR, DAY = 3600, 86_400
-METRIC_COLUMNS = (1, 2, 3, 7, 11)
-"""Of pai_machine_metric: machine, start, end, GPU and CPU."""
-ENOUGH_LEFT_OUT = 30
-"""As `chosen_method` in the models."""
+METRIC_COLUMNS = (0, 1, 2, 3, 7, 11)
+"""Of pai_machine_metric: worker, machine, start, end, GPU and CPU."""
+ENOUGH_LEFT_OUT, ENOUGH_PAIRS, PAIR = 30, 10, 2
+"""As `chosen_method` and `noise_of_pairs` in the models."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def simulated(*, scale: float, days: int, seed: int) -> dict[str, Fleet]:
 
 def windows_of(metric: pl.DataFrame) -> pl.DataFrame:
     """The windows of METRIC_COLUMNS, as numbers, each once."""
-    rows = metric.rename(dict(zip(metric.columns, ("machine", "start", "end", "gpu", "cpu"), strict=True))).unique()
+    rows = metric.rename(
+        dict(zip(metric.columns, ("worker", "machine", "start", "end", "gpu", "cpu"), strict=True))
+    ).unique()
     rows = rows.with_columns(pl.col("start", "end", "gpu", "cpu").cast(pl.Float64, strict=False))
     return rows.filter((pl.col("start") > 0) & (pl.col("start") < pl.col("end")))
 
@@ -174,7 +176,8 @@ def compared(fleet: Fleet, *, days: int) -> dict[str, float]:
     """Errors of both methods, and of that which a build chooses for each day."""
     machines = fleet.gpus.size
     lane, day = np.divmod(np.arange(machines * days), days)
-    asked = Days(lane, day * DAY, (day + 1) * DAY, np.full((lane.size, 1), 100.0))
+    noise = learnt_noise(fleet, days=days)[day][:, None]
+    asked = Days(lane, day * DAY, (day + 1) * DAY, np.full((lane.size, 1), 100.0), noise)
     windows = Windows(fleet.machine, fleet.start_s, fleet.end_s, fleet.pct[:, None])
     began = time.process_time()
     hours, left = reconstruct(windows, days=asked)
@@ -210,7 +213,7 @@ def compared(fleet: Fleet, *, days: int) -> dict[str, float]:
     def holds(table: pl.DataFrame) -> float:
         return float(((table["mean"] - table["true"]).abs() <= 1.645 * table["sd"]).mean()) * 100
 
-    result = {"windows": float(fleet.pct.size), "cpu_s": cost}
+    result = {"windows": float(fleet.pct.size), "cpu_s": cost, "noise": float(np.sqrt(noise.mean()))}
     for label, table in (("day", by_day), ("p95", p95), ("machine_day", by_machine), ("hour", half)):
         result |= {f"{label}_swept": rmse(table, "swept"), label: rmse(table, "mean")}
     result |= {"day_chosen": rmse(by_day, "chosen"), "days_swept": float(len(is_swept)), "days": float(by_day.height)}
@@ -221,6 +224,21 @@ def compared(fleet: Fleet, *, days: int) -> dict[str, float]:
     }
     error = left.reconstructed[:, 0] - left.measured[:, 0], left.swept[:, 0] - left.measured[:, 0]
     return result | {"left_out": float(np.sqrt(np.mean(error[0] ** 2))), "left_out_swept": float(np.sqrt(np.mean(error[1] ** 2)))}  # fmt: skip
+
+
+def learnt_noise(fleet: Fleet, *, days: int) -> np.ndarray:
+    """Of each day the variance of a window's own error, as `int_window_noise` learns it from pairs that tell the same time."""
+    windows = pl.DataFrame({"machine": fleet.machine, "start": fleet.start_s, "end": fleet.end_s, "pct": fleet.pct})
+    pairs = windows.group_by("machine", "start", "end").agg(pl.len(), off=pl.col("pct").max() - pl.col("pct").min())
+    of_days = (
+        pairs.filter(pl.col("len") == PAIR)
+        .group_by(day=(pl.col("end") - 1) // DAY)
+        .agg(pl.len(), variance=(pl.col("off") ** 2).median() / 2 / 0.455)
+        .filter((pl.col("len") >= ENOUGH_PAIRS) & pl.col("day").is_between(0, days - 1))
+    )
+    found = np.zeros(days)
+    found[of_days["day"].to_numpy()] = of_days["variance"].to_numpy()
+    return found
 
 
 def swept_days(left: LeftOut, day: np.ndarray) -> list[int]:

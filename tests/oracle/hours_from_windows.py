@@ -37,7 +37,7 @@ def merge(windows, cell):
     return found
 
 
-def day(windows, *, start, end, full):
+def day(windows, *, start, end, full, noise=0.0):
     """{hour: (covered seconds, mean, variance)} of one machine's day, in percent; and the variance of its (percent × h)."""
     windows = [(s - start, e - start, v) for s, e, v in windows if s < e]
     length = end - start
@@ -78,6 +78,8 @@ def day(windows, *, start, end, full):
         low, high = max(s, -REACH), min(e, length + REACH)
         f.append(sum(level[h] * overlap(low, high, h * HOUR, (h + 1) * HOUR) for h in level) / (high - low))
     n = len(block)
+    block_mean = sum(v * count for _, _, v, count in block) / sum(count for *_, count in block) / full
+    own_error = noise / full**2 / (0.6 * min(max(block_mean, 0.005), 1))
     before = [overlap(s, e, -(10**12), -MARGIN) / (e - s) for s, e, _, _ in block]
     after = [overlap(s, e, length + MARGIN, 10**12) / (e - s) for s, e, _, _ in block]
     own = np.array([[overlap(*i[:2], *k[:2]) / (i[1] - i[0]) for k in block] for i in block])
@@ -89,7 +91,7 @@ def day(windows, *, start, end, full):
                 + PER_WORKER * f[i] * f[j]
                 + OUTSIDE * (before[i] * before[j] + after[i] * after[j])
                 + OWN * sum(own[i, k] * own[j, k] for k in range(n))
-                + (NUGGET / block[i][3] if i == j else 0)
+                + ((NUGGET + own_error) / block[i][3] if i == j else 0)
             )
     inverse = np.linalg.inv(matrix)
     y = np.array([v / full for _, _, v, _ in block])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -32,9 +32,10 @@ def days_of(*days, full=100.0, columns=1):
     return Days(lane, start, end, np.full((lane.size, columns), full))
 
 
-def hours_of(rows, *days, full=100.0):
+def hours_of(rows, *days, full=100.0, noise=0.0):
     """{(place of the day, hour): (covered seconds, mean, variance)}, and the days' shares."""
-    hours, _ = reconstruct(windows_of(rows), days=days_of(*(days or [(0, 0, DAY)]), full=full))
+    asked = days_of(*(days or [(0, 0, DAY)]), full=full)
+    hours, _ = reconstruct(windows_of(rows), days=replace(asked, noise=np.full(asked.full.shape, noise)))
     found = zip(hours.day, hours.hour_no, hours.covered_s, hours.mean[:, 0], hours.variance[:, 0], strict=True)
     return {(int(d), int(h)): (int(s), float(m), float(v)) for d, h, s, m, v in found}, hours
 
@@ -67,13 +68,13 @@ rows = st.lists(
 )
 
 
-@given(rows)
+@given(rows, st.sampled_from([0.0, 400.0, 40_000.0]))
 @settings(max_examples=40, deadline=None)
-def test_stacks_say_what_loops_say(given_rows):
+def test_stacks_say_what_loops_say(given_rows, noise):
     """Wrong terms, margins or merges would show as another figure, or another band."""
-    expected, expected_share = by_loops([row[1:] for row in given_rows], start=0, end=DAY, full=800.0)
+    expected, expected_share = by_loops([row[1:] for row in given_rows], start=0, end=DAY, full=800.0, noise=noise)
 
-    found, hours = hours_of(given_rows, full=800.0)
+    found, hours = hours_of(given_rows, full=800.0, noise=noise)
 
     assert {hour for _, hour in found} == set(expected)
     for hour, (covered_s, mean, variance) in expected.items():
@@ -182,6 +183,27 @@ def test_a_column_without_a_value_has_no_row_and_leaves_the_other_alone():
 
     assert (0, [1, 2]) == (gpu.hour_no.size, cpu.hour_no.tolist())
     assert all(np.isfinite(figure).all() for figure in (cpu.mean, cpu.variance, cpu.share, left.reconstructed))
+
+
+def test_noise_draws_hours_to_the_mean_of_their_windows_and_leaves_quiet_days_alone():
+    """Windows that err by 30 points are believed by half; a day or a quantity without noise keeps its bits."""
+    rows = [(0, 0, 2 * DAY, 20, 20), (0, 6 * H, 7 * H, 80, 80), (0, 12 * H, 13 * H, 10, 10)]
+    days = days_of((0, 0, DAY), (0, DAY, 2 * DAY), columns=2)
+    noise = np.array([[900.0, 0.0], [0.0, 0.0]])
+
+    (quiet, _), (quiet_cpu, _) = reconstruct_columns(windows_of(rows), days=days)
+    (noisy, _), (cpu, _) = reconstruct_columns(
+        windows_of(rows), days=Days(days.lane, days.start_s, days.end_s, days.full, noise)
+    )
+
+    def by_hour(hours):
+        order = np.lexsort((hours.hour_no, hours.day))
+        return hours.mean[order, 0]
+
+    assert np.array_equal(by_hour(quiet_cpu), by_hour(cpu))
+    assert np.array_equal(by_hour(quiet)[24:], by_hour(noisy)[24:])
+    assert 25 < by_hour(noisy)[6] < by_hour(quiet)[6] - 5
+    assert by_hour(noisy)[12] > by_hour(quiet)[12]
 
 
 def test_one_window_says_its_own_value():

@@ -110,6 +110,27 @@ def test_a_machines_day_is_the_mean_of_its_hours_with_what_was_cut_off_told(made
     assert found.bounded_by_pct > 0.1
 
 
+def test_noise_of_the_day_is_told_and_weighs(made):
+    """Ten pairs of windows of the same time differ by 20 points per GPU: a variance of 20² / 2 / 0.455, and 0 from nine pairs."""
+    made.window(0, 24, 40.0)
+    made.window(6.5, 7, 160.0)
+    made.hour(6, 50.0)
+    of_hour = ("gold_machine_util_hourly", "gpu_util_weighted_pct")
+    row = {"machine_id": "m", "hour_start_at": MIDNIGHT + timedelta(hours=6)}
+    for at in range(9):
+        for pct in (40.0, 80.0):
+            made.window(1, 2, pct, machine=f"n{at}")
+    clean = made.told(*of_hour, **row)
+    for pct in (40.0, 80.0):
+        made.window(1, 2, pct, machine="n9")
+    noisy = made.told(*of_hour, **row)
+
+    assert "noise_points" not in clean.parameters
+    assert (400 / 0.91) ** 0.5 == pytest.approx(noisy.parameters["noise_points"])
+    assert noisy.of_windows.sum_pct < clean.of_windows.sum_pct - 1, "one short window is believed less"
+    assert any("noise points 20.96" in line for line in workings_lines(noisy))
+
+
 def test_only_reconstructed_hours_of_a_day_are_told_by_their_windows(made):
     """Where samples made an hour, windows over it bear on nothing."""
     made.window(0, 1, 20.0)

@@ -96,6 +96,14 @@
     case when {{ windows }} >= 30 and {{ reconstructed }} >= {{ swept }} then 'swept' else 'reconstructed' end
 {%- endmacro %}
 
+{# The variance of one window's own error, from differences of two that tell the same; 0 where fewer than ten pairs are known. #}
+{% macro noise_of_pairs(difference) -%}
+    case when count({{ difference }}) >= 10
+        then coalesce({{ exact_quantile('power(' ~ difference ~ ', 2)', 0.5) }}, 0) / 2 / 0.455
+        else 0
+    end
+{%- endmacro %}
+
 {# Of machine-hours: the variance of a sum, as a double, where each hour that has a value was reconstructed; else null. #}
 {% macro summed_variance(variance, where) -%}
     case when count(case when {{ where }} then {{ variance }} end) = count(case when {{ where }} then 1 end)

@@ -13,7 +13,7 @@ from gpulake.lake import QueryError
 from gpulake.reconstruct import Days, Hours, LeftOut, Windows, reconstruct_columns
 
 _WINDOWS = "STRUCT(start_s BIGINT, end_s BIGINT, gpu_pct DOUBLE, cpu_pct DOUBLE)[]"
-_DAYS = "STRUCT(day_no BIGINT, start_s BIGINT, end_s BIGINT, gpus BIGINT)[]"
+_DAYS = "STRUCT(day_no BIGINT, start_s BIGINT, end_s BIGINT, gpus BIGINT, gpu_noise DOUBLE, cpu_noise DOUBLE)[]"
 _AMOUNTS = ("micro_pct", "micro_variance", "micro_share")
 _LEFT_OUT = ("left_out_s", "left_out_micro_pct", "left_out_reconstructed_micro_pct", "left_out_swept_micro_pct")
 _COLUMNS = tuple(f"{quantity}_{name}" for quantity in ("gpu", "cpu") for name in (*_AMOUNTS, *_LEFT_OUT))
@@ -36,7 +36,7 @@ def hours_from_windows(windows: Any, days: Any) -> pa.Array:
     """Of each list of windows, of one machine, the hours of each list of days: see `gpulake.reconstruct`.
 
     Windows tell of one GPU, so that a machine may change its number. Amounts come in millionths of a percent, summed over the GPUs that
-    it has on the day; of what was left out in those of one GPU.
+    it has on the day; of what was left out in those of one GPU. Noise: the variance of one window's own error, of one GPU (percent²).
     """
     windows, days = _whole(windows), _whole(days)
     parts = [
@@ -54,11 +54,8 @@ def _solved(windows: Any, days: Any) -> pa.Array:
     lane, of_window = _rows(windows)
     day_lane, of_day = _rows(days)
     size = np.stack((_ints(of_day, "gpus"), np.ones(day_lane.size, dtype=np.int64)), axis=1)
-    value = np.stack(
-        [of_window.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in ("gpu_pct", "cpu_pct")],
-        axis=1,
-    )
-    asked = Days(day_lane, _ints(of_day, "start_s"), _ints(of_day, "end_s"), np.full(size.shape, 100.0))
+    value, noise = _floats(of_window, "gpu_pct", "cpu_pct"), _floats(of_day, "gpu_noise", "cpu_noise")
+    asked = Days(day_lane, _ints(of_day, "start_s"), _ints(of_day, "end_s"), np.full(size.shape, 100.0), noise)
     found = reconstruct_columns(
         Windows(lane, _ints(of_window, "start_s"), _ints(of_window, "end_s"), value), days=asked
     )
@@ -82,6 +79,10 @@ def _rows(lists: Any) -> tuple[_Ints, Any]:
 def _ints(rows: Any, name: str) -> _Ints:
     found: _Ints = rows.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
     return found
+
+
+def _floats(rows: Any, *names: str) -> npt.NDArray[np.float64]:
+    return np.stack([rows.field(name).to_numpy(zero_copy_only=False).astype(np.float64) for name in names], axis=1)
 
 
 def _amounts(keys: _Ints, hours: Hours, size: _Ints) -> list[Any]:

@@ -169,7 +169,8 @@ class Missed:
 class Workings:
     """How one figure was worked out. `methods`: what part of it was made by which.
 
-    `parameters` are the reconstruction's, as `gpulake.reconstruct.Parameters` tells them; none where it made nothing. A swept
+    `parameters` are the reconstruction's, as `gpulake.reconstruct.Parameters` tells them, and of a day `noise_points`, what one window
+    errs by itself (a standard deviation), where that is known not to be none; empty where it made nothing. A swept
     machine-hour has no `of_windows`: each second has the mean of the windows over it.
     """
 
@@ -193,12 +194,13 @@ def workings(reader: Reader, *, table: str, column: str, row: RowOf) -> Workings
     if not {"reconstructed", "swept"} & methods.keys():
         return None
     is_reconstructed = "reconstructed" in methods
+    noise = _noise(reader, quantity, row) if is_reconstructed else 0.0
     weighed_by = "machine-hours at the figure or above" if is_p95 else quantity.weighed_by
     return Workings(
         quantity=quantity.name,
         methods=methods,
-        parameters=_parameters() if is_reconstructed else {},
-        of_windows=None if row.machine_id is None else _of_windows(reader, quantity, row),
+        parameters=_parameters(noise) if is_reconstructed else {},
+        of_windows=None if row.machine_id is None else _of_windows(reader, quantity, row, noise=noise),
         of_machines=None if row.machine_id is not None else _of_machines(reader, query, bound, weighed_by=weighed_by),
         left_out=_left_out(reader, quantity, row),
     )
@@ -220,10 +222,29 @@ _P95_HOURS = """
 """The machine-hours that a figure is made of. A percentile hangs on the hours at it and above: their number places it."""
 
 
-def _parameters() -> Mapping[str, float]:
+def _parameters(noise: float) -> Mapping[str, float]:
     from gpulake.reconstruct import PARAMETERS  # numpy, which most answers do without
 
-    return asdict(PARAMETERS)
+    return {**asdict(PARAMETERS), **({"noise_points": noise**0.5} if noise else {})}
+
+
+def _noise(reader: Reader, quantity: _Quantity, row: RowOf) -> float:
+    """The variance of one window's own error on the row's day, as `int_window_noise` learns it; 0 where it is not known."""
+    (found,) = reader.sql(
+        f"""
+        WITH days AS (FROM lake.main.silver_days WHERE cluster_id = ? AND dt = ?),
+        repeated AS (
+            SELECT max({quantity.window_pct}) - min({quantity.window_pct}) AS difference
+            FROM days JOIN lake.main.silver_gpu_timeseries AS windows
+                ON windows.cluster_id = days.cluster_id AND ended_at > days.starts_at AND ended_at <= days.ends_at
+            WHERE started_at < ended_at
+            GROUP BY machine_id, started_at, ended_at HAVING count(*) = 2 AND count({quantity.window_pct}) = 2
+        )
+        SELECT CASE WHEN count(*) >= 10 THEN quantile_cont(difference ** 2, 0.5) / 2 / 0.455 ELSE 0 END AS noise FROM repeated
+        """,
+        [row.cluster_id, row.dt],
+    ).to_pylist()
+    return float(found["noise"])
 
 
 def _methods(reader: Reader, hours: str, bound: list[object]) -> dict[str, float]:
@@ -257,7 +278,7 @@ def _of_machines(reader: Reader, hours: str, bound: list[object], *, weighed_by:
     )
 
 
-def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf) -> OfWindows | None:
+def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float) -> OfWindows | None:
     import numpy as np
 
     hours = reader.sql(
@@ -265,7 +286,7 @@ def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf) -> OfWindows | 
         f"WHERE {row.where} AND {quantity.method} = 'reconstructed'",
         row.bound,
     )
-    found, first_s = _bearing(reader, quantity, row) if hours.num_rows else (None, 0)
+    found, first_s = _bearing(reader, quantity, row, noise=noise) if hours.num_rows else (None, 0)
     if found is None:
         return None
     chosen = np.isin(found.hour_no * 3600 + first_s, hours["start_s"].to_numpy())
@@ -294,7 +315,7 @@ def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf) -> OfWindows | 
     )
 
 
-def _bearing(reader: Reader, quantity: _Quantity, row: RowOf) -> tuple[Bearing | None, int]:
+def _bearing(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float) -> tuple[Bearing | None, int]:
     """The solution of the machine's day, and when that day begins."""
     import numpy as np
 
@@ -319,7 +340,7 @@ def _bearing(reader: Reader, quantity: _Quantity, row: RowOf) -> tuple[Bearing |
         return None, 0
     day_start_s, day_end_s, start_s, end_s, value = (column.to_numpy() for column in found.columns)
     lane = np.zeros(1, dtype=np.int64)
-    day = Days(lane, day_start_s[:1], day_end_s[:1], np.full((1, 1), 100.0))
+    day = Days(lane, day_start_s[:1], day_end_s[:1], np.full((1, 1), 100.0), np.full((1, 1), noise))
     windows = Windows(np.zeros(start_s.size, dtype=np.int64), start_s, end_s, value[:, None])
     return bearing(windows, day=day), int(day_start_s[0])
 

@@ -6,26 +6,24 @@ import numpy as np
 
 from gpulake.reconstruct.blocks import blocks_of
 from gpulake.reconstruct.kriging import solved
-from gpulake.reconstruct.values import PARAMETERS, Bearing, Days, Noise, Parameters, Windows
+from gpulake.reconstruct.values import PARAMETERS, Bearing, Days, Parameters, Windows
 from gpulake.reconstruct.whole import reconstruct, stacks
 
 
-def bearing(
-    windows: Windows, *, day: Days, parameters: Parameters = PARAMETERS, noise: Noise | None = None
-) -> Bearing | None:
+def bearing(windows: Windows, *, day: Days, parameters: Parameters = PARAMETERS) -> Bearing | None:
     """What makes one day of one lane, in one quantity whose values are known; None where no window covers a second of it.
 
     As `reconstruct`, it stands on the windows that meet the day or come within a day's reach of it.
     """
     assert day.lane.size == windows.value.shape[1] == 1
     windows = windows.where((windows.start_s < windows.end_s) & (windows.lane == day.lane[0]))
-    hours, _ = reconstruct(windows, days=day, parameters=parameters, noise=noise)
+    hours, _ = reconstruct(windows, days=day, parameters=parameters)
     if not hours.hour_no.size:
         return None
     members, pieces = blocks_of(windows, days=day, parameters=parameters)
     none_left_out = np.full(1, -1)
     (each,) = stacks(members, pieces, none_left_out, days=day, parameters=parameters)
-    done = solved(each.stack, parameters=parameters, noise=noise or Noise())
+    done = solved(each.stack, parameters=parameters)
     of_piece = done.weights[0][each.is_member[0]][:, each.is_piece[0]]
     of_hour = pieces.hour_no[:, None] == hours.hour_no
     weights = of_piece @ (of_hour * (pieces.end_s - pieces.start_s)[:, None]) / hours.covered_s

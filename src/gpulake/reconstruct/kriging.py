@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpulake.reconstruct.values import Bools, Floats, Ints, Noise, Parameters
+from gpulake.reconstruct.values import Bools, Floats, Ints, Parameters
 
 LEAST_LEVEL, SPREAD_RATIO, PRIOR_WINDOWS = 0.005, 0.6, 2
 """The variance of a load where few windows tell it: in proportion to its mean, as if from so many windows."""
@@ -31,6 +31,7 @@ class Stack:
     piece_hour: Ints
     piece_level: Floats
     length_s: Floats
+    noise: Floats
     left_out: Ints
     is_long: bool
 
@@ -65,7 +66,7 @@ class Solved:
         return self.towards_pieces + share[:, :, None] * self.bias[:, None, :]
 
 
-def solved(stack: Stack, *, parameters: Parameters, noise: Noise) -> Solved:
+def solved(stack: Stack, *, parameters: Parameters) -> Solved:
     """Every block of a stack. Each is solved by itself: its bits do not depend on its neighbours."""
     real = stack.windows > 0
     windows = _Spans.of(stack.start_s, stack.end_s, parameters=parameters, is_long=stack.is_long)
@@ -84,7 +85,7 @@ def solved(stack: Stack, *, parameters: Parameters, noise: Noise) -> Solved:
     matrix = windows.mean_of(windows, shared_s)
     matrix += factors @ factors.transpose(0, 2, 1)
     size = np.arange(real.shape[1])
-    nugget = (parameters.nugget_ratio + noise.of(windows.length_s)) / np.maximum(stack.windows, 1)
+    nugget = (parameters.nugget_ratio + _noise_ratio(stack)[:, None]) / np.maximum(stack.windows, 1)
     matrix[:, size, size] += np.where(real, nugget, 1.0)
 
     crossing_s = pieces.shared_s(windows)
@@ -134,6 +135,13 @@ def solved(stack: Stack, *, parameters: Parameters, noise: Noise) -> Solved:
         ones=ones,
         bias=bias,
     )
+
+
+def _noise_ratio(stack: Stack) -> Floats:
+    """A window's own error, in units of the variance of a load of its block's mean; of two quantities the larger."""
+    total = (stack.windows[:, :, None] * stack.value).sum(axis=1) / np.maximum(stack.windows.sum(axis=1), 1)[:, None]
+    ratio: Floats = (stack.noise / (SPREAD_RATIO * np.clip(total, LEAST_LEVEL, 1))).max(axis=1)
+    return ratio
 
 
 def _errors(

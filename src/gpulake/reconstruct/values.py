@@ -39,21 +39,6 @@ PARAMETERS = Parameters()
 
 
 @dataclass(frozen=True)
-class Noise:
-    """What two measurements of the very same time differ by: variance, in units of the load's, by the length of a window.
-
-    Linear in the logarithm of the length, level beyond both ends. The default is none: clean data.
-    """
-
-    length_s: tuple[float, ...] = (1.0,)
-    variance_ratio: tuple[float, ...] = (0.0,)
-
-    def of(self, length_s: Floats) -> Floats:
-        """The variance of windows of these lengths."""
-        return np.interp(np.log(length_s), np.log(self.length_s), self.variance_ratio)
-
-
-@dataclass(frozen=True)
 class Windows:
     """Means over spans, in any order. `lane`: whose they are, a small number. `value`: one column per quantity, in percent.
 
@@ -76,16 +61,30 @@ class Windows:
 
 @dataclass(frozen=True)
 class Days:
-    """What is asked for: half-open days of lanes, of which none overlap. `full`: what complete use shows, in percent."""
+    """What is asked for: half-open days of lanes, of which none overlap. One column per quantity: `full`, what complete use shows, in
+    percent, and `noise`, the variance of one window's own error (percent²), none where it is left out.
+    """
 
     lane: Ints
     start_s: Ints
     end_s: Ints
     full: Floats
+    noise: Floats | None = None
 
     def where(self, chosen: Bools | Ints) -> Days:
         """Some of them."""
-        return Days(self.lane[chosen], self.start_s[chosen], self.end_s[chosen], self.full[chosen])
+        noise = None if self.noise is None else self.noise[chosen]
+        return Days(self.lane[chosen], self.start_s[chosen], self.end_s[chosen], self.full[chosen], noise)
+
+    def columns(self, chosen: slice) -> Days:
+        """The same days, of some quantities."""
+        noise = None if self.noise is None else self.noise[:, chosen]
+        return Days(self.lane, self.start_s, self.end_s, self.full[:, chosen], noise)
+
+    @property
+    def noise_ratio(self) -> Floats:
+        """The noise as a variance of shares of complete use."""
+        return np.zeros(self.full.shape) if self.noise is None else self.noise / self.full**2
 
 
 @dataclass(frozen=True)

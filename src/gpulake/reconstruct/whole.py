@@ -18,7 +18,6 @@ from gpulake.reconstruct.values import (
     Hours,
     Ints,
     LeftOut,
-    Noise,
     Parameters,
     Windows,
 )
@@ -43,9 +42,7 @@ class _Sums:
     most: Floats
 
 
-def reconstruct(
-    windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS, noise: Noise | None = None
-) -> tuple[Hours, LeftOut]:
+def reconstruct(windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS) -> tuple[Hours, LeftOut]:
     """The hours of days as far as windows cover them, and one window a day left out and predicted.
 
     Values are known, in one or two columns. The order of rows is irrelevant; a day depends on the windows that meet it or come within
@@ -60,7 +57,7 @@ def reconstruct(
     if not members.block.size:
         return _nothing(columns)
     left_out = _left_out(members, days=asked)
-    sums, left = _solved(members, pieces, left_out, days=asked, parameters=parameters, noise=noise or Noise())
+    sums, left = _solved(members, pieces, left_out, days=asked, parameters=parameters)
     hours = _hours(pieces, sums, days=asked)
     return (
         Hours(
@@ -83,15 +80,15 @@ def reconstruct(
 
 
 def reconstruct_columns(
-    windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS, noise: Noise | None = None
+    windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS
 ) -> list[tuple[Hours, LeftOut]]:
     """As `reconstruct`, once per column: a window whose value is NaN does not exist for that column.
 
-    Days on which only windows with both values bear are solved once for both.
+    Days on which only windows with both values bear, without noise, are solved once for both.
     """
     missing = np.isnan(windows.value)
     odd = windows.where(np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1)))
-    uneven = days_near(odd, days=days, within_s=parameters.reach_s + HOUR_S)
+    uneven = days_near(odd, days=days, within_s=parameters.reach_s + HOUR_S) | days.noise_ratio.any(axis=1)
     found: list[list[tuple[Hours, LeftOut]]] = [[] for _ in range(windows.value.shape[1])]
     for is_even, columns in [(True, slice(None)), *((False, slice(at, at + 1)) for at in range(len(found)))]:
         of_days = np.flatnonzero(uneven != is_even)
@@ -99,9 +96,8 @@ def reconstruct_columns(
         some = Windows(
             windows.lane[chosen], windows.start_s[chosen], windows.end_s[chosen], windows.value[chosen][:, columns]
         )
-        asked = days.where(of_days)
-        asked = Days(asked.lane, asked.start_s, asked.end_s, asked.full[:, columns])
-        hours, left = reconstruct(some, days=asked, parameters=parameters, noise=noise)
+        asked = days.where(of_days).columns(columns)
+        hours, left = reconstruct(some, days=asked, parameters=parameters)
         for place, column in enumerate(range(len(found))[columns]):
             found[column].append((_column(hours, place, of_days), _left_column(left, place, of_days)))
     return [_joined(parts) for parts in found]
@@ -150,7 +146,9 @@ def _two_columns(windows: Windows) -> Windows:
 
 def _two_full(days: Days) -> Days:
     missing = _COLUMNS - days.full.shape[1]
-    return Days(days.lane, days.start_s, days.end_s, np.pad(days.full, ((0, 0), (0, missing)), constant_values=1.0))
+    full = np.pad(days.full, ((0, 0), (0, missing)), constant_values=1.0)
+    noise = None if days.noise is None else np.pad(days.noise, ((0, 0), (0, missing)))
+    return Days(days.lane, days.start_s, days.end_s, full, noise)
 
 
 def _nothing(columns: int) -> tuple[Hours, LeftOut]:
@@ -228,13 +226,13 @@ def stacks(
 
 
 def _solved(
-    members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters, noise: Noise
+    members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters
 ) -> tuple[_Sums, LeftOut]:
     mean, variance, share = (np.zeros((pieces.block.size, _COLUMNS)) for _ in range(3))
     sums = _Sums(mean, variance, share, np.ones((days.lane.size, _COLUMNS)))
     parts: list[LeftOut] = []
     for each in stacks(members, pieces, left_out, days=days, parameters=parameters):
-        done = solved(each.stack, parameters=parameters, noise=noise)
+        done = solved(each.stack, parameters=parameters)
         taken = each.piece[each.is_piece]
         sums.mean[taken] = (done.mean * each.stack.piece_s[:, :, None])[each.is_piece]
         sums.variance[taken] = (done.of_hour[:, :, None] * done.scale[:, None, :])[each.is_piece]
@@ -269,6 +267,7 @@ def _stack(
         piece_hour=np.where(real_piece, pieces.hour_no[at_piece], -1),
         piece_level=np.where(real_piece, pieces.level[at_piece], 0),
         length_s=(days.end_s - days.start_s).astype(np.float64),
+        noise=days.noise_ratio,
         left_out=left_out,
         is_long=is_long,
     )

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rendered import asking, table
+
+from gpulake.lake import in_memory
+from gpulake.reading.health import MOVES
+from gpulake.telling.health import moved_words
 
 MIDNIGHT = datetime(2026, 3, 1)  # noqa: DTZ001  # the lake's times are UTC, without a zone
 LAST_H = 100
@@ -163,3 +168,44 @@ def _machines(spells: Sequence[tuple[int, int, Spell]], described: Sequence[str]
     }
     with asking("silver_machines", tables) as ask:
         return ask("SELECT machine_id, gpu_count, valid_from, valid_to FROM silver_machines")
+
+
+def test_what_is_found_elsewhere_is_one_line():
+    """Who reads that a node fell silent must read in the same place that it is there by another name."""
+    gpus = {
+        "cluster_id": "text",
+        "machine_id": "text",
+        "gpu_device": "text",
+        "gpu_uuid": "text",
+        "mig_id": "text",
+        "valid_from": "moment",
+    }
+    moved = MIDNIGHT + timedelta(hours=5)
+    rows = [
+        {"cluster_id": "c", "machine_id": name, "gpu_device": device, "gpu_uuid": uuid, "valid_from": since}
+        for device, uuid in (("0", "a"), ("1", "b"))
+        for name, since in (("old", None), ("new", moved))
+    ]
+    rows += [  # it changed its place, not its machine
+        {"cluster_id": "c", "machine_id": "m", "gpu_device": device, "gpu_uuid": "d", "valid_from": since}
+        for device, since in (("0", None), ("3", moved))
+    ]
+    day = {"cluster_id": "c", "dt": MIDNIGHT.date(), "starts_at": MIDNIGHT, "ends_at": MIDNIGHT + timedelta(days=1)}
+    days = {
+        "cluster_id": pa.string(),
+        "dt": pa.date32(),
+        "starts_at": pa.timestamp("us"),
+        "ends_at": pa.timestamp("us"),
+    }
+    tables = {
+        "silver_gpus": table(gpus, rows),
+        "silver_days": pa.Table.from_pylist([day], schema=pa.schema(days.items())),
+    }
+
+    with in_memory(tables) as duck:
+        (found,) = duck.sql(MOVES, ["c", MIDNIGHT.date(), MIDNIGHT.date()]).to_pylist()
+
+    assert moved == found["moved_at"]
+    assert "2 GPUs of old are found in new since noon (0, 1 there): moved, or the machine was renamed." == moved_words(
+        found, "noon"
+    )

@@ -215,12 +215,34 @@ HELD_BY = """
 """Who held some GPUs of a machine on some days. Parameters: the cluster, the machine, the GPUs apart by commas, the days."""
 
 
+MOVES = """
+    with stays as (
+        select
+            gpu_uuid, machine_id, gpu_device, valid_from,
+            lag(machine_id) over (partition by gpu_uuid, mig_id order by valid_from nulls first) as from_machine_id
+        from silver_gpus
+        where cluster_id = ?1 and gpu_uuid is not null and mig_id is null
+    )
+    select
+        from_machine_id, machine_id, min(valid_from) as moved_at, count(*) as gpus,
+        string_agg(gpu_device, ', ' order by try_cast(gpu_device as integer), gpu_device) as gpu_devices
+    from stays
+    inner join silver_days as days
+        on days.cluster_id = ?1 and days.dt between ?2 and ?3
+            and stays.valid_from >= days.starts_at and stays.valid_from < days.ends_at
+    where from_machine_id <> machine_id
+    group by from_machine_id, machine_id, days.dt
+"""
+"""GPUs that came from another machine, or another name of theirs. Parameters: the cluster, the first and the last day."""
+
+
 @dataclass(frozen=True)
 class Health:
     """What is known of a scope's GPUs; of each kind MOST rows at most, and `there` counts them all.
 
     `counts` has how many GPUs by their gravest verdict, and of how many there are days at all; `still` how many of the sick are so
-    on the last day. `groups` are those that are sick or want a look. `critical` sums the critical incidents.
+    on the last day. `groups` are those that are sick or want a look. `critical` sums the critical incidents. `moves` are GPUs
+    that are found in another machine, or by another name of theirs.
     """
 
     counts: Mapping[str, int]
@@ -230,6 +252,7 @@ class Health:
     alike: Sequence[Mapping[str, Any]]
     spikes: Sequence[Mapping[str, Any]]
     reliability: Sequence[Mapping[str, Any]]
+    moves: Sequence[Mapping[str, Any]]
     there: Mapping[str, int]
 
 
@@ -276,5 +299,6 @@ def read_health(scope: Scope, *, with_holders: bool = False) -> Health:
         reliability=scope.rows(
             f"{RELIABILITY} and grouped_by in ('all', 'gpu_model') order by grouped_by, failures desc, value", days[0]
         ),
+        moves=first("moves", MOVES, "moved_at desc, machine_id, from_machine_id"),
         there=there,
     )

@@ -69,6 +69,7 @@ _BY_SUFFIX = (
     ("_cpu_util", Unit("%", lambda value: f"{value:.1f}")),
     ("_pct", Unit("%", lambda value: f"{value:.1f}")),
     ("_usd", Unit("USD", lambda value: f"{value:,.2f}")),
+    ("_bytes_per_s", Unit("", lambda value: f"{_bytes(value)}/s")),
     ("_s", Unit("", span)),
     ("_bytes", Unit("", _bytes)),
     ("_bytes_mean", Unit("", _bytes)),
@@ -93,7 +94,7 @@ def unit_of(column: str) -> Unit | None:
 
 def label_of(column: str) -> str:
     """A column's name in words, without its unit."""
-    for suffix in ("_gpu_h", "_ratio", "_pct", "_usd", "_s", "_bytes", "_at", "_id", "_count"):
+    for suffix in ("_gpu_h", "_ratio", "_pct", "_usd", "_bytes_per_s", "_s", "_bytes", "_at", "_id", "_count"):
         column = column.removesuffix(suffix) if column != suffix else column
     return "day" if column == "dt" else column.replace("_", " ")
 

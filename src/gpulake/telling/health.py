@@ -43,6 +43,15 @@ def health_sentence(found: Health) -> str:
     )
 
 
+def moved_words(row: Mapping[str, Any], when: str) -> str:
+    """From where GPUs came, and since when; a node that was renamed looks the same."""
+    are = "is" if row["gpus"] == 1 else "are"
+    return (
+        f"{counted(row['gpus'], 'GPU')} of {row['from_machine_id']} {are} found in {row['machine_id']} since {when} "
+        f"({row['gpu_devices']} there): moved, or the machine was renamed."
+    )
+
+
 def lost_words(lost_gpu_h: float | None) -> str:
     """What jobs lost, in words."""
     return "an unknown number of GPU-h lost" if lost_gpu_h is None else f"{gpu_hours(lost_gpu_h)} lost"

@@ -268,6 +268,7 @@ def test_every_page_has_a_question_and_a_place_of_its_own():
         ("jobs_failed", 12000, "12,000"),
         ("is_idle", True, "yes"),
         ("gpu_mem_bytes", 34359738368, "32.0 GiB"),
+        ("net_tx_bytes_per_s", 3 * 2**20, "3.0 MiB/s"),  # not three million seconds
     ],
 )
 def test_a_value_is_written_by_the_unit_in_its_name(column, value, text):

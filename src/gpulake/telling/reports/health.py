@@ -7,12 +7,12 @@ from typing import Any
 
 from gpulake.reading.health import Health, read_health
 from gpulake.reading.scope import Scope
-from gpulake.telling.health import health_sentence, lost_words
+from gpulake.telling.health import health_sentence, lost_words, moved_words
 from gpulake.telling.lines import Col, Line, Note, Part, Span, heading, line, meter, table, text_lines
 from gpulake.telling.reports import Kind, Teller
 from gpulake.telling.words import counted, ratio_pct
 
-MOST_SICK, MOST_LOOK, MOST_INCIDENTS = 8, 6, 6
+MOST_SICK, MOST_LOOK, MOST_INCIDENTS, MOST_MOVES = 8, 6, 6, 6
 MOST_USERS, MOST_JOBS = 4, 3
 _RELIABILITY = (
     Col("value", "machines"), Col("failures", "failures"), Col("node_days", "node-days"), Col("mtbf_h", "hours between"),
@@ -63,6 +63,11 @@ def _lines(found: Health, teller: Teller) -> list[Line]:
     if found.spikes:
         lines += [(), *heading("Days with more errors than their past lets expect", "")]
         lines += table(found.spikes[:MOST_INCIDENTS], _SPIKES, cluster=teller.scope.cluster)
+    if found.moves:
+        shown = found.moves[:MOST_MOVES]
+        lines += [(), *heading("GPUs that are found elsewhere", _of(len(shown), found.there["moves"]))]
+        for row in shown:
+            lines += text_lines(moved_words(row, teller.text("moved_at", row["moved_at"])))
     if found.reliability:
         lines += [(), *heading("How often machines fail", "hours between failures, 95 % interval")]
         lines += table(found.reliability, _RELIABILITY, cluster=teller.scope.cluster)

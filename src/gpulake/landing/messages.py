@@ -23,6 +23,12 @@ MESSAGES = "messages"
 LONGEST_BYTES = 1 << 20
 """A longer message is refused: no row of a table is."""
 
+_LOOKED_AT = 16
+"""In so many messages of a batch further keys are looked for."""
+
+_MOST_FURTHER = 128
+"""So many keys and brackets a message may have to be read quickly where it has further keys."""
+
 KEYS = ("machine", "machine_id", "node", "sn", "job_name", "job_id", "jobid", "container_ip")
 """What a message is keyed by, the first of these that its row knows: so what one machine or job says stays in its order."""
 
@@ -132,17 +138,10 @@ class Messages:
         text = b"\n".join(self.values)
         if text.count(b"\n") != len(self.values) - 1 or not _is_utf8(text):
             return None
-        types = {"text": pa.string(), "number": pa.float64(), "time": pa.string()}
-        try:
-            rows = pyarrow.json.read_json(
-                pa.BufferReader(text),
-                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-                parse_options=pyarrow.json.ParseOptions(
-                    explicit_schema=pa.schema([(each.name, types[each.kind]) for each in self.table.columns]),
-                    unexpected_field_behavior="infer",
-                ),
-            )
-        except pa.ArrowInvalid:
+        rows = self._rows(text)
+        if rows is None and (schema := self._with_further()):
+            rows = self._rows(text, schema)
+        if rows is None:
             return None
         further = [name for name in rows.column_names if name not in self.table.column_names]
         if rows.num_rows != len(self.values) or (further and not self._may_leave(further, rows)):
@@ -151,6 +150,26 @@ class Messages:
         blank = pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep()
         frame = frame.with_columns(blank, pl.col("source_row").cast(pl.Int64))
         return frame.with_columns(left=pl.lit(further, dtype=pl.List(pl.String))) if further else frame
+
+    def _rows(self, text: bytes, schema: pa.Schema | None = None, *, further: str = "error") -> pa.Table | None:
+        types = {"text": pa.string(), "number": pa.float64(), "time": pa.string()}
+        schema = schema or pa.schema([(each.name, types[each.kind]) for each in self.table.columns])
+        try:
+            return pyarrow.json.read_json(
+                pa.BufferReader(text),
+                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+                parse_options=pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=further),
+            )
+        except pa.ArrowInvalid:
+            return None
+
+    def _with_further(self) -> pa.Schema | None:
+        """The columns with the further keys of some messages; None where those have many, or many levels: each would be a column."""
+        some = [*self.values[:: -(-len(self.values) // _LOOKED_AT)], max(self.values, key=len)]
+        if any(value.count(b"[") + value.count(b"{") + value.count(b":") > _MOST_FURTHER for value in some):
+            return None
+        rows = self._rows(b"\n".join(some), further="infer")
+        return rows.schema if rows is not None and len(rows.column_names) <= _MOST_FURTHER else None
 
     def _may_leave(self, further: Sequence[str], rows: pa.Table) -> bool:
         """Whether further keys are no column's, written otherwise: every row has all that it needs, so that none lacks."""

@@ -99,6 +99,18 @@ def test_a_further_field_is_read_quickly_where_it_cannot_be_a_columns(further, i
     assert found.left == alone.left
 
 
+@pytest.mark.parametrize(
+    "further",
+    [b'"x":' + b"[" * 400_000 + b"]" * 400_000, b'"x":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+     b",".join(b'"k%d":1' % number for number in range(60_000))],
+)  # fmt: skip
+def test_a_further_field_of_any_size_ends_nothing(further):
+    """Made a type of a hundred thousand levels, or as many columns, one message would stop a stream for good."""
+    odd = one()[:-1] + b"," + further + b"}"
+    assert Messages([one(), odd], READ).quick() is None
+    assert 0 in rows(one(), odd).frame["source_row"].to_list()
+
+
 @pytest.mark.parametrize("pair", [(b'{"machine_id":"a"}{"machine_id":"b"}', b""), (one() + b"\n" + one(), b"\n")])
 def test_two_objects_in_one_message_are_no_two_rows(pair):
     """Counted as rows they would give every later message a wrong offset."""

@@ -345,7 +345,7 @@ def test_two_streams_on_one_lake_keep_their_offsets_apart(lake):
     assert nos[0]["n"] == nos[0]["nos"]
 
 
-def test_a_new_field_lands_at_full_speed(lake, monkeypatch):
+def test_a_new_field_is_not_looked_at_message_by_message(lake, monkeypatch):
     """A producer that is brought up to date sends one more field from then on, in every message."""
     from gpulake.landing.messages import Messages
 

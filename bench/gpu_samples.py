@@ -158,10 +158,17 @@ def health_of_a_year(lake: str, copy: str) -> dict[str, float]:
         connection.execute("USE lake")
         figures = {"rows": float(connection.execute("SELECT count(*) FROM gold_gpu_health_daily").fetchone()[0])}
         days = (CLUSTER, "2026-01-01", "2028-01-01")
-        for name in ("GPUS", "INCIDENTS", "ALIKE", "SPIKES", "RELIABILITY"):
-            query = getattr(health, name)
+        questions = {
+            "gpus": health.gpus_query(),
+            "groups": health.groups_query(),
+            "incidents": health.INCIDENTS,
+            "alike": health.ALIKE,
+            "spikes": health.SPIKES,
+            "reliability": health.RELIABILITY,
+        }
+        for name, query in questions.items():
             asked = days[: query.count("?")]
-            figures[name.lower()] = _ms(lambda query=query, asked=asked: connection.execute(query, asked).fetchall())
+            figures[name] = _ms(lambda query=query, asked=asked: connection.execute(query, asked).fetchall())
         whole = "SELECT count(COLUMNS(*)) FROM gold_gpu_health_daily"
         figures["whole"] = _ms(lambda: connection.execute(whole).fetchall())
     return figures

@@ -18,8 +18,7 @@ samples as (
     where {{ in_sampled_range('delivered.sampled_at') }}
 ),
 
--- Looked at twice: kept for both, its rows would fill the memory.
-neighbours as {{ inlined() }} (
+neighbours as (
     select
         *,
         lag(at_s) over in_time as previous_s,

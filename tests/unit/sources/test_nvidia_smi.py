@@ -280,6 +280,10 @@ def test_a_name_that_is_a_tools_names_no_machine():
             "declares entities",
         ),
         (XML.replace("GPU-1", "<a>" * 40 + "</a>" * 40), "deeper than"),
+        *(
+            (XML.replace('version="1.0"', f'version="1.0" encoding="{code}"'), "encoding that cannot be read")
+            for code in ("WTF-8", "hex", "shift_jis", "idna")
+        ),
     ],
 )
 def test_a_document_that_is_wrong_or_hostile_is_refused_and_nothing_is_opened(wrong, reason):

@@ -112,6 +112,12 @@ def _read(document: bytes, line: int) -> Snapshot:
         parser.Parse(document[start:], True)  # noqa: FBT003  # takes no keywords
     except _RefusedError as refused:
         return Snapshot({}, (), (Fault(line, str(refused), _start_of(document[start:])),))
+    except (
+        LookupError,
+        ValueError,
+    ):  # asked of Python's codecs, and of those only what maps a byte to a letter is read
+        why = "it declares an encoding that cannot be read"
+        return Snapshot({}, (), (Fault(line, why, _start_of(document[start:])),))
     except expat.ExpatError as error:
         why = f"it is no well-formed XML: {expat.ErrorString(error.code)}"
         # A device that was read to its end stands; its line is its own, so the fault's is the one after.

@@ -392,6 +392,19 @@ def test_nodes_as_scontrol_tells_them(tmp_path):
     ).rows()
 
 
+def test_nodes_as_json_tells_them(tmp_path):
+    """Partitions are a list, or one name; a number in their place must not end the reading."""
+    table, kept, refused = landed(FIXTURES / "scontrol_show_node.json", tmp_path)
+
+    assert (NODE.name, []) == (table, refused)
+    assert [
+        ("n1", 64.0, 4.0, "h100", "IDLE+DRAIN", "gpu,debug"),
+        ("n2", 32.0, 0.0, None, "DOWN+NOT_RESPONDING", "cpu"),
+    ] == kept.select("node", "cpus", "gpus", "gpu_model", "state", "partitions").rows()
+    odd = b'{"nodes": [{"name": "n3", "real_memory": 1, "slurmd_version": "", "partitions": 5}]}'
+    assert ["n3"] == pl.concat(slurm_nodes.json_rows([odd], "f"))["node"].to_list()
+
+
 @pytest.mark.parametrize("one_line", [False, True])
 def test_a_reason_may_hold_anything(one_line):
     """Whoever drains a node writes why in words of his own."""

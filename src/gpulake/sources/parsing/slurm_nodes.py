@@ -199,10 +199,15 @@ def json_rows(blocks: Iterable[bytes], file_name: str) -> Iterator[pl.DataFrame]
                 "state": _state(node),
                 "state_reason": text(node.get("reason")),
                 "reason_at": utc(node.get("reason_changed_at")),
-                "partitions": ",".join(str(name) for name in node.get("partitions") or []) or None,
+                "partitions": _names(node.get("partitions")),
             }
         )
     yield _nodes(rows, is_local=False)
+
+
+def _names(value: object) -> str | None:
+    """Names apart by commas, where they are a list or one."""
+    return ",".join(map(str, value)) or None if isinstance(value, list) else text(value)
 
 
 def _state(node: Mapping[str, Any]) -> str | None:

@@ -37,6 +37,7 @@ def _fill(look: Look) -> Filled:
         "column": model.columns.get(name),
         "name": name,
         "key": key,
+        "worked": None,
         **(_figure(look, table, name, key) if key else {"found": None, "not_found": ""}),
     }
 

@@ -53,7 +53,7 @@ def says(text, value):
         return 0 < value < 1
     if text.startswith("< "):
         return 0 < value < float(text[2:])
-    if found := re.fullmatch(r"([\d,.]+) ([KMGT]?i?B)", text):
+    if found := re.fullmatch(r"([\d,.]+) ([KMGT]?i?B)(?:/s)?", text):
         value, text = value / BYTES[found[2]], found[1]
     if re.search(r"\d (d|h|min|s)$", text):
         seconds, unit = seconds_of(text)

@@ -185,7 +185,7 @@ def one_day(page, sql, number):
     shown = page.evaluate("""() => [...document.querySelectorAll('h2 + .wide tbody tr')].filter(row => !row.closest('.listing'))
         .map(row => [row.querySelector('a').getAttribute('href').split('?')[0].split('/').pop(),
                      ...[...row.querySelectorAll('td.n')].map(cell => (cell.querySelector('span') ?? cell).textContent.trim())])""")  # fmt: skip
-    ranges = page.evaluate("""() => [...document.querySelectorAll('h2 + .wide tbody tr')].filter(row => row.querySelector('.between'))
+    ranges = page.evaluate("""() => [...document.querySelectorAll('h2 + .wide tbody tr')].filter(row => !row.closest('.listing') && row.querySelector('.between'))
         .map(row => [row.querySelector('a').getAttribute('href').split('?')[0].split('/').pop(), ...row.querySelector('.between').textContent.split('–')])""")  # fmt: skip
     assert {name for name, *_ in ranges} == {"avg_gpu_util", "p95_gpu_util", "avg_cpu_util"}
     assert all(says(low, row[f"{name}_low"]) and says(high, row[f"{name}_high"]) for name, low, high in ranges)
@@ -378,13 +378,16 @@ def machine(page, sql, name):
         "day": "day", "GPU use, %": "gpu_util_per_gpu_pct", "observed, %": "observed", "CPU use, %": "cpu_util_pct",
         "held, GPU-h": "allocated_gpu_h", "held and idle, GPU-h": "idle_held_gpu_h",
         "held, not measured, GPU-h": "unknown_gpu_h", "job that held most": "main_job_id"})  # fmt: skip
+    n += compare(shown["tables"]["load"], days, key="day", where="machine, load", columns={
+        "day": "day", "memory in use": "memory_used_bytes", "memory there": "memory_total_bytes", "load": "load_1m",
+        "received": "net_rx_bytes_per_s", "sent": "net_tx_bytes_per_s"})  # fmt: skip
     hours = sql(f"select *, {AT.format('hour_start_at')} as hour from gold_machine_anomalies where cluster_id = ? "
                 "and machine_id = ? and judgement = 'anomaly'", C, name)  # fmt: skip
     assert bool(shown["tables"]["flagged"]) == bool(hours)
     if hours:
         n += compare(shown["tables"]["flagged"], hours, key="hour", where="machine, flagged", columns={
             "hour": "hour", "figure": "anomaly_driver", "hours in a row": "hours_in_a_row", "why": "anomaly_reason"})  # fmt: skip
-    assert set(shown["tables"]) == {"days", "flagged"}
+    assert set(shown["tables"]) == {"days", "flagged", "load"}
     return n
 
 

@@ -165,7 +165,10 @@ def test_killed_at_any_moment_the_next_refresh_finishes(begun, deliveries, undis
             time.sleep(whole_s * moment / 20)
             victim.send_signal(signal.SIGKILL)
             victim.communicate()
-            killed += victim.returncode == -signal.SIGKILL
+            if victim.returncode == -signal.SIGKILL:
+                killed += 1
+            else:  # a refresh takes less than it did before: the machine has less to do
+                whole_s *= 0.9
             assert readable(lake) in {9, 13}
         assert_finished(lake, deliveries / "second", expected, published)
         shutil.rmtree(lake)

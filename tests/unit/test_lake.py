@@ -163,6 +163,14 @@ def test_what_fails_on_a_borrowed_connection_ends_with_it(folder, tmp_path):
         assert [1, 2, 4] == numbers(writer)
 
 
+def test_a_borrower_that_breaks_the_database_is_no_fault_of_its_own(folder, tmp_path):
+    """A full disk breaks it in the middle of a build, which says so: what comes after must not drown that."""
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        with writer.lend(version=None, threads=1, memory="30MB", scratch=tmp_path) as lent:
+            lent.close()
+        assert [1, 2] == numbers(writer)
+
+
 def test_what_a_killed_writer_committed_is_not_lost(folder):
     """Its last commits stand in a log beside the catalog: whoever looks, writes or publishes next must see them."""
     victim = elsewhere(folder, f"lake.execute('INSERT INTO lake.main.numbers VALUES (3)'); {HOLD}")

@@ -92,13 +92,18 @@ class Writer:
         try:
             hold_at_most(connection, memory, scratch=scratch)
             yield connection
-            with suppress(duckdb.TransactionException):  # none was left open
-                connection.execute("ROLLBACK")
-            connection.execute(f"SET memory_limit = '{limit}'")  # RESET resets only what is shown
         except BaseException:
             connection.interrupt()  # what Ctrl-C has left running in other threads
             self._close()  # with whatever it was in
             raise
+        try:
+            with suppress(duckdb.TransactionException):  # none was left open
+                connection.execute("ROLLBACK")
+            connection.execute(f"SET memory_limit = '{limit}'")  # RESET resets only what is shown
+        except (
+            duckdb.Error
+        ):  # a full disk may have broken the database: what failed has been told, and the next use opens another
+            self._close()
 
     def sql(self, query: str, params: Sequence[object] = ()) -> pa.Table:
         """The rows of one query at the newest version."""

@@ -163,6 +163,22 @@ def test_what_fails_on_a_borrowed_connection_ends_with_it(folder, tmp_path):
         assert [1, 2, 4] == numbers(writer)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_who_borrows_a_version_reads_that_one_and_writes_none(folder, tmp_path, threads):
+    """Tests look at what would be published, and change nothing of it: also where it is the newest version."""
+    with writing(folder, purpose="test", tables=TABLES) as writer:
+        before = writer.version()
+        with writer.transaction("three"):
+            writer.insert(NUMBERS, [(3,)])
+        for version, seen in ((before, [1, 2]), (writer.version(), [1, 2, 3])):
+            with writer.lend(version=version, threads=threads, memory="30MB", scratch=tmp_path) as lent:
+                found = lent.execute("SELECT n FROM lake.main.numbers ORDER BY n").fetchall()
+                with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+                    lent.execute("INSERT INTO lake.main.numbers VALUES (4)")
+            assert seen == [n for (n,) in found]
+        assert [1, 2, 3] == numbers(writer)
+
+
 def test_a_borrower_that_breaks_the_database_is_no_fault_of_its_own(folder, tmp_path):
     """A full disk breaks it in the middle of a build, which says so: what comes after must not drown that."""
     with writing(folder, purpose="test", tables=TABLES) as writer:

@@ -81,8 +81,11 @@ class Writer:
 
     @contextmanager
     def lend(self, *, version: int | None, threads: int, memory: str, scratch: Path) -> Iterator[Connection]:
-        """A connection for statements of somebody else: see `lent`. For few rows it is the writer's own, else that is closed meanwhile."""
-        if threads > 1 or (version is not None and version != self.version()):
+        """A connection for statements of somebody else: see `lent`.
+
+        For few rows at the newest version it is the writer's own; else that is closed meanwhile.
+        """
+        if threads > 1 or version is not None:
             self.let_go()
             with lent(self.layout, version=version, threads=threads, memory=memory, scratch=scratch) as connection:
                 yield connection

@@ -458,6 +458,26 @@ CASES = [
         },
     ),
     held(
+        "of_two_equally_long_the_row_that_says_more_is_measured",
+        "which of them was measured would hang on their names, and a machine lose its use to nowhere",
+        instances="""
+            job | instance | worker | machine | start            | end
+            j1  | a        | w1     | m1      | 1970-01-02 10:00 | 1970-01-02 11:00
+            j1  | b        | w1     |         | 1970-01-02 10:00 | 1970-01-02 11:00
+        """,
+        sensors="""
+            job | worker | gpu
+            j1  | w1     | 50
+        """,
+        expect={
+            "machine_days": """
+                machine | dt         | allocated | active | idle_held | unknown
+                m1      | 1970-01-02 | 3600      | 1800   | 1800      | 0
+                        | 1970-01-02 | 3600      | 0      | 0         | 3600
+            """
+        },
+    ),
+    held(
         "a_row_delivered_again_counts_once",
         "a backfill would double the bill; of two measurements of one attempt the later delivery stands",
         instances="""

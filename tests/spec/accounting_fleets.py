@@ -178,7 +178,8 @@ def _spans(case: Case) -> Iterator[Span]:
     best: dict[tuple, tuple] = {}
     for row in timed:
         worker = (row["job_name"], row["worker_name"])
-        rank = (row["end_time"] - row["start_time"], row["start_time"], row["task_name"], row["inst_name"])
+        known = row["machine"] is not None  # what else can be missing makes a row untimed
+        rank = (row["end_time"] - row["start_time"], row["start_time"], known, row["task_name"], row["inst_name"])
         best[worker] = max(best.get(worker, ()), (*rank, id(row)))
     for row in timed:
         if (row["job_name"], row["task_name"]) not in held:

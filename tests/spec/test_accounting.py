@@ -161,7 +161,9 @@ def check_fleets(lake, cases):
         wrong = disagreement(case, *(rows[case.name] for rows in found))
         if wrong:
             failing.append((sum(len(rows) for rows in case.rows.values()), case.name, wrong, case))
-    assert not failing, f"{len(failing)} of {len(cases)} fleets; the smallest: {min(failing)}"
+    if failing:
+        print(f"{len(failing)} of {len(cases)} fleets disagree; the smallest:", *min(failing), sep="\n")
+    assert not failing, "fleets that disagree: " + ", ".join(sorted(name for _, name, *_ in failing))
 
 
 def test_random_fleets_agree_with_a_loop_over_seconds(accounted):

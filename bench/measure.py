@@ -77,7 +77,9 @@ def run(
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def run_script(script: Callable[..., object], *arguments: object) -> tuple[Cost, dict[str, float]]:
+def run_script(
+    script: Callable[..., object], *arguments: object, env: dict[str, str] | None = None
+) -> tuple[Cost, dict[str, float]]:
     """Run a function of a bench in a process of its own: what it cost, and the figures that it returned."""
     code = (
         "import json, sys; from importlib import import_module; "
@@ -86,7 +88,7 @@ def run_script(script: Callable[..., object], *arguments: object) -> tuple[Cost,
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer"
         name = script.__module__
-        cost = run([PYTHON, "-c", code, name, script.__name__, *map(str, arguments)], answer=answer)
+        cost = run([PYTHON, "-c", code, name, script.__name__, *map(str, arguments)], env=env, answer=answer)
         return cost, json.loads(answer.read_text().splitlines()[-1])
 
 

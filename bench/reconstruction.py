@@ -9,7 +9,6 @@ Beside the sweep: errors of days, of their 95th percentile, of machine-days and 
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,7 +26,8 @@ HOUR, DAY = 3600, 86_400
 METRIC_COLUMNS = (0, 1, 2, 3, 7, 11)
 """Of pai_machine_metric: worker, machine, start, end, GPU and CPU."""
 ENOUGH_LEFT_OUT, ENOUGH_PAIRS, PAIR = 30, 10, 2
-"""As `chosen_method` and `noise_of_pairs` in the models."""
+SHARED_POINTS, SHARED_WINDOWS, SHARED_RATIO = 0.4, 5, 1 / 20
+"""As `chosen_method`, `noise_of_pairs` and `shared_variance` in the models."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,9 @@ def compared(fleet: Fleet, *, days: int) -> dict[str, float]:
     methods = ("mean", "swept", "chosen", "true")
     by_day = both.group_by("day").agg(
         **{name: (pl.col(name) * pl.col("weight")).sum() / pl.col("weight").sum() for name in methods},
-        sd=((pl.col("share") * pl.col("gpus") ** 2).sum().sqrt() * HOUR / pl.col("weight").sum()).pow(2).add(0.16).sqrt(),
+        own=((pl.col("share") * pl.col("gpus") ** 2).sum() * HOUR**2 / pl.col("weight").sum() ** 2),
+    ).join(shared_variances(left, day), on="day", how="left").with_columns(
+        sd=(pl.col("own") + pl.col("shared").fill_null(SHARED_POINTS**2)).sqrt()
     )  # fmt: skip
     by_machine = both.group_by("day", "machine").agg(
         **{name: (pl.col(name) * pl.col("seen_s")).sum() / pl.col("seen_s").sum() for name in methods},
@@ -241,6 +243,13 @@ def learnt_noise(fleet: Fleet, *, days: int) -> np.ndarray:
     return found
 
 
+def shared_variances(left: LeftOut, day: np.ndarray) -> pl.DataFrame:
+    """Of each day with left-out windows the variance of what all machines err by together."""
+    errors = pl.DataFrame({"day": day[left.day], "square": (left.reconstructed[:, 0] - left.measured[:, 0]) ** 2})
+    said = SHARED_WINDOWS * SHARED_POINTS**2 + SHARED_RATIO**2 * pl.col("square").sum()
+    return errors.group_by("day").agg(shared=said / (SHARED_WINDOWS + pl.len()))
+
+
 def swept_days(left: LeftOut, day: np.ndarray) -> list[int]:
     """The days that a build sweeps: where enough windows were left out, and the sweep told them no worse."""
     errors = pl.DataFrame(
@@ -271,7 +280,9 @@ def timed(folder: str) -> dict[str, float]:
     value = np.stack([per_gpu.to_numpy(), rows["cpu"].to_numpy()], axis=1)
     value[(value < 0) | (value > 110)] = np.nan
     first, last = int(start_s.min()) // DAY, int(end_s.max()) // DAY
-    before_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    del rows, per_gpu
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of reading
+    before_mib = _memory_mib("VmRSS")
 
     def solve(days: range) -> float:
         began = time.process_time()
@@ -289,8 +300,14 @@ def timed(folder: str) -> dict[str, float]:
         "machines": float(lane.max() + 1),
         "cpu_s": solve(range(first, last + 1)),
         "one_day_cpu_s": solve(range((first + last) // 2, (first + last) // 2 + 1)),
-        "more_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before_mib,
+        "more_mib": _memory_mib("VmHWM") - before_mib,
     }
+
+
+def _memory_mib(name: str) -> float:
+    """What the kernel says of this process: VmRSS what it holds, VmHWM the most since that was forgotten."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line.split()[1] for line in status if line.startswith(f"{name}:"))) / 1024
 
 
 def told(figures: dict[str, float]) -> str:
@@ -319,7 +336,7 @@ def cost() -> None:
     """Print what the step takes on the bench's trace."""
     from bench.reconstruction import timed  # by its own name: it runs in another process
 
-    whole, figures = run_script(timed, trace())
+    whole, figures = run_script(timed, trace(), env={"OPENBLAS_NUM_THREADS": "1"})  # as every command has it
     print(f"scale {SCALE:g}: {told(figures)}, rss_mib {whole.rss:.0f}", flush=True)
 
 

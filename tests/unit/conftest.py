@@ -13,7 +13,7 @@ GOLD_COLUMNS = """
     covered_gpu_s double, capacity_gpu_s double, covered_core_s double, capacity_core_s double, gpu_pct_s double,
     core_pct_s double, covered_machines bigint, gpu_pct_h_variance double, avg_gpu_util_low double,
     avg_gpu_util_high double, p95_gpu_util_low double, p95_gpu_util_high double, avg_cpu_util_low double,
-    avg_cpu_util_high double, core_pct_h_variance double,
+    avg_cpu_util_high double, core_pct_h_variance double, gpu_shared_variance double, core_shared_variance double,
     machine_hours bigint, avg_gpu_util_unweighted double, p95_gpu_util_unweighted double,
     avg_cpu_util_unweighted double, windows bigint, gpu_pct_windows double, gpu_windows bigint,
     over_capacity_windows bigint, anomaly_flag integer,

@@ -47,12 +47,16 @@ def test_a_mean_is_told_with_the_range_that_it_may_lie_in(empty_publication):
     empty_publication.add_day(date(1970, 1, 13), avg=14.0, covered=3600.0, capacity=7200.0)
     assert "nine times in ten" not in told(report.read(empty_publication))
     # (0.3 GPU-h × points)² over one GPU-hour, and 0.4 points of all machines: a standard error of 0.5
-    empty_publication.connection.execute("update gold_cluster_util_daily_scored set gpu_pct_h_variance = 0.09")
+    empty_publication.connection.execute(
+        "update gold_cluster_util_daily_scored set gpu_pct_h_variance = 0.09, gpu_shared_variance = 0.16"
+    )
     text = told(report.read(empty_publication))
 
     assert "mean 14.0 % (13.2 % to 14.8 %, nine times in ten)" in text
     assert "CPU use    mean 30.0 %\n" in text, "its error is not known"
-    empty_publication.connection.execute("update gold_cluster_util_daily_scored set core_pct_h_variance = 0.09")
+    empty_publication.connection.execute(
+        "update gold_cluster_util_daily_scored set core_pct_h_variance = 0.09, core_shared_variance = 0.16"
+    )
     assert "CPU use    mean 30.0 % (29.2 % to 30.8 %, nine times in ten)" in told(report.read(empty_publication))
 
 

@@ -115,14 +115,32 @@
     case when count({{ variance }}) = count({{ figure }}) then cast(sum(cast({{ variance }} as decimal(38, 6))) as double) end
 {%- endmacro %}
 
-{# The variance of a fleet's mean, from that of its (percent × h): what all machines share does not become less with their number. #}
-{% macro fleet_variance(pct_h_variance, covered_s) -%}
-    ({{ pct_h_variance }} * 12960000.0 / nullif({{ covered_s }}, 0) / nullif({{ covered_s }}, 0) + 0.16)
+{#
+    Of machine-hours of a day: the variance of what all machines err by together, a twentieth of what left-out windows were missed by.
+    Five windows that say 0.4 points count beside those of the day: where none was left out it is that, and never none.
+#}
+{% macro shared_variance(said, measured) -%}
+    (5 * 0.16 + coalesce(cast(sum(({{ said }} - {{ measured }}) * ({{ said }} - {{ measured }})) as double), 0) / 400)
+    / (5 + count({{ said }} - {{ measured }}))
+{%- endmacro %}
+
+{# The same of days: no number of days makes less of it. #}
+{% macro shared_variance_of_days(variance, covered_s) -%}
+    {{ ratio('sum(cast(' ~ variance ~ ' * ' ~ covered_s ~ ' as decimal(38, 6)))', 'sum(' ~ covered_s ~ ')') }}
+{%- endmacro %}
+
+{#
+    The variance of a fleet's mean, of GPUs or cores, from that of its (percent × h) and from what all machines err by together, which
+    does not become less with their number. `of` and `shared_of` name the relations with the sums and with that.
+#}
+{% macro fleet_variance(what, of='', shared_of=none) -%}
+    ({{ of }}{{ what }}_pct_h_variance * 12960000.0 / nullif({{ of }}covered_{{ what }}_s, 0) / nullif({{ of }}covered_{{ what }}_s, 0)
+        + {{ of if shared_of is none else shared_of }}{{ what }}_shared_variance)
 {%- endmacro %}
 
 {# An end of the range of a fleet's mean, from its sums. #}
-{% macro mean_bound(pct_s, covered_s, pct_h_variance, sign) -%}
-    {{ bound(ratio(pct_s, covered_s), fleet_variance(pct_h_variance, covered_s), sign) }}
+{% macro mean_bound(what, sign, of='', shared_of=none) -%}
+    {{ bound(ratio(of ~ what ~ '_pct_s', of ~ 'covered_' ~ what ~ '_s'), fleet_variance(what, of, shared_of), sign) }}
 {%- endmacro %}
 
 {# An end of the range of one machine's mean, from its sums. #}

@@ -27,10 +27,10 @@ bounded as (
     select
         covered.*,
         {{ ratio('covered.gpu_pct_s', 'covered.covered_gpu_s') }} as avg_gpu_util,
-        {{ fleet_variance('covered.gpu_pct_h_variance', 'covered.covered_gpu_s') }} as avg_gpu_util_variance,
+        {{ fleet_variance('gpu', of='covered.') }} as avg_gpu_util_variance,
         case when covered.gpu_pct_h_variance is not null then p95_errors.p95_gpu_util_variance end as p95_gpu_util_variance,
         {{ ratio('covered.core_pct_s', 'covered.covered_core_s') }} as avg_cpu_util,
-        {{ fleet_variance('covered.core_pct_h_variance', 'covered.covered_core_s') }} as avg_cpu_util_variance
+        {{ fleet_variance('core', of='covered.') }} as avg_cpu_util_variance
     from covered
     left join p95_errors
         on covered.cluster_id = p95_errors.cluster_id
@@ -60,8 +60,10 @@ select
     {{ ratio('covered.gpu_swept_pct_s', 'covered.covered_gpu_s') }} as avg_gpu_util_swept,
     cast(covered.gpu_swept_pct_s as double) as gpu_swept_pct_s,
     covered.gpu_pct_h_variance,
+    case when covered.gpu_pct_h_variance is not null then covered.gpu_shared_variance end as gpu_shared_variance,
     cast(covered.core_pct_s as double) as core_pct_s,
     covered.core_pct_h_variance,
+    case when covered.core_pct_h_variance is not null then covered.core_shared_variance end as core_shared_variance,
     coalesce(covered.covered_machines, 0) as covered_machines,
     coalesce(covered.machine_hours, 0) as machine_hours,
     plain.gpu_pct_windows / nullif(plain.gpu_windows, 0) as avg_gpu_util_unweighted,

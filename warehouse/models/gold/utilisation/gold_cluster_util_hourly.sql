@@ -33,12 +33,15 @@ used as (
         hour_start_at,
         cast(sum(gpu_covered_s * gpu_count) as bigint) as covered_gpu_s,
         sum(case when gpu_count > 0 then gpu_pct_s end) as gpu_pct_s,
-        {{ summed_variance(
-            'gpu_pct_variance * (gpu_covered_s * gpu_covered_s)', where='gpu_count > 0 and gpu_covered_s > 0'
-        ) }} / 12960000.0 as gpu_pct_h_variance
+        {{ summed_variance('gpu_pct_variance * (gpu_covered_s * gpu_covered_s)', 'gpu_count > 0 and gpu_covered_s > 0') }}
+            / 12960000.0 as gpu_pct_h_variance
     from {{ ref('silver_machine_hours') }}
     where {{ of_due_days() }}
     group by cluster_id, hour_start_at
+),
+
+shared as (
+    select * from {{ ref('int_covered_days') }}
 ),
 
 held as (
@@ -60,8 +63,8 @@ select
     hours.starts_at + hours.hour_no * interval 1 hour as hour_start_at,
     cast(least(3600, hours.day_s - hours.hour_no * 3600) as bigint) as hour_s,
     {{ ratio('used.gpu_pct_s', 'used.covered_gpu_s') }} as avg_gpu_util,
-    {{ mean_bound('used.gpu_pct_s', 'used.covered_gpu_s', 'used.gpu_pct_h_variance', -1) }} as avg_gpu_util_low,
-    {{ mean_bound('used.gpu_pct_s', 'used.covered_gpu_s', 'used.gpu_pct_h_variance', 1) }} as avg_gpu_util_high,
+    {{ mean_bound('gpu', -1, of='used.', shared_of='shared.') }} as avg_gpu_util_low,
+    {{ mean_bound('gpu', 1, of='used.', shared_of='shared.') }} as avg_gpu_util_high,
     {{ ratio('coalesce(used.covered_gpu_s, 0)', 'capacity.capacity_gpu_s') }} as coverage_ratio,
     {{ ratio('100.0 * held.active_mgpu_s', 'held.measured_mgpu_s') }} as allocated_gpu_util,
     {{ ratio('held.measured_mgpu_s', 'held.allocated_mgpu_s') }} as allocation_coverage_ratio,
@@ -79,6 +82,9 @@ left join capacity
 left join used
     on hours.cluster_id = used.cluster_id
         and hours.starts_at + hours.hour_no * interval 1 hour = used.hour_start_at
+left join shared
+    on hours.cluster_id = shared.cluster_id
+        and hours.dt = shared.dt
 left join held
     on hours.cluster_id = held.cluster_id
         and hours.starts_at + hours.hour_no * interval 1 hour = held.hour_start_at

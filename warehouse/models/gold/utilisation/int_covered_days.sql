@@ -25,6 +25,8 @@ select
     sum(case when gpu_count > 0 then gpu_swept_pct_s end) as gpu_swept_pct_s,
     {{ summed_variance('gpu_pct_h_variance', where='gpu_count > 0 and gpu_covered_s > 0') }} as gpu_pct_h_variance,
     {{ summed_variance('cpu_pct_h_variance * (cpu_cores * cpu_cores)', where='cpu_cores > 0 and cpu_covered_s > 0') }}
-        as core_pct_h_variance
+        as core_pct_h_variance,
+    {{ shared_variance('gpu_left_out_reconstructed_pct', 'gpu_left_out_pct') }} as gpu_shared_variance,
+    {{ shared_variance('cpu_left_out_reconstructed_pct', 'cpu_left_out_pct') }} as core_shared_variance
 from hours
 group by cluster_id, dt

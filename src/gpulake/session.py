@@ -170,16 +170,17 @@ class Session:
 
     def build(self, *, full: bool) -> Built:
         """Build what pending landings touch, or everything. Raises DataTestError when a model fails."""
-        if self._whole:
-            from gpulake.detecting import runs as detection
-
-            detection.load_ahead(self._writer)
         started = time.monotonic()
         made_by = fingerprint(self._writer, self._config)
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
         full = full or meta.must_be_full(self._writer, made_by, shaping=shaping)
         full = full or meta.has_new_machines(self._writer, shaping=shaping) or meta.has_new_places(self._writer)
         full = full or meta.has_moved_gpus(self._writer)
+        is_small = self._is_small()
+        if self._whole and (full or not is_small):  # else what they hold would lie beside the build's for nothing
+            from gpulake.detecting import runs as detection
+
+            detection.load_ahead(self._writer)
         self._tell("building every day" if full else "building the touched days", 0.0)
         through = meta.last_landing_no(self._writer)
         warehouse = self._warehouse()
@@ -192,7 +193,7 @@ class Session:
             full=full,
             sources=meta.landed_sources(self._writer),
             # What waits is all there is, or all that is read.
-            is_small=self._is_small() and (not full or self.publication() is None),
+            is_small=is_small and (not full or self.publication() is None),
         )
         if not result.ok:
             raise DataTestError(
@@ -215,6 +216,7 @@ class Session:
         from gpulake.detectors import Level, all_detectors
 
         self._tell("judging days and hours", 0.0)
+        self._writer.give_back()
         known = all_detectors()
         for level, name in self._config.detectors.items():
             # Rules read what is shown, and rules see the past only.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from importlib.abc import MetaPathFinder
 
 import typer
 from typer.exceptions import TyperException
@@ -30,6 +27,7 @@ from gpulake.cli import (
     tend,
     web,
 )
+from gpulake.cli.little import load_little
 from gpulake.errors import GpulakeError, StoppedError, UsageError
 
 app = typer.Typer(
@@ -75,13 +73,9 @@ def _root(
         edge.put(ctx.get_help())
 
 
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
-"""Loading a library makes a hundred thousand objects and no garbage: looking through them each 700 is a tenth of the work."""
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; an exception that leaves here is a bug of ours."""
-    _load_little()
+    load_little()
     words = list(sys.argv[1:] if args is None else args)
     as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     if as_json:
@@ -97,23 +91,6 @@ def main(args: Sequence[str] | None = None) -> int:
         return edge.show_error(_usage_error(error), as_json=as_json)
     except GpulakeError as error:
         return edge.show_error(error, as_json=as_json)
-
-
-class _WithoutPandas(MetaPathFinder):
-    """DuckDB looks for pandas at every value that it binds, and loads it where it is installed; nothing here uses it."""
-
-    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("No module named 'pandas'", name=fullname)
-
-
-def _load_little() -> None:
-    """Ask of the libraries that a command loads no more than it uses: this process is ours alone."""
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    # A pool of threads for linear algebra on a few hundred rows costs a quarter of a second to start.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if not any(isinstance(finder, _WithoutPandas) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _WithoutPandas())
 
 
 def _run(words: list[str]) -> int:

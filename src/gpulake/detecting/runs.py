@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -278,15 +279,15 @@ def _keep(detector: Detector, verdicts: Verdicts, folder: Path, *, days: Shown, 
 
     Raises LakeError where the disk does not take them.
     """
-    import joblib
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hashes = {}
         for name, part in verdicts.learned.items():
             file = folder / f"{name}.joblib"
-            joblib.dump(part, file)
-            hashes[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            # What joblib reads: it writes the same object by object in Python, in ten times the time.
+            whole_part = pickle.dumps(part)
+            file.write_bytes(whole_part)
+            hashes[file.name] = hashlib.sha256(whole_part).hexdigest()
         dts = days.keys["dt"].to_pylist()
         card = {
             "detector": detector.name,

@@ -21,6 +21,7 @@ from gpulake.lake.connection import (
     attach,
     connect,
     for_few_rows,
+    give_back,
     hold_at_most,
     lake_error,
     lent,
@@ -78,6 +79,10 @@ class Writer:
         """
         self._close()
         self._renewed = False
+
+    def give_back(self) -> None:
+        """Hold no memory for later, until the catalog is closed: others of this process need it."""
+        give_back(self._connection)
 
     @contextmanager
     def lend(self, *, version: int | None, threads: int, memory: str, scratch: Path) -> Iterator[Connection]:

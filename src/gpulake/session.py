@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,7 +145,7 @@ class Session:
         """Whether there is anything to build, by the settings of this call: they are noted where they have changed."""
         landing.settle_clusters(self._writer, all_sources(), config=self._config, now=clock.now())
         self._settle_prices()
-        return full or meta.is_stale(self._writer, fingerprint(self._writer, self._config))
+        return full or meta.is_stale(self._writer, meta.fingerprint(self._writer, self._definitions))
 
     def _settle_prices(self) -> None:
         """Bring the lake's own prices into line with the settings of this call."""
@@ -171,7 +172,7 @@ class Session:
     def build(self, *, full: bool) -> Built:
         """Build what pending landings touch, or everything. Raises DataTestError when a model fails."""
         started = time.monotonic()
-        made_by = fingerprint(self._writer, self._config)
+        made_by = meta.fingerprint(self._writer, self._definitions)
         shaping = {(source.name, t.name) for source in all_sources() for t in source.tables if t.shapes_history}
         full = full or meta.must_be_full(self._writer, made_by, shaping=shaping)
         full = full or meta.has_new_machines(self._writer, shaping=shaping) or meta.has_new_places(self._writer)
@@ -305,7 +306,7 @@ class Session:
         broken: tuple[judging.Broken, ...] = ()
         if failure is None and self.publication() is not None:
             loaded = judging.load_kept(
-                self._config, folder=warehouse.parsed_folder(self._config.lake / "dbt"), key=_definitions(self._config)
+                self._config, folder=warehouse.parsed_folder(self._config.lake / "dbt"), key=self._definitions
             )
             since = meta.judged_until(self._writer)
             self._writer.let_go()  # or its memory would lie beside the reader's
@@ -350,6 +351,11 @@ class Session:
             message=f"The lake {self._config.lake.name} could not be refreshed: {failure.what}" if failure else "",
             do=f"{failure.do} ({failure.where})" if failure else "",
         )
+
+    @cached_property
+    def _definitions(self) -> str:
+        """As this call found them."""
+        return _definitions(self._config)
 
     def _is_small(self) -> bool:
         return sum(waiting.rows_kept for waiting in meta.pending(self._writer)) <= _SMALL_ROWS

@@ -92,9 +92,13 @@ def run(
                     found.append(_hours(writer, detector, cluster, first_due=first, build_id=build_id))
         _note(writer, detectors, found, standing=standing, build_id=build_id, chosen=chosen)
         fresh = {scoring.detector.name for scoring in found if not scoring.is_as_before}
+        counted = _counted(writer)
         judged = tuple(
             _judged(
-                writer, detector, is_shown=chosen.get(detector.level) == detector.name, is_fresh=detector.name in fresh
+                detector,
+                counted.get(detector.name, {}),
+                is_shown=chosen.get(detector.level) == detector.name,
+                is_fresh=detector.name in fresh,
             )
             for detector in detectors
         )
@@ -247,23 +251,30 @@ def _standing(writer: Sql, *, before: int | None = None) -> dict[tuple[str, str]
     return {(row["detector"], row["cluster_id"]): row for row in rows}
 
 
-def _judged(writer: Writer, detector: Detector, *, is_shown: bool, is_fresh: bool) -> Judged:
-    table = table_of(detector.level)
+def _counted(writer: Writer) -> dict[str, dict[str, Any]]:
+    """By detector the verdicts that stand, and the days that one of days has flagged."""
     days = "list(DISTINCT dt ORDER BY dt) FILTER (judgement = 'anomaly')"
-    (counted,) = writer.sql(
-        "SELECT count(*) AS n, count(*) FILTER (judgement = 'anomaly') AS flagged, "
-        f"count(*) FILTER (judgement = 'not_judged') AS not_judged, {days} AS days FROM {table.qualified} WHERE detector = ?",
-        [detector.name],
-    ).to_pylist()
+    tables = {table_of(level): days if level is Level.CLUSTER_DAY else "NULL" for level in LEVELS}
+    of_each = (
+        "SELECT detector, count(*) AS n, count(*) FILTER (judgement = 'not_judged') AS not_judged, "
+        "count(*) FILTER (judgement = 'anomaly') AS flagged, "
+        f"{days_told} AS days FROM {table.qualified} GROUP BY detector"
+        for table, days_told in tables.items()
+    )
+    return {row["detector"]: row for row in writer.sql(" UNION ALL ".join(of_each)).to_pylist()}
+
+
+def _judged(detector: Detector, counted: Mapping[str, Any], *, is_shown: bool, is_fresh: bool) -> Judged:
+    rows = counted.get("n", 0)
     return Judged(
         detector=detector.name,
         level=str(detector.level),
-        rows=counted["n"],
-        flagged=counted["flagged"],
-        not_judged=counted["not_judged"],
+        rows=rows,
+        flagged=counted.get("flagged", 0),
+        not_judged=counted.get("not_judged", 0),
         is_shown=is_shown,
-        is_as_before=not is_fresh and bool(counted["n"]),
-        flagged_days=tuple(map(str, counted["days"] or ())) if table is SCORES else (),
+        is_as_before=not is_fresh and bool(rows),
+        flagged_days=tuple(map(str, counted.get("days") or ())),
     )
 
 

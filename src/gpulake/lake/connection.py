@@ -75,10 +75,8 @@ def for_few_rows(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute("SET threads = 1")
     connection.execute("SET enable_external_file_cache = false")
-    # The first reads a table's description from the catalog once more, to spare the columns of rows that are few as it is. The second
-    # asks the catalog once more which files hold what a join looks for, to spare the reading of few and small ones.
-    spared = ("late_materialization", "join_filter_pushdown")
-    connection.execute(f"SET disabled_optimizers = '{','.join((str(SETTINGS['disabled_optimizers']), *spared))}'")
+    # It reads a table's description from the catalog once more, to spare the columns of rows that are few as it is.
+    connection.execute(f"SET disabled_optimizers = '{SETTINGS['disabled_optimizers']},late_materialization'")
 
 
 def give_back(connection: duckdb.DuckDBPyConnection) -> None:

@@ -11,7 +11,7 @@
     {% if tests_everything() -%}
     true
     {%- else -%}
-    {{ of ~ day }} in (select dt from {{ as_it_was('due_days', 'meta') }})
+    {{ of ~ day }} in ({{ asked_first('select distinct dt from ' ~ as_it_was('due_days', 'meta')) }})
         and ({{ of }}cluster_id, {{ of ~ day }}) in (select (cluster_id, dt) from {{ as_it_was('due_days', 'meta') }})
     {%- endif %}
 {%- endmacro %}

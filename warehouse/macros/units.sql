@@ -50,10 +50,14 @@
     )
 {%- endmacro %}
 
-{# Whether a row of `machines` says what a machine was at a moment. #}
+{#
+    Whether a row of `machines` says what a machine was at a moment; where that is unknown, only a row that always does. By comparisons
+    alone: with an OR an outer join would try each row with each.
+#}
 {% macro is_valid_at(machines, moment) -%}
-    ({{ machines }}.valid_from is null or {{ machines }}.valid_from <= {{ moment }})
-    and ({{ machines }}.valid_to is null or {{ machines }}.valid_to > {{ moment }})
+    coalesce({{ machines }}.valid_from, cast('-infinity' as timestamp)) <= coalesce({{ moment }}, cast('-infinity' as timestamp))
+    and coalesce({{ machines }}.valid_to, cast('infinity' as timestamp))
+    > coalesce({{ moment }}, cast('294247-01-10 04:00:54.775806' as timestamp))
 {%- endmacro %}
 
 {# What is said of a machine, as one value to compare. #}

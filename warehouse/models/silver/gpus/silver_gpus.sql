@@ -53,7 +53,7 @@ described as (
             and stays.machine_id = facts.machine_id
             and stays.mig_id is not distinct from facts.mig_id
             and stays.gpu_uuid is not distinct from facts.gpu_uuid
-            and (facts.gpu_uuid is not null or stays.gpu_index = facts.gpu_index)
+            and facts.gpu_index is not distinct from case when stays.gpu_uuid is null then stays.gpu_index end
     left join machines
         on stays.cluster_id = machines.cluster_id
             and stays.machine_id = machines.machine_id

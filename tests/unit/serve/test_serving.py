@@ -10,6 +10,7 @@ import subprocess
 import sys
 from html import unescape
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -331,3 +332,18 @@ def test_a_day_and_an_incident_lead_to_what_fed_them(site, sql):
         answer = site.get("/definition/gold_incidents/since", params={"incident_id": name})
         assert answer.status_code == 200
         assert name in unescape(answer.text)
+
+
+def test_each_kind_of_tile_has_its_colour():
+    """The page style knows every kind that a template gives a tile: one that it does not looks like any other."""
+    folder = files("gpulake.serve")
+    style = (folder / "static" / "style.css").read_text()
+    given = {
+        kind
+        for template in (folder / "templates").iterdir()
+        if template.name.endswith(".html")
+        for tile in re.findall(r"parts\.tile\((.*)\) }}", template.read_text())
+        for kind in re.findall(r'kind="(\w+)"', tile)
+    }
+    assert {"active", "odd"} <= given
+    assert [] == [kind for kind in sorted(given) if f".tiles .{kind} " not in style]

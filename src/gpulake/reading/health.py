@@ -15,30 +15,48 @@ OF_MACHINE = f"{OF_ALL} and machine_id = ?"
 """The days of GPUs. Parameters: the cluster, the first and the last day, and the machine."""
 
 
+_GRAVITY = "case verdict when 'sick' then 3 when 'look' then 2 when 'unknown' then 1 else 0 end"
+
+
 def gpus_query(days: str = OF_ALL) -> str:
-    """Each GPU with its gravest day, the last of several, and the parameters of `days`."""
+    """Each GPU with its gravest day, the last of several, and the parameters of `days`.
+
+    By its verdicts first: no row of the days is sorted, or kept.
+    """
     return f"""
     select
         machine_id,
         gpu_device,
-        arg_max(gpu_model, dt) as gpu_model,
-        arg_max(verdict, (place, dt)) as verdict,
-        min(dt) filter (where place = gravest) as first_dt,
-        max(dt) filter (where place = gravest) as dt,
-        count(*) filter (where place = gravest) as days,
-        arg_max(verdict_reason, (place, dt)) as verdict_reason,
-        arg_max(to_do, (place, dt)) as to_do,
-        arg_max(sampled_s, (place, dt)) as sampled_s,
-        arg_max(expected_s, (place, dt)) as expected_s,
-        arg_max(verdict, dt) as last_verdict,
+        arg_max(gpu_model, model_dt) as gpu_model,
+        arg_max(verdict, place) as verdict,
+        arg_max(first_dt, place) as first_dt,
+        arg_max(last_dt, place) as dt,
+        arg_max(days, place) as days,
+        arg_max(verdict_reason, place) as verdict_reason,
+        arg_max(to_do, place) as to_do,
+        arg_max(sampled_s, place) as sampled_s,
+        arg_max(expected_s, place) as expected_s,
+        arg_max(verdict, last_dt) as last_verdict,
         max(temperature_c_max) as temperature_c_max,
-        any_value(gravest) as gravest
+        max(place) as gravest
     from (
-        select *, max(place) over (partition by machine_id, gpu_device) as gravest
-        from (
-            select *, case verdict when 'sick' then 3 when 'look' then 2 when 'unknown' then 1 else 0 end as place
-            from ({days})
-        )
+        select
+            machine_id,
+            gpu_device,
+            verdict,
+            {_GRAVITY} as place,
+            min(dt) as first_dt,
+            max(dt) as last_dt,
+            max(dt) filter (where gpu_model is not null) as model_dt,
+            count(*) as days,
+            arg_max(gpu_model, dt) as gpu_model,
+            arg_max(verdict_reason, dt) as verdict_reason,
+            arg_max(to_do, dt) as to_do,
+            arg_max(sampled_s, dt) as sampled_s,
+            arg_max(expected_s, dt) as expected_s,
+            max(temperature_c_max) as temperature_c_max
+        from ({days})
+        group by machine_id, gpu_device, verdict
     )
     group by machine_id, gpu_device
 """
@@ -75,7 +93,6 @@ RELIABILITY = """
 """Of the whole window. Parameter: the cluster."""
 
 
-_GRAVITY = "case verdict when 'sick' then 3 when 'look' then 2 when 'unknown' then 1 else 0 end"
 JOB_GPUS = f"""
     with attempts as (
         select attempt_id, machine_id, started_at, ended_at from silver_instances

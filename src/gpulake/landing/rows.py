@@ -392,7 +392,7 @@ def _writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
 def _typed(frame: pl.DataFrame, table: Table, time_zone: str, *, says_why: bool) -> pl.DataFrame:
     """Give each column its contract's type, each row a reason where a value is not of it, and count times unknown.
 
-    Unless it `says_why`, the reason shows no value: those of all rows would be written as texts, for the few that need them.
+    Unless it `says_why`, the reason only shows that there is one: each would be looked for in all rows, for the few that have one.
     """
     values: dict[str, pl.Expr] = {}
     faults: list[tuple[pl.Expr, pl.Expr]] = []
@@ -412,18 +412,17 @@ def _typed(frame: pl.DataFrame, table: Table, time_zone: str, *, says_why: bool)
                 number = field if dtype.is_numeric() else field.cast(pl.String)
                 number = number.cast(pl.Float64, strict=False)
                 if dtype != pl.Float64:
-                    faults.append(_unread(column, field, number, "number", says_why=says_why))
+                    faults.append(_unread(column, field, number, "number"))
                 values[column.name] = number.fill_nan(None)
             case "time":
                 time = moment(field, dtype=dtype, form=column.form, time_zone=time_zone)
                 values[column.name] = time.utc
                 values[_missing(column)] = time.written.is_null()
-                faults.append(_unread(column, field, time.written, f"time ({column.form})", says_why=says_why))
+                faults.append(_unread(column, field, time.written, f"time ({column.form})"))
                 unknown.append((time.written.is_not_null() & time.utc.is_null()).cast(pl.Int64))
     reason = pl.col("reason") if "reason" in frame.columns else pl.lit(None, dtype=pl.String)
-    return frame.with_columns(
-        times_unknown=pl.sum_horizontal(unknown), reason=pl.coalesce(reason, _first_reason(faults)), **values
-    )
+    found = _first_reason(faults) if says_why else _any_reason(faults)
+    return frame.with_columns(times_unknown=pl.sum_horizontal(unknown), reason=pl.coalesce(reason, found), **values)
 
 
 def _lacking(column: Column) -> dict[str, pl.Expr]:
@@ -453,9 +452,8 @@ def _is_clean(frame: pl.DataFrame, faults: Mapping[str, pl.Expr]) -> bool:
     return not frame.select(at_fault.any()).item()
 
 
-def _unread(column: Column, field: pl.Expr, read: pl.Expr, what: str, *, says_why: bool) -> tuple[pl.Expr, pl.Expr]:
-    why = f"{column.name} is not a {what}"
-    shown = pl.concat_str(pl.lit(f"{why}: '"), field.cast(pl.String), pl.lit("'")) if says_why else pl.lit(why)
+def _unread(column: Column, field: pl.Expr, read: pl.Expr, what: str) -> tuple[pl.Expr, pl.Expr]:
+    shown = pl.concat_str(pl.lit(f"{column.name} is not a {what}: '"), field.cast(pl.String), pl.lit("'"))
     return field.is_not_null() & read.is_null(), shown
 
 
@@ -522,6 +520,11 @@ def _first_reason(faults: Sequence[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
     for fault, why in reversed(faults):
         reason = pl.when(fault).then(why).otherwise(reason)
     return reason
+
+
+def _any_reason(faults: Sequence[tuple[pl.Expr, pl.Expr]]) -> pl.Expr:
+    is_at_fault = pl.any_horizontal(pl.lit(value=False), *(fault for fault, _ in faults))
+    return pl.when(is_at_fault).then(pl.lit("at fault"))
 
 
 def _no_refusals() -> pl.DataFrame:

@@ -275,6 +275,34 @@ def test_where_blocks_end_is_irrelevant():
         assert whole.equals(joined(slurm_jobs.sacct_rows(blocks, "f")))
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u3000"])
+def test_blanks_beside_a_delimiter_are_no_part_of_a_field(blank):
+    """Whether any are there is seen in the bytes, where the fields are read at once."""
+    padded = ROW.replace("|", f"|{blank}", 1) + blank
+    frame = sacct(f"{HEADER}\n{ROW}\n{padded}\n{ROW}\n")
+
+    assert frame.drop("source_row").row(0) == frame.drop("source_row").row(1)
+    assert [2, 3, 4] == frame["source_row"].to_list()
+
+
+def test_the_last_record_is_no_frame_of_its_own():
+    """It waits for what may follow; a file of a few thousand rows would land as two files, one of a single row."""
+    frames = list(slurm_jobs.sacct_rows([f"{HEADER}\n{ROW}\n{ROW}\n{ROW}\n".encode()], "sacct.txt"))
+
+    assert [3] == [frame.height for frame in frames]
+
+
+def test_a_length_is_told_by_its_text_where_its_seconds_are_not():
+    """Only those texts are read."""
+    frame = sacct(
+        "JobID|User|State|Submit|Start|End|Elapsed|ElapsedRaw\n"
+        "1|ada|COMPLETED|2026-03-01T00:00:00|2026-03-01T00:00:00|2026-03-01T01:00:00|01:00:00|3600\n"
+        "2|ada|COMPLETED|2026-03-01T00:00:00|2026-03-01T00:00:00|2026-03-02T01:00:00|1-01:00:00|\n"
+    )
+
+    assert [3600, 90000] == frame["elapsedraw"].to_list()
+
+
 def test_a_name_that_is_no_utf8_costs_no_job():
     """A job's GPU-hours do not depend on how its user's editor was set."""
     frame = joined(

@@ -114,16 +114,16 @@ def _in_seconds(frame: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     unknown = list(slurm_words.UNKNOWN_WORDS)
-    frame = frame.with_columns(pl.col(list(_TAKEN.values())).str.strip_chars())
     frame = frame.with_columns(
         pl.when(~pl.col(name).is_in(unknown)).then(pl.col(name)).alias(name)
         for name in ("submit", "eligible", "start", "end", "nodelist", "elapsedraw", "timelimitraw", "state_reason")
     )
-    for name in ("elapsed", "suspended"):
-        frame = slurm_words.with_read(frame, name, lambda text: (slurm_words.seconds(text),), {f"{name}_s": pl.Float64})
     # TimelimitRaw may be a word, and no number of these is worth a job.
     numbers = pl.col("elapsedraw", "timelimitraw", "nnodes", "allocnodes").cast(pl.Float64, strict=False)
     frame = frame.with_columns(numbers)
+    frame = frame.with_columns(elapsed=pl.when(pl.col("elapsedraw").is_null()).then(pl.col("elapsed")))
+    for name in ("elapsed", "suspended"):
+        frame = slurm_words.with_read(frame, name, lambda text: (slurm_words.seconds(text),), {f"{name}_s": pl.Float64})
     frame = slurm_words.with_times(frame, ("submit", "eligible", "start", "end"))
     return frame.with_columns(elapsedraw=pl.coalesce("elapsedraw", "elapsed_s"))
 

@@ -161,6 +161,8 @@ def with_read(
     """Add what `read` finds in a column of texts; each text is read once, however many rows have it. Null gives null."""
     import polars as pl
 
+    if frame[column].null_count() == frame.height:
+        return frame.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items())
     texts = frame[column].drop_nulls().unique().sort()
     found = [read(text) for text in texts]
     known = pl.DataFrame(

@@ -249,3 +249,43 @@ def test_deliveries_in_any_order_give_the_same_figures(cli, lake, tmp_path):
         columns = "* exclude (landing_no, source_row)" if table == "silver_allocation_days" else "*"
         query = f"select {columns} from {table} order by all"
         assert ask(cli, lake, query) == ask(cli, late, query), table
+
+
+def every(step_s: int, since: str, until: str, *, gpu: int = 0) -> list[str]:
+    """Samples of a GPU of m1 that tell no interval; their use and counter differ from one to the next."""
+    first, end = (datetime.fromisoformat(f"2026-03-0{moment}:00+00:00") for moment in (since, until))
+    count = int((end - first).total_seconds()) // step_s
+    return [
+        f"m1,{gpu},{first + timedelta(seconds=at * step_s):%Y-%m-%dT%H:%M:%SZ},{at % 7 * 10},{200 + at % 5},{at // 3}"
+        for at in range(count)
+    ]
+
+
+@pytest.mark.slow
+def test_a_usual_step_may_change_with_any_delivery(cli, tmp_path):
+    """Samples that tell no interval speak for their device's usual step of the day: hours are made again where that moves, and
+    where a lone sample had none; not where it stays. Whatever came first, the figures are those of one delivery.
+    """
+    header = "machine_id,gpu_index,sampled_at,gpu_util_pct,power_w,ecc_sbe_volatile"
+    parts = [
+        every(600, "1T00:00", "1T06:00") + every(600, "1T03:00", "1T03:10", gpu=1),
+        every(600, "1T06:00", "1T08:00") + every(600, "1T11:00", "1T14:00", gpu=1),  # 3:00 is no lone one any more
+        every(600, "1T08:00", "1T09:00"),
+        every(120, "1T09:00", "1T20:00"),  # from here on two minutes are usual
+        every(600, "2T00:00", "2T02:00"),  # on the next day ten minutes
+        every(120, "1T23:00", "2T00:00") + every(600, "1T02:00", "1T03:00", gpu=1),
+    ]
+    described = {"machines": MACHINES, "jobs": JOBS[:2], "allocations": HELD[:2]}
+    samples_of_all = [line for part in parts for line in part]
+    at_once, by_and_by = tmp_path / "at_once", tmp_path / "by_and_by"
+    refresh(cli, deliver(tmp_path / "all", gpu_samples=[header, *samples_of_all], **described), at_once)
+    for number, part in enumerate(parts):
+        first = described if number == 0 else {}
+        refresh(cli, deliver(tmp_path / f"{number}", gpu_samples=[header, *part], **first), by_and_by)
+        if number == 2:
+            (steps,) = ask(cli, by_and_by, "select distinct usual_step_s from silver_gpu_hours where gpu_device = '0'")
+            assert {"usual_step_s": 600} == steps
+
+    for table in ("silver_gpu_hours", "silver_machine_hours", "gold_machine_util_daily", "gold_jobs"):
+        query = f"select * from {table} order by all"
+        assert ask(cli, at_once, query) == ask(cli, by_and_by, query), table

@@ -36,6 +36,7 @@ GPUS = {
     "cluster_id": "text", "machine_id": "text", "gpu_uuid": "text", "gpu_index": "whole", "mig_id": "text",
     "mig_profile": "text", **LANDED,
 }  # fmt: skip
+STEPS = {"device_key": "whole", "utc_day": "whole", "usual_s": "whole"}
 NAMED = {"cluster_id": "text", "job_id": "text", **LANDED}
 
 
@@ -123,6 +124,7 @@ def _grown(samples: Sequence[dict]) -> dict[tuple[tuple[str, str], int], tuple[f
     """Of each place and second what every counter grew by, and whether one had begun anew."""
     places = [{"cluster_id": "c", "machine_id": machine, "gpu_device": device} for machine, device in PLACES]
     given_tables = {
+        "usual_gpu_steps": table(STEPS, []),  # a full build looks for them in the samples
         "int_days": table({"cluster_id": "text", "cluster_no": "whole"}, [{"cluster_id": "c", "cluster_no": 1}]),
         "silver_gpu_samples": table(SAMPLES, samples),
         "places": table({"cluster_id": "text", "machine_id": "text", "gpu_device": "text"}, places),

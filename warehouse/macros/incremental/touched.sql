@@ -168,6 +168,12 @@
         and ({{ asked_first('select max(sampled_at) + interval ' ~ reach_h ~ ' hour ' ~ pending_samples) }})
 {%- endmacro %}
 
+{# Rows of the days of UTC whose usual steps pending samples of GPUs may change or need, and of so many hours after them. #}
+{% macro in_reached_days(moment, reach_h=0) -%}
+    {{ moment }} >= ({{ asked_first('select min(first_day_at) from ' ~ ref('reached_gpu_hours')) }})
+        and {{ moment }} < ({{ asked_first('select max(end_day_at) + interval ' ~ reach_h ~ ' hour from ' ~ ref('reached_gpu_hours')) }})
+{%- endmacro %}
+
 {# Rows of hours that pending samples of GPUs bear on. An hour of a zone may lie in two of UTC. #}
 {% macro of_touched_gpu_hours(cluster='cluster_id', hour_start='hour_start_at') -%}
     {% if is_full_build() -%}

@@ -8,45 +8,30 @@ where false
 {%- else -%}
 with
 
-pending as (
-    select * from {{ ref('int_pending_gpu_hours') }}
+reached as (
+    select * from {{ ref('reached_gpu_hours') }}
 ),
 
 -- A sample without an interval of its own speaks for its device's usual step of that day of UTC: any other may change it.
-unstated as (
-    select cluster_id
-    from {{ as_it_was('silver_gpu_samples') }}
-    where interval_s is null and {{ within_pending_samples('sampled_at', reach_h=26) }}
-    union
-    select cluster_id
-    from pending
-    where has_no_interval
-),
-
--- The sample before one that comes ends otherwise, the one after it begins and counts otherwise.
-reached as (
-    select distinct
-        cluster_id,
-        least(before_at, hour_start_at - interval 1 hour - interval_s * interval 1 second) as from_at,
-        greatest(after_at, hour_start_at + interval 1 hour + interval_s * interval 1 second) as to_at
-    from pending
+moved as (
+    select * from {{ ref('int_moved_gpu_steps') }}
 ),
 
 stretches as (
     select
         reached.cluster_id,
         case
-            when unstated.cluster_id is null then reached.from_at
+            when moved.cluster_id is null then reached.from_at
             else {{ utc_day_of('reached.from_at') }} - interval 1 hour
         end as from_at,
         case
-            when unstated.cluster_id is null then reached.to_at
+            when moved.cluster_id is null then reached.to_at
             else {{ utc_day_of('reached.to_at') }} + interval 47 hour
         end as to_at,
-        unstated.cluster_id is not null as is_by_day
+        moved.cluster_id is not null as is_by_day
     from reached
-    left join unstated
-        on reached.cluster_id = unstated.cluster_id
+    left join moved
+        on reached.cluster_id = moved.cluster_id
 ),
 
 hours as (

@@ -19,6 +19,8 @@ select
     max(gpu_uuid) as gpu_uuid,
     max(mig_id) as mig_id,
     cast(sum(piece_s) as bigint) as sampled_s,
+    case when min(usual_step_s) = max(usual_step_s) then max(usual_step_s) when max(usual_step_s) is not null then 0 end
+        as usual_step_s,
     cast(sum(case when used_ratio is not null then piece_s else 0 end) as bigint) as use_covered_s,
     cast(sum({{ whole('used_ratio * 1000000') }} * piece_s) as bigint) as used_us,
     case when min(gpu_signal) = max(gpu_signal) then max(gpu_signal) when max(gpu_signal) is not null then 'several' end

@@ -11,6 +11,7 @@ neighbours as (
 steps as (
     select
         neighbours.*,
+        case when neighbours.interval_s is null then usual_steps.usual_s end as usual_step_s,
         coalesce(neighbours.interval_s, usual_steps.usual_s) as step_s
     from neighbours
     left join {{ ref('int_usual_steps') }} as usual_steps
@@ -32,6 +33,7 @@ select
     device_key,
     at_s,
     from_s,
-    to_s
+    to_s,
+    usual_step_s
 from spans
 where from_s < to_s

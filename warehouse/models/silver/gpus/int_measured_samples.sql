@@ -23,7 +23,8 @@ select
     samples.device_key,
     pieces.hour_ix,
     pieces.piece_s,
-    pieces.is_first_piece
+    pieces.is_first_piece,
+    pieces.usual_step_s
 from samples
 inner join pieces
     on samples.device_key = pieces.device_key

@@ -41,7 +41,8 @@ select
     cast(
         least(spans_and_hours.to_s, hours.hour_to_s) - greatest(spans_and_hours.from_s, hours.hour_from_s) as smallint
     ) as piece_s,
-    spans_and_hours.hour_ix = spans_and_hours.first_hour_ix as is_first_piece
+    spans_and_hours.hour_ix = spans_and_hours.first_hour_ix as is_first_piece,
+    spans_and_hours.usual_step_s
 from spans_and_hours
 inner join hours
     on spans_and_hours.hour_ix = hours.hour_ix

@@ -45,6 +45,7 @@ select
     measured.temperature_c_max,
     measured.memory_temperature_c_max,
     coalesce(growth.samples, 0) as samples,
+    measured.usual_step_s,
     measured.temperature_covered_s,
     measured.hot_s,
     measured.sm_clock_hz_min,

@@ -20,6 +20,11 @@
     /*asked first*/ {{ query }} /*:asked first*/
 {%- endmacro %}
 
+{# The same, but for a full build: there its values are many, and the query would run twice. #}
+{% macro asked_where_few(query) -%}
+    {{ query if is_full_build() else asked_first(query) }}
+{%- endmacro %}
+
 {# ---------------------------------------------------------------------- landings #}
 
 {# Landings that no publication holds yet: what an incremental build must take in. #}

@@ -7,6 +7,13 @@ losers as (
     {%- set delivered = ref('int_delivered_' ~ entity ~ 's') %}
     {%- set times = entity_times()[entity] | default(['cast(null as timestamp)']) %}
     {%- set looked_through = keys.get('only', 'true') ~ ' and ' ~ keys.again %}
+    {%- set repeated %}
+    select {{ row_hash(keys.narrow) }} as row_hash
+    from {{ delivered }}
+    where {{ looked_through }}
+    group by row_hash
+    having count(*) > 1
+    {%- endset %}
     select
         '{{ entity }}' as entity,
         {{ 'cluster_id' if 'cluster_id' in keys.key else 'cast(null as varchar)' }} as cluster_id,
@@ -23,15 +30,7 @@ losers as (
         from {{ delivered }}
         where
             {{ looked_through }}
-            {%- if is_full_build() %}
-            and {{ row_hash(keys.narrow) }} in (
-                select {{ row_hash(keys.narrow) }} as row_hash
-                from {{ delivered }}
-                where {{ looked_through }}
-                group by row_hash
-                having count(*) > 1
-            )
-            {%- endif %}
+            and {{ row_hash(keys.narrow) }} in ({{ asked_where_few(repeated) }})
         window best_first as (
             partition by {{ keys.key | join(', ') }}
             order by landing_no desc, known_fields desc, row_text desc, source_row desc

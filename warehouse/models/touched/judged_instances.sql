@@ -1,7 +1,8 @@
 {{ config(materialized='incremental', pre_hook="{{ delete_touched_jobs() }}") }}
 
 -- Rows of one key are looked for among the rows of one attempt, or of one instance where no attempt is named; where neither
--- is, among rows that are alike. Either is looked for by a hash first: few have several rows.
+-- is, among rows that are alike. Either is looked for by a hash first, asked for ahead: few have several rows, often none, and
+-- of those alone a text is made.
 {%- set is_timed = 'started_at is not null and ended_at is not null' %}
 {%- set is_named = 'coalesce(attempt_id, instance_id) is not null' %}
 {%- set attempt_hash %}
@@ -11,16 +12,15 @@ case
     else {{ row_hash(['job_id', 'task_id', 'started_at', 'ended_at']) }}
 end
 {%- endset %}
+{%- set repeated %}
+select {{ attempt_hash }} as attempt_hash
+from {{ ref('int_delivered_instances') }}
+where {{ delivered_of_touched_jobs() }}
+group by attempt_hash
+having count(*) > 1
+{%- endset %}
 
 with
-
-repeated as (
-    select {{ attempt_hash }} as attempt_hash
-    from {{ ref('int_delivered_instances') }}
-    where {{ delivered_of_touched_jobs() }}
-    group by attempt_hash
-    having count(*) > 1
-),
 
 rows_of_repeated as (
     select
@@ -28,7 +28,7 @@ rows_of_repeated as (
         {{ is_timed }} as is_timed,
         case when not {{ is_named }} then ended_at end as unnamed_ended_at
     from {{ ref('int_delivered_instances') }}
-    where {{ delivered_of_touched_jobs() }} and {{ attempt_hash }} in (select repeated.attempt_hash from repeated)
+    where {{ delivered_of_touched_jobs() }} and {{ attempt_hash }} in ({{ asked_where_few(repeated) }})
 ),
 
 -- Of rows with one key the later landing's stands, so a corrected end replaces the old one. A row without a start gives way

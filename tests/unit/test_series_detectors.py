@@ -351,3 +351,19 @@ def test_of_two_rows_with_one_key_the_greater_stands_and_a_known_value_before_an
 
     assert [3.0, 7.0] == shown.column(values).tolist()
     assert [7.0, 3.0, 7.0, 3.0] == shown.spread(shown.column(values)).tolist()
+
+
+def test_the_scales_of_users_are_those_of_each_users_jobs_alone():
+    rng = np.random.default_rng(7)
+    sizes = np.round(rng.normal(size=600), 2)
+    sizes[rng.random(600) < 0.1] = np.nan
+    user, past = rng.integers(0, 40, 600), rng.random(600) < 0.6
+    user[user == 3] = 4  # one has no jobs at all
+
+    found = job_template._scales_of_users(sizes, user, past, of_all=0.7)
+
+    for each in np.unique(user):
+        own = sizes[(user == each) & past & (sizes > 0)]
+        scale = max(np.median(own) / 0.6745, np.quantile(own, 0.99) / 2.576, 0.05) if len(own) else 0.7
+        expected = np.sqrt((len(own) * scale**2 + 30 * 0.7**2) / (len(own) + 30))
+        assert found[user == each] == pytest.approx(expected, rel=1e-12)

@@ -128,9 +128,9 @@ def _hours(view: Sql, cluster: Cluster, *, since: float, until: float) -> Shown:
     found = view.sql(
         "SELECT dt, hour_start_at, date_diff('second', ?, hour_start_at) / 3600 AS hour_idx, hour_no AS hour_of_day, "
         "allocated_gpu_util AS alloc_gpu_util, allocation_coverage_ratio AS coverage_ratio "
-        "FROM lake.main.gold_cluster_util_hourly WHERE cluster_id = ? AND hour_idx >= ? AND hour_idx < ? "
+        "FROM lake.main.gold_cluster_util_hourly WHERE cluster_id = ? AND hour_start_at >= ? AND hour_start_at < ? "
         "ORDER BY hour_start_at",
-        [cluster.starts_at, cluster.cluster_id, since, until],
+        [cluster.starts_at, cluster.cluster_id, *_span(cluster, since, until)],
     )
     return _shown(found, keys=("dt", "hour_start_at"))
 
@@ -158,6 +158,7 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
 
     Their use is the sweep's: an hour worked out of windows may well be 0 where none of them is, and that is no fault.
     """
+    span = _span(cluster, since, until)
     found = view.sql(
         "SELECT hours.dt, hours.hour_start_at, hours.machine_id, "
         "date_diff('second', ?, hours.hour_start_at) / 3600 AS hour_idx, "
@@ -174,17 +175,9 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
         "AND earlier.hour_start_at = hours.hour_start_at "
         f"LEFT JOIN ({_SENSORS}) AS sensors ON sensors.machine_id = hours.machine_id "
         "AND sensors.hour_start_at = hours.hour_start_at "
-        "WHERE hours.cluster_id = ? AND hour_idx >= ? AND hour_idx < ? AND hours.gpu_count > 0 "
+        "WHERE hours.cluster_id = ? AND hours.hour_start_at >= ? AND hours.hour_start_at < ? AND hours.gpu_count > 0 "
         "AND hours.gpu_covered_s > 0 ORDER BY hour_idx, hours.machine_id",
-        [
-            *(cluster.starts_at, detector),
-            *(
-                cluster.cluster_id,
-                cluster.starts_at + timedelta(hours=since),
-                cluster.starts_at + timedelta(hours=until),
-            ),
-            *(cluster.cluster_id, since, until),
-        ],
+        [cluster.starts_at, detector, cluster.cluster_id, *span, cluster.cluster_id, *span],
     )
     shown = _shown(found, keys=("dt", "hour_start_at", "machine_id"))
     is_sampled = np.full(len(shown), not cluster.has_lifetime_means)
@@ -204,11 +197,16 @@ def _jobs(view: Sql, cluster: Cluster, *, since: float, until: float, detector: 
         "ON days.cluster_id = jobs.cluster_id AND jobs.started_at >= days.starts_at AND jobs.started_at < days.ends_at "
         f"LEFT JOIN {JOB_SCORES.qualified} AS earlier ON earlier.detector = ? "
         "AND earlier.cluster_id = jobs.cluster_id AND earlier.job_id = jobs.job_id "
-        "WHERE jobs.cluster_id = ? AND start >= ? AND start < ? AND jobs.run_s > 0 AND jobs.gpu_request_count > 0 "
+        "WHERE jobs.cluster_id = ? AND jobs.started_at >= ? AND jobs.started_at < ? AND jobs.run_s > 0 AND jobs.gpu_request_count > 0 "
         "AND jobs.efficiency_ratio IS NOT NULL AND (start >= ? OR start + dur <= ?) ORDER BY start, jobs.job_id",
-        [cluster.starts_at, detector, cluster.cluster_id, since, until, known_at, known_at],
+        [cluster.starts_at, detector, cluster.cluster_id, *_span(cluster, since, until), known_at, known_at],
     )
     return _shown(found, keys=("dt", "job_id"))
+
+
+def _span(cluster: Cluster, since: float, until: float) -> tuple[datetime, datetime]:
+    """Hours of a cluster as moments: on a column as it is stored, the files of other days are not read."""
+    return cluster.starts_at + timedelta(hours=since), cluster.starts_at + timedelta(hours=until)
 
 
 def _shown(found: pa.Table, *, keys: Sequence[str]) -> Shown:

@@ -188,23 +188,28 @@ def _said(value: float, metric: int) -> str:
 
 
 def _scale(sizes: Matrix) -> float:
-    if not len(sizes):
-        return LEAST_SCALE
-    return max(float(np.median(sizes)) / 0.6745, float(np.quantile(sizes, 0.99)) / 2.576, LEAST_SCALE)
+    """A spread that far values do not widen, but many of them do; the least one of no values."""
+    return float(_scales(np.sort(sizes), np.array([len(sizes)]))[0])
+
+
+def _scales(ordered: Matrix, number: NDArray[np.int64]) -> Matrix:
+    """The scale of each group: its values in order, group after group, and how many each has."""
+    first, last, padded = np.cumsum(number) - number, np.maximum(number - 1, 0), np.append(ordered, 0.0)
+    median = (padded[first + last // 2] + padded[first + number // 2]) / 2
+    at = 0.99 * last
+    lower, share = np.floor(at).astype(np.int64), at % 1
+    a, b = padded[first + lower], padded[first + np.minimum(lower + 1, last)]
+    high = np.where(share >= 0.5, b - (b - a) * (1 - share), a + (b - a) * share)
+    return np.where(number > 0, np.maximum(np.maximum(median / 0.6745, high / 2.576), LEAST_SCALE), LEAST_SCALE)
 
 
 def _scales_of_users(sizes: Matrix, user: NDArray[np.int64], past: NDArray[np.bool_], *, of_all: float) -> Matrix:
-    scales = np.full(user.max() + 1, of_all)
     here = np.flatnonzero(past & (sizes > 0))
-    here = here[np.argsort(user[here], kind="stable")]
-    starts = np.flatnonzero(np.diff(user[here], prepend=-1))
-    for part in np.split(here, starts[1:]) if len(here) else ():
-        own = _scale(sizes[part])
-        number = len(part)
-        scales[user[part[0]]] = np.sqrt(
-            (number * own**2 + PULL_OF_ALL_USERS * of_all**2) / (number + PULL_OF_ALL_USERS)
-        )
-    return scales[user]
+    here = here[np.lexsort((sizes[here], user[here]))]
+    number = np.bincount(user[here], minlength=user.max() + 1)
+    own = _scales(sizes[here], number)
+    scales = np.sqrt((number * own**2 + PULL_OF_ALL_USERS * of_all**2) / (number + PULL_OF_ALL_USERS))
+    return np.asarray(np.where(number > 0, scales, of_all)[user])
 
 
 def _residuals(jobs: _Jobs, rows: NDArray[np.intp], learned: _Learned) -> Matrix:

@@ -47,12 +47,33 @@ def test_what_is_asked_first_stands_in_the_statement_as_its_values(connection: d
     assert within(
         f"SELECT 1 WHERE 1 IN ({_asked('SELECT day FROM days ORDER BY day')}) OR 5 = ({_asked('SELECT 5')})"
     ) == (
-        "SELECT 1 WHERE 1 IN (?, ?, ?) OR 5 = (?)",
-        [1, 2, 3, 5],
+        "SELECT 1 WHERE 1 IN (1, 2, 3) OR 5 = (5)",
+        [],
     )
     # A question inside a question is asked before it.
     inner = _asked("SELECT max(day) FROM days")
-    assert within(f"SELECT ({_asked(f'SELECT {inner} + 1')})") == ("SELECT (?)", [4])
+    assert within(f"SELECT ({_asked(f'SELECT {inner} + 1')})") == ("SELECT (4)", [])
+
+
+def test_only_what_is_our_own_is_written_into_a_statement(connection: duckdb.DuckDBPyConnection) -> None:
+    """A text that people chose is bound, whatever it looks like."""
+    landing, people = "0123456789abcdef" * 4, ["it's", "0" * 63, "') OR (true", "A" * 64]
+    connection.execute("CREATE TABLE told (what VARCHAR)")
+    connection.executemany("INSERT INTO told VALUES (?)", [[text] for text in [*people, landing]])
+    for query, written, bound in (
+        ("SELECT what FROM told", f"?, ?, ?, ?, '{landing}'", people),
+        ("SELECT DATE '0001-01-01'", "date '0001-01-01'", []),
+        ("SELECT 18446744073709551615::UBIGINT", "18446744073709551615", []),
+        ("SELECT -7", "-7", []),
+        ("SELECT 1.5::DOUBLE", "?", [1.5]),
+        ("SELECT true", "?", [True]),
+        ("SELECT NULL", "?", [None]),
+    ):
+        sql, values = Asked(connection).within(f"SELECT * FROM ({query}) AS t (v) WHERE v IN ({_asked(query)})")
+        assert (f"WHERE v IN ({written})", bound) == (sql[sql.index("WHERE") :], values)
+        assert connection.execute(sql, values).fetchall() == [
+            row for row in connection.execute(query).fetchall() if row != (None,)
+        ]
 
 
 def test_no_value_is_no_null(connection: duckdb.DuckDBPyConnection) -> None:
@@ -64,7 +85,7 @@ def test_no_value_is_no_null(connection: duckdb.DuckDBPyConnection) -> None:
 def test_many_values_are_left_where_they_are(connection: duckdb.DuckDBPyConnection) -> None:
     within = Asked(connection).within
     query = f"SELECT unnest(range({_asked('SELECT 501')}))"
-    assert within(f"SELECT 7 IN ({_asked(query)})") == ("SELECT 7 IN ( SELECT unnest(range(?)) )", [501])
+    assert within(f"SELECT 7 IN ({_asked(query)})") == ("SELECT 7 IN ( SELECT unnest(range(501)) )", [])
 
 
 def test_a_question_is_asked_once_in_a_build(connection: duckdb.DuckDBPyConnection) -> None:

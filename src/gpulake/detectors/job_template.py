@@ -8,8 +8,9 @@ for long (a slow job). Users' durations vary threefold by themselves, so that a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,14 @@ class _Jobs:
     user: NDArray[np.int64]
     kind: NDArray[np.int64]
     """A code for each user and size."""
+
+    @cached_property
+    def orders(self) -> Sequence[Mapping[str, NDArray[np.intp]]]:
+        """Of each metric the jobs by user and value, and by kind and value: a part of them, learned from, is in order too."""
+        return [
+            {name: np.lexsort((logs, codes)) for name, codes in (("user", self.user), ("kind", self.kind))}
+            for logs in self.logs.T
+        ]
 
 
 @dataclass(frozen=True)
@@ -146,7 +155,7 @@ def _limit(jobs: _Jobs, past: NDArray[np.bool_], start: Matrix) -> float:
 
 def _learn(jobs: _Jobs, past: NDArray[np.bool_]) -> _Learned:
     """Templates of all jobs shown, and the scales around them, from those of the past."""
-    template = np.column_stack([_template(jobs.logs[:, i], jobs, past) for i in range(len(METRICS))])
+    template = np.column_stack([_template(jobs, i, past) for i in range(len(METRICS))])
     residual = jobs.logs - template
     low, high = np.empty_like(residual), np.empty_like(residual)
     for i, name in enumerate(METRICS):
@@ -158,26 +167,26 @@ def _learn(jobs: _Jobs, past: NDArray[np.bool_]) -> _Learned:
     return _Learned(template, np.bincount(jobs.kind[past], minlength=jobs.kind.max() + 1)[jobs.kind], low, high)
 
 
-def _template(logs: Matrix, jobs: _Jobs, past: NDArray[np.bool_]) -> Matrix:
+def _template(jobs: _Jobs, metric: int, past: NDArray[np.bool_]) -> Matrix:
+    logs = jobs.logs[:, metric]
     known = past & ~np.isnan(logs)
     found = np.full(len(logs), np.median(logs[known]) if known.any() else np.nan)
-    for codes in (jobs.user, jobs.kind):
-        median, number = _medians(logs[known], codes[known], codes.max() + 1)
+    for name, codes in (("user", jobs.user), ("kind", jobs.kind)):
+        order = jobs.orders[metric][name]
+        number = np.bincount(codes[known], minlength=codes.max() + 1)
+        median = _medians(logs[order[known[order]]], number)
         found = (number[codes] * np.nan_to_num(median[codes]) + PULL_OF_PARENT * found) / (
             number[codes] + PULL_OF_PARENT
         )
     return found
 
 
-def _medians(values: Matrix, codes: NDArray[np.int64], groups: int) -> tuple[Matrix, NDArray[np.int64]]:
-    """The median and the number of each group's values; NaN and 0 of one without."""
-    number = np.bincount(codes, minlength=groups)
-    ordered = np.append(values[np.lexsort((values, codes))], np.nan)
-    first = np.cumsum(number) - number
-    last = len(values)
+def _medians(ordered: Matrix, number: NDArray[np.int64]) -> Matrix:
+    """The median of each group, NaN of one without values: they are in order, group after group."""
+    padded, first, last = np.append(ordered, np.nan), np.cumsum(number) - number, len(ordered)
     lower = np.where(number > 0, first + np.maximum(number - 1, 0) // 2, last)
     upper = np.where(number > 0, first + number // 2, last)
-    return (ordered[lower] + ordered[upper]) / 2, number
+    return np.asarray((padded[lower] + padded[upper]) / 2)
 
 
 def _said(value: float, metric: int) -> str:
@@ -193,14 +202,14 @@ def _scale(sizes: Matrix) -> float:
 
 
 def _scales(ordered: Matrix, number: NDArray[np.int64]) -> Matrix:
-    """The scale of each group: its values in order, group after group, and how many each has."""
+    """The scale of each group, the least one without values: they are in order, group after group."""
     first, last, padded = np.cumsum(number) - number, np.maximum(number - 1, 0), np.append(ordered, 0.0)
-    median = (padded[first + last // 2] + padded[first + number // 2]) / 2
     at = 0.99 * last
     lower, share = np.floor(at).astype(np.int64), at % 1
     a, b = padded[first + lower], padded[first + np.minimum(lower + 1, last)]
     high = np.where(share >= 0.5, b - (b - a) * (1 - share), a + (b - a) * share)
-    return np.where(number > 0, np.maximum(np.maximum(median / 0.6745, high / 2.576), LEAST_SCALE), LEAST_SCALE)
+    spread = np.maximum(_medians(ordered, number) / 0.6745, high / 2.576)
+    return np.where(number > 0, np.maximum(spread, LEAST_SCALE), LEAST_SCALE)
 
 
 def _scales_of_users(sizes: Matrix, user: NDArray[np.int64], past: NDArray[np.bool_], *, of_all: float) -> Matrix:

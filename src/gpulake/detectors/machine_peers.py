@@ -117,7 +117,7 @@ def terms(inputs: blocks.Floats) -> tuple[blocks.Floats, blocks.Bools]:
 
 
 def _inputs(apart: blocks.Floats, part: Fleet, at: blocks.Ints) -> blocks.Floats:
-    x = np.clip(np.nan_to_num(apart[at], nan=0.0), -blocks.CLIP_INPUT, blocks.CLIP_INPUT)
+    x = np.clip(np.nan_to_num(apart, nan=0.0), -blocks.CLIP_INPUT, blocks.CLIP_INPUT)
     return np.column_stack([x, part.alloc[at] / part.gpus[at], part.busy[at]]).astype(np.float64)
 
 
@@ -125,6 +125,7 @@ def _residuals(part: Fleet, *, fit: blocks.Bools) -> _Residuals:
     conditional = np.full(part.values.shape, np.nan, np.float32)
     apart = np.full(part.values.shape, np.nan, np.float32)
     width = np.full((int(part.cohort.max()) + 1, len(METRICS)), np.nan, np.float32)
+    told = np.flatnonzero(~np.isnan(part.values).all(axis=0))  # many fleets tell half of the metrics
     for cohort in range(len(width)):
         mine = np.flatnonzero((part.cohort == cohort) & ~np.isnan(part.alloc))
         rows = mine[fit[mine]]
@@ -135,21 +136,24 @@ def _residuals(part: Fleet, *, fit: blocks.Bools) -> _Residuals:
         for at in blocks.chunks(mine):
             apart[at] = spread.apart(part.values[at])
         rows = rows[blocks.fewer(part.hour[rows])]
-        learned = blocks.learn(apart[rows], _inputs(apart, part, rows), terms=terms)
+        some = apart[np.ix_(rows, told)]
+        learned = blocks.learn(some, _inputs(some, part, rows), terms=terms)
         for at in blocks.chunks(mine):
-            conditional[at] = apart[at] - learned.expected(_inputs(apart, part, at), terms=terms)
+            some = apart[np.ix_(at, told)]
+            conditional[np.ix_(at, told)] = some - learned.expected(_inputs(some, part, at), terms=terms)
     # What all machines of a kind share in an hour is the room, not the machine.
-    shared = blocks.coded(part.cohort, part.hour, part.busy)
-    room = blocks.median_of_group(conditional[:, TEMP], shared, least=LEAST_SHARING)
-    conditional[:, TEMP] -= np.nan_to_num(room, nan=0.0)
+    if TEMP in told:
+        shared = blocks.coded(part.cohort, part.hour, part.busy)
+        room = blocks.median_of_group(conditional[:, TEMP], shared, least=LEAST_SHARING)
+        conditional[:, TEMP] -= np.nan_to_num(room, nan=0.0)
     mates = np.full(part.values.shape, np.nan, np.float32)
     whole = np.flatnonzero(part.whole)
     if len(whole):
         key = blocks.coded(part.hour[whole], part.job[whole])
-        for j in range(len(METRICS)):
+        for j in told:
             mates[whole, j] = apart[whole, j] - blocks.median_of_others(apart[whole, j], key)
     for residual in (conditional, mates):
-        for j in range(len(METRICS)):
+        for j in told:
             residual[:, j] = blocks.without_own_bias(residual[:, j], part.machine * 2 + part.busy, past=fit)
     return _Residuals((conditional, mates), width, np.asarray(~np.isnan(conditional).all(axis=0)))
 

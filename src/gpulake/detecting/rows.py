@@ -162,7 +162,6 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
     found = view.sql(
         "SELECT hours.dt, hours.hour_start_at, hours.machine_id, "
         "date_diff('second', ?, hours.hour_start_at) / 3600 AS hour_idx, "
-        "dense_rank() OVER (ORDER BY hours.machine_id) - 1 AS machine, "
         "concat_ws(' × ', hours.gpu_count, hours.pool) AS cohort, "
         "hours.gpu_count, hours.gpu_util_swept_pct AS gpu_util, hours.gpus_allocated AS alloc, "
         "hours.cpu_util_pct AS cpu_util, hours.net_rx_bytes_per_s * 8e-9 AS net, hours.load_1m AS load1, "
@@ -181,9 +180,11 @@ def _machine_hours(view: Sql, cluster: Cluster, *, since: float, until: float, d
     )
     shown = _shown(found, keys=("dt", "hour_start_at", "machine_id"))
     is_sampled = np.full(len(shown), not cluster.has_lifetime_means)
-    names = shown.keys["machine_id"].combine_chunks().dictionary_encode()
-    machine_name = np.asarray([*names.dictionary.to_pylist(), ""], np.object_)[names.indices.to_numpy()]
-    return Shown({**shown.columns, "is_sampled": is_sampled, "machine_name": machine_name}, shown.keys)
+    encoded = shown.keys["machine_id"].combine_chunks().dictionary_encode()
+    names, machine = np.unique(np.asarray(encoded.dictionary.to_pylist(), np.object_), return_inverse=True)
+    machine = machine[encoded.indices.to_numpy()]
+    named = {"machine": machine, "machine_name": names[machine]}
+    return Shown({**shown.columns, "is_sampled": is_sampled, **named}, shown.keys)
 
 
 def _jobs(view: Sql, cluster: Cluster, *, since: float, until: float, detector: str, known_at: float) -> Shown:

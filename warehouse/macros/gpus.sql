@@ -7,15 +7,29 @@
 
 {#
     Amounts that hold while a sample speaks: of an hour their mean over the seconds in which they are known is told. Each with
-    the digits that its millionths need at the most: those of few are summed in 64 bits, a third of the time.
+    the digits that its millionths need at the most: those that 64 bits hold are summed in a fraction of the time.
 #}
 {% macro gpu_means() -%}
     {{ return({
         'gpu_util_pct': 12, 'gr_engine_active_ratio': 12, 'sm_active_ratio': 12, 'sm_occupancy_ratio': 12,
-        'tensor_active_ratio': 12, 'dram_active_ratio': 12, 'mem_copy_util_pct': 12, 'memory_used_bytes': 26, 'power_w': 12,
-        'temperature_c': 12, 'sm_clock_hz': 26, 'mem_clock_hz': 26, 'pcie_rx_bytes_per_s': 26, 'pcie_tx_bytes_per_s': 26,
+        'tensor_active_ratio': 12, 'dram_active_ratio': 12, 'mem_copy_util_pct': 12, 'memory_used_bytes': 18, 'power_w': 12,
+        'temperature_c': 12, 'sm_clock_hz': 18, 'mem_clock_hz': 18, 'pcie_rx_bytes_per_s': 26, 'pcie_tx_bytes_per_s': 26,
         'nvlink_rx_bytes_per_s': 26, 'nvlink_tx_bytes_per_s': 26,
     }) }}
+{%- endmacro %}
+
+{# An amount in whole millionths: sums of them are the same in any order of rows. #}
+{% macro in_millionths(amount, digits) -%}
+    {%- if digits > 18 -%}
+    cast(round({{ amount }} * 1000000) as decimal(26, 0))
+    {%- else -%}
+    {{ whole(amount ~ ' * 1000000') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# What a sum of millionths is, digit by digit. #}
+{% macro of_millionths(micro) -%}
+    cast({{ micro }} as decimal(32, 0)) * cast(0.000001 as decimal(6, 6))
 {%- endmacro %}
 
 {# Counters that only grow, until a driver is loaded anew: of an hour what they grew by is told. #}
@@ -57,6 +71,11 @@
         sum(cast({{ amount }} as decimal({{ digits }}, 6)) * {{ seconds }})
         / nullif(sum(case when {{ amount }} is not null then {{ seconds }} end), 0) as double
     )
+{%- endmacro %}
+
+{# Of how many seconds pieces of one length each speak, summed over lengths. #}
+{% macro seconds_of(pieces) -%}
+    cast(sum({{ pieces }} * piece_s) as bigint)
 {%- endmacro %}
 
 {#

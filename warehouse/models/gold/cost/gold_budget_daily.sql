@@ -12,8 +12,23 @@ budgets as (
     select * from {{ ref('budgets') }}
 ),
 
-costs as (
+owned as (
     select * from {{ ref('int_owned_costs') }}
+),
+
+-- Each cost under both of its owners: what is compared stands on either side of the join, which then is by hash.
+costs as (
+    {%- for kind in ['group', 'user'] %}
+    select
+        cluster_id,
+        dt,
+        '{{ kind }}' as owner_kind,
+        {{ kind }}_id as owner_id,
+        allocated_gpu_h,
+        cost_usd
+    from owned
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 days as (
@@ -50,10 +65,8 @@ spent as (
     left join costs
         on budget_days.cluster_id = costs.cluster_id
             and budget_days.dt = costs.dt
-            and budget_days.owner = case
-                when budget_days.owner_kind = 'group' then costs.group_id
-                when budget_days.owner_kind = 'user' then costs.user_id
-            end
+            and budget_days.owner_kind = costs.owner_kind
+            and budget_days.owner = costs.owner_id
     group by budget_days.cluster_id, budget_days.owner_kind, budget_days.owner, budget_days.dt
 ),
 

@@ -16,27 +16,28 @@ scores as (
     where scores.machine_id is not null
 ),
 
--- Every window is of one machine and one judgement, so that who asks for those has the others left unread.
+-- Hours that follow one another have the same start of a run. Few hours are anomalies, and no other is counted.
 numbered as (
     select
         *,
-        row_number() over (partition by cluster_id, machine_id, judgement order by hour_start_at) as number
+        hour_start_at - row_number() over (partition by cluster_id, machine_id order by hour_start_at) * interval 1 hour
+            as run
     from scores
-),
-
--- Hours that follow one another have the same start of a run.
-runs as (
-    select
-        *,
-        hour_start_at - number * interval 1 hour as run
-    from numbered
+    where judgement = 'anomaly'
 ),
 
 counted as (
     select
         *,
-        row_number() over (partition by cluster_id, machine_id, judgement, run order by hour_start_at) as hours_alike
-    from runs
+        row_number() over (partition by cluster_id, machine_id, run order by hour_start_at) as hours_in_a_row
+    from numbered
+    union all
+    select
+        *,
+        cast(null as timestamp) as run,
+        0 as hours_in_a_row
+    from scores
+    where judgement <> 'anomaly' or judgement is null
 )
 
 select
@@ -52,5 +53,5 @@ select
     expected_low,
     expected_high,
     anomaly_reason,
-    case when judgement = 'anomaly' then hours_alike else 0 end as hours_in_a_row
+    hours_in_a_row
 from counted

@@ -20,14 +20,14 @@ import polars as pl
 
 from bench.measure import run_script
 from bench.traces import SCALE, trace
-from gpulake.reconstruct import Days, LeftOut, Windows, reconstruct, reconstruct_columns
+from gpulake.reconstruct import Days, Hours, LeftOut, Windows, reconstruct, reconstruct_columns
 
 HOUR, DAY = 3600, 86_400
 METRIC_COLUMNS = (0, 1, 2, 3, 7, 11)
 """Of pai_machine_metric: worker, machine, start, end, GPU and CPU."""
 ENOUGH_LEFT_OUT, ENOUGH_PAIRS, PAIR = 30, 10, 2
 SHARED_POINTS, SHARED_WINDOWS, SHARED_RATIO = 0.4, 5, 1 / 20
-"""As `chosen_method`, `noise_of_pairs` and `shared_variance` in the models."""
+"""As `chosen_method`, `noise_of_pairs` and `shared_variance` in the models; `shifted` as `shift_of`."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,7 @@ def compared(fleet: Fleet, *, days: int) -> dict[str, float]:
     began = time.process_time()
     hours, left = reconstruct(windows, days=asked)
     cost = time.process_time() - began
+    hours, left = shifted(hours, left, day)
     found = pl.DataFrame(
         {
             "machine": lane[hours.day], "hour": day[hours.day] * 24 + hours.hour_no, "seen_s": hours.covered_s,
@@ -243,6 +244,19 @@ def learnt_noise(fleet: Fleet, *, days: int) -> np.ndarray:
     return found
 
 
+def shifted(hours: Hours, left: LeftOut, day: np.ndarray) -> tuple[Hours, LeftOut]:
+    """Both as the fleet's days move them: as `int_shifted_hours`, of what each day's other machines know of it."""
+    pull, weight = (np.bincount(hours.day, each[:, 0], minlength=day.size) for each in (hours.pull, hours.pull_weight))
+    others = [np.bincount(day, each)[day] - each for each in (pull, weight)]
+    is_told = (others[1] > 0) & (others[0] ** 2 > others[1])
+    shift = np.where(is_told, others[0] / np.where(is_told, others[1], 1) - 1 / np.where(is_told, others[0], 1), 0)
+
+    def bounded(rows: Hours | LeftOut) -> np.ndarray:
+        return np.clip(rows.unbounded + shift[rows.day][:, None] * rows.per_shift, 0, rows.most)
+
+    return replace(hours, mean=bounded(hours)), replace(left, reconstructed=bounded(left))
+
+
 def shared_variances(left: LeftOut, day: np.ndarray) -> pl.DataFrame:
     """Of each day with left-out windows the variance of what all machines err by together."""
     errors = pl.DataFrame({"day": day[left.day], "square": (left.reconstructed[:, 0] - left.measured[:, 0]) ** 2})
@@ -255,8 +269,8 @@ def swept_days(left: LeftOut, day: np.ndarray) -> list[int]:
     errors = pl.DataFrame(
         {
             "day": day[left.day],
-            "mean": (left.reconstructed[:, 0] - left.measured[:, 0]) ** 2,
-            "swept": (left.swept[:, 0] - left.measured[:, 0]) ** 2,
+            "mean": np.abs(left.reconstructed[:, 0] - left.measured[:, 0]),
+            "swept": np.abs(left.swept[:, 0] - left.measured[:, 0]),
         }
     )
     sums = errors.group_by("day").agg(pl.len(), pl.col("mean", "swept").sum())

@@ -37,8 +37,33 @@ def merge(windows, cell):
     return found
 
 
-def day(windows, *, start, end, full, noise=0.0):
+def day(windows, *, start, end, full, noise=0.0, shift=0.0):
     """{hour: (covered seconds, mean, variance)} of one machine's day, in percent; and the variance of its (percent × h)."""
+    found = whole_day(windows, start=start, end=end, full=full, noise=noise)
+    hours = {
+        hour: (total, min(max(mean + shift * per_shift, 0), found["most"]), variance)
+        for hour, (total, mean, variance, per_shift) in found["hours"].items()
+    }
+    return hours, found["share"]
+
+
+def days_of_fleet(machines, *, start, end, noise=0.0):
+    """As `day`, of each machine of a fleet, {name: (windows, full)}: what the others know of the fleet's day moves it."""
+    found = {
+        name: whole_day(windows, start=start, end=end, full=full, noise=noise)
+        for name, (windows, full) in machines.items()
+    }
+    hours = {}
+    for name, (windows, full) in machines.items():
+        pull = sum(each["pull"] for other, each in found.items() if other != name)
+        weight = sum(each["pull_weight"] for other, each in found.items() if other != name)
+        shift = pull / weight * (1 - weight / pull**2) if weight > 0 and pull**2 > weight else 0.0
+        hours[name] = day(windows, start=start, end=end, full=full, noise=noise, shift=shift)
+    return hours
+
+
+def whole_day(windows, *, start, end, full, noise=0.0):
+    """What one machine's windows say of its day: {hour: (covered seconds, mean before bounds, variance, gain per shift)} and more."""
     windows = [(s - start, e - start, v) for s, e, v in windows if s < e]
     length = end - start
     running = {}
@@ -63,7 +88,7 @@ def day(windows, *, start, end, full, noise=0.0):
         if overlap(s, e, hour * HOUR, min((hour + 1) * HOUR, length))
     ]
     if not targets:
-        return {}, 0.0
+        return {"hours": {}, "share": 0.0, "most": full, "pull": 0.0, "pull_weight": 0.0}
     # Whether a window meets the day is told by its cell.
     block = merge([w for w in windows if w[0] // HOUR * HOUR < length and w[1] > 0], HOUR)
     block += merge([w for w in windows if -MARGIN < w[1] <= 0], 4 * HOUR)
@@ -133,10 +158,22 @@ def day(windows, *, start, end, full, noise=0.0):
     bias = 1 - k_matrix @ inverse @ ones
     scale = (0.6 * min(max(mean, 0.005), 1) + max(y @ w, 0)) / (2 + n)
     error = scale * (between - k_matrix @ inverse @ k_matrix.T + np.outer(bias, bias) / (ones @ inverse @ ones))
-    u = np.clip(mean + k_matrix @ w, 0, max(1, y.max()))
+    u = mean + k_matrix @ w
+    # Were the day's load higher by `height`, windows would be by `inside`; regress what is left of both beside an unknown mean.
+    height = max(mean, 0.005)
+    inside = np.array([height * overlap(s, e, 0, length) / (e - s) for s, e, _, _ in block])
+    taken = (ones @ inverse @ inside) / (ones @ inverse @ ones)
+    residual = inside - taken
+    gain = height - taken - k_matrix @ inverse @ residual
     hours = {
-        hour: (total, float(u[at]) * full, float(error[at, at]) * full**2)
+        hour: (total, float(u[at]) * full, float(error[at, at]) * full**2, float(gain[at]) * full)
         for at, (hour, total, _) in enumerate(weights)
     }
     seconds_of = np.array([total for _, total, _ in weights]) / HOUR
-    return hours, float(seconds_of @ error @ seconds_of) * full**2
+    return {
+        "hours": hours,
+        "share": float(seconds_of @ error @ seconds_of) * full**2,
+        "most": max(1, y.max()) * full,
+        "pull": float(inside @ inverse @ (y - mean)) / scale,
+        "pull_weight": float(inside @ inverse @ residual) / scale,
+    }

@@ -91,7 +91,9 @@ def test_the_way_from_a_fleets_day_to_single_windows_adds_up_at_each_step(moved,
         made_of = told["workings"]["of_windows"]
         assert 0 == made_of["other_windows"]
         assert made_of["sum_pct"] == pytest.approx(sum(each["weight"] * each["value_pct"] for each in made_of["named"]))
-        assert told["value"] == pytest.approx(made_of["sum_pct"] + made_of["bounded_by_pct"], abs=2e-5)
+        assert told["value"] == pytest.approx(
+            made_of["sum_pct"] + made_of["fleet_pct"] + made_of["bounded_by_pct"], abs=2e-5
+        )
     text = cli(*hourly, *of_machine).stdout
     assert "worked out   reconstructed" in text
     assert "memory 6 h" in text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.oracle.hours_from_windows import day as hours_behind
+from tests.oracle.hours_from_windows import days_of_fleet
 
 from gpulake import pipeline
 from gpulake.config import Config
@@ -62,24 +62,22 @@ def test_the_hours_behind_the_means_are_those_of_the_loops(days):
         "C": [(0, 7200, 70)],
     }
 
-    def hours(windows, full):
-        return hours_behind(windows, start=0, end=midnight, full=full)[0].values()
+    def behind(machines, full):
+        return days_of_fleet({name: (windows, full) for name, windows in machines.items()}, start=0, end=midnight)
 
-    gpu_hours = [hour for windows in gpu.values() for hour in hours(windows, 200)]
+    of_gpus, of_cpus = behind(gpu, 200), behind(cpu, 100)
+    gpu_hours = [hour for hours, _ in of_gpus.values() for hour in hours.values()]
     gpu_pct_s = sum(covered_s * mean for covered_s, mean, _ in gpu_hours)
     core_pct_s = sum(
         covered_s * mean * {"A": 96, "B": 64, "C": 96}[machine]
-        for machine, windows in cpu.items()
-        for covered_s, mean, _ in hours(windows, 100)
+        for machine, (hours, _) in of_cpus.items()
+        for covered_s, mean, _ in hours.values()
     )
     day = days[date(1970, 1, 2)]
-    variance = sum(hours_behind(windows, start=0, end=midnight, full=200)[1] for windows in gpu.values())
+    variance = sum(variance for _, variance in of_gpus.values())
     error = (variance * 3600**2 / 19_800**2 + 0.16) ** 0.5
     cores = {"A": 96, "B": 64, "C": 96}
-    core_variance = sum(
-        hours_behind(windows, start=0, end=midnight, full=100)[1] * cores[machine] ** 2
-        for machine, windows in cpu.items()
-    )
+    core_variance = sum(variance * cores[machine] ** 2 for machine, (_, variance) in of_cpus.items())
     core_error = (core_variance * 3600**2 / 1_612_800**2 + 0.16) ** 0.5
 
     by_loops = {

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from tests.oracle.hours_from_windows import day as hours_behind
+from tests.oracle.hours_from_windows import days_of_fleet
 from tiny_lake import Case
 
 
@@ -53,6 +53,25 @@ def daily(case: Case) -> list[dict[str, object]]:
         gpu_s = gpu_pct_s = swept_pct_s = core_s = core_pct_s = 0.0
         hours: list[float] = []
         covered_machines = 0
+        of_gpus = days_of_fleet(
+            {
+                machine: (
+                    [(start, end, pct) for start, end, pct, _ in windows if pct is not None],
+                    100 * max(machines.get(machine, (0, 0))[0], 1),
+                )
+                for machine, windows in by_machine.items()
+            },
+            start=first,
+            end=last,
+        )
+        of_cpus = days_of_fleet(
+            {
+                machine: ([(start, end, pct) for start, end, _, pct in windows if pct is not None], 100)
+                for machine, windows in by_machine.items()
+            },
+            start=first,
+            end=last,
+        )
         for machine, windows in by_machine.items():
             gpus, cores = machines.get(machine, (0, 0))
             n, gpu = np.zeros(seconds), np.zeros(seconds)
@@ -62,18 +81,7 @@ def daily(case: Case) -> list[dict[str, object]]:
                     n[span] += 1
                     gpu[span] += gpu_pct
             known = n > 0
-            of_gpu, _ = hours_behind(
-                [(start, end, gpu_pct) for start, end, gpu_pct, _ in windows if gpu_pct is not None],
-                start=first,
-                end=last,
-                full=100 * max(gpus, 1),
-            )
-            of_cpu, _ = hours_behind(
-                [(start, end, cpu_pct) for start, end, _, cpu_pct in windows if cpu_pct is not None],
-                start=first,
-                end=last,
-                full=100,
-            )
+            of_gpu, of_cpu = of_gpus[machine][0], of_cpus[machine][0]
             covered_machines += bool(of_gpu or of_cpu)
             gpu_s += gpus * known.sum()
             swept_pct_s += (gpu[known] / n[known]).sum() if gpus else 0

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracle.hours_from_windows import day as by_loops
+from tests.oracle.hours_from_windows import whole_day
 
 from gpulake.reconstruct import Days, Windows, bearing, class_of_length, reconstruct, reconstruct_columns
 
@@ -82,6 +83,32 @@ def test_stacks_say_what_loops_say(given_rows, noise):
         assert mean == pytest.approx(found[0, hour][1], abs=2e-6)  # told to 1e-6
         assert variance == pytest.approx(found[0, hour][2], abs=1e-2)
     assert expected_share == pytest.approx(hours.share.sum(), abs=1, rel=1e-6)
+
+
+@given(rows, st.sampled_from([0.0, 400.0]))
+@settings(max_examples=40, deadline=None)
+def test_what_a_machine_knows_of_its_fleets_day_is_what_loops_say(given_rows, noise):
+    """A wrong sum would move every machine of the day."""
+    expected = whole_day([row[1:] for row in given_rows], start=0, end=DAY, full=800.0, noise=noise)
+
+    _, hours = hours_of(given_rows, full=800.0, noise=noise)
+
+    told = [expected["hours"][hour] for hour in hours.hour_no]
+    assert [each[1] for each in told] == pytest.approx(hours.unbounded[:, 0].tolist(), abs=1e-5, rel=1e-8)
+    assert [each[3] for each in told] == pytest.approx(hours.per_shift[:, 0].tolist(), abs=1e-5, rel=1e-8)
+    assert [expected["most"]] * len(told) == pytest.approx(hours.most[:, 0].tolist())
+    assert expected["pull"] == pytest.approx(hours.pull.sum(), abs=1e-5, rel=1e-6)
+    assert expected["pull_weight"] == pytest.approx(hours.pull_weight.sum(), abs=1e-5, rel=1e-6)
+
+
+def test_a_machine_whose_windows_tell_days_apart_knows_a_shift_and_one_of_one_window_does_not():
+    """By hand: one window over two days has no say in which was higher, and gains half of a shift of its second day."""
+    _, apart = hours_of([(0, -DAY, 0, 40), (0, 0, DAY, 20)])
+    _, one = hours_of([(0, -DAY, DAY, 40)])
+
+    assert apart.pull.sum() < 0 < apart.pull_weight.sum()
+    assert (0, 0) == (one.pull.sum(), one.pull_weight.sum())
+    assert one.per_shift[:, 0] == pytest.approx(20)
 
 
 lanes = st.lists(

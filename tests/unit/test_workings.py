@@ -23,7 +23,8 @@ SQL = """
     create table lake.main.silver_machine_hours (
         cluster_id varchar, dt date, machine_id varchar, hour_start_at timestamp, hour_s bigint, gpu_count bigint, cpu_cores bigint,
         gpu_covered_s bigint, cpu_covered_s bigint, gpu_pct_s decimal(18, 6), cpu_pct_s decimal(18, 6),
-        gpu_util_weighted_pct decimal(18, 6), gpu_method varchar, cpu_method varchar
+        gpu_util_weighted_pct decimal(18, 6), gpu_method varchar, cpu_method varchar,
+        gpu_shift double, gpu_window_variance double, cpu_shift double, cpu_window_variance double
     );
     create table lake.main.gold_cluster_util_daily (cluster_id varchar, dt date, p95_gpu_util double);
     create table lake.main.gold_left_out_windows_daily (
@@ -49,12 +50,25 @@ class MadeLake:
             "insert into lake.silver_gpu_timeseries values ('c', ?, ?, ?, ?, ?, ?)", [machine, *at, gpu, cpu, gpus]
         )
 
-    def hour(self, hour, gpu, *, machine="m", gpus=2, covered_s=3600, method="reconstructed", cpu_method=None, dt=DAY):
+    def hour(
+        self,
+        hour,
+        gpu,
+        *,
+        machine="m",
+        gpus=2,
+        covered_s=3600,
+        method="reconstructed",
+        cpu_method=None,
+        dt=DAY,
+        shift=0.0,
+        variance=0.0,
+    ):
         self.connection.execute(
-            "insert into lake.silver_machine_hours values ('c', ?, ?, ?, 3600, ?, 8, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into lake.silver_machine_hours values ('c', ?, ?, ?, 3600, ?, 8, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
             [
                 dt, machine, MIDNIGHT + timedelta(hours=hour), gpus, covered_s, covered_s, gpu * covered_s * (gpus or 1),
-                gpu * covered_s, gpu, method, cpu_method,
+                gpu * covered_s, gpu, method, cpu_method, shift, variance,
             ],
         )  # fmt: skip
 
@@ -111,24 +125,35 @@ def test_a_machines_day_is_the_mean_of_its_hours_with_what_was_cut_off_told(made
 
 
 def test_noise_of_the_day_is_told_and_weighs(made):
-    """Ten pairs of windows of the same time differ by 20 points per GPU: a variance of 20² / 2 / 0.455, and 0 from nine pairs."""
+    """What the build learnt of a window's own error must be what draws the hour here too."""
     made.window(0, 24, 40.0)
     made.window(6.5, 7, 160.0)
     made.hour(6, 50.0)
+    made.hour(6, 50.0, machine="n", variance=400 / 0.91)
+    made.window(0, 24, 40.0, machine="n")
+    made.window(6.5, 7, 160.0, machine="n")
     of_hour = ("gold_machine_util_hourly", "gpu_util_weighted_pct")
-    row = {"machine_id": "m", "hour_start_at": MIDNIGHT + timedelta(hours=6)}
-    for at in range(9):
-        for pct in (40.0, 80.0):
-            made.window(1, 2, pct, machine=f"n{at}")
-    clean = made.told(*of_hour, **row)
-    for pct in (40.0, 80.0):
-        made.window(1, 2, pct, machine="n9")
-    noisy = made.told(*of_hour, **row)
+    clean, noisy = (made.told(*of_hour, machine_id=name, hour_start_at=MIDNIGHT + timedelta(hours=6)) for name in "mn")
 
     assert "noise_points" not in clean.parameters
     assert (400 / 0.91) ** 0.5 == pytest.approx(noisy.parameters["noise_points"])
     assert noisy.of_windows.sum_pct < clean.of_windows.sum_pct - 1, "one short window is believed less"
     assert any("noise points 20.96" in line for line in workings_lines(noisy))
+
+
+def test_what_the_fleets_day_adds_is_told_and_drawn_within_bounds(made):
+    """A day of which others tell that it is lower by a quarter: windows that lie in it have told most of that themselves."""
+    made.window(-24, 24, 80.0)
+    made.hour(6, 30.0, shift=-0.25)
+    of_hour = ("gold_machine_util_hourly", "gpu_util_weighted_pct")
+    row = {"machine_id": "m", "hour_start_at": MIDNIGHT + timedelta(hours=6)}
+    found = made.told(*of_hour, **row)
+
+    # By hand: of one window, half of it in the day, the level takes half of a shift upon itself: 40 × (1 - 1 / 2) × -1 / 4.
+    assert (40, -5, 0) == pytest.approx(
+        (found.of_windows.sum_pct, found.of_windows.fleet_pct, found.of_windows.bounded_by_pct)
+    )
+    assert any("; -5.00000 as the fleet's day tells" in line for line in workings_lines(found))
 
 
 def test_only_reconstructed_hours_of_a_day_are_told_by_their_windows(made):
@@ -261,5 +286,5 @@ def test_what_no_window_made_is_not_explained_by_windows(made):
     assert None is made.told("gold_machine_util_hourly", "gpu_util_weighted_pct", **hour).of_windows, (
         "no windows are left"
     )
-    made.connection.execute("alter table lake.silver_machine_hours drop gpu_method")
+    made.connection.execute("alter table lake.silver_machine_hours drop gpu_shift")
     assert None is made.told("gold_machine_util_hourly", "gpu_util_weighted_pct", **hour)

@@ -75,9 +75,9 @@
     cast({{ micro_pct }} / 1000000 as decimal(18, 6))
 {%- endmacro %}
 
-{# The square of what a whole number misses another by. #}
-{% macro squared_error(said, measured) -%}
-    {{ wide_integer(said ~ ' - ' ~ measured) }} * {{ wide_integer(said ~ ' - ' ~ measured) }}
+{# What a whole number misses another by. #}
+{% macro missed_by(said, measured) -%}
+    abs({{ said }} - {{ measured }})
 {%- endmacro %}
 
 {#
@@ -93,11 +93,26 @@
 {%- endmacro %}
 
 {#
-    What makes a day's machine-hours: the reconstruction, unless its squared errors of the windows that were left out are no less than
-    the sweep's. Fewer than thirty windows decide nothing.
+    What makes a day's machine-hours: the reconstruction, unless it misses the windows that were left out by no less than the sweep.
+    Fewer than thirty windows decide nothing.
 #}
 {% macro chosen_method(windows, reconstructed, swept) -%}
     case when {{ windows }} >= 30 and {{ reconstructed }} >= {{ swept }} then 'swept' else 'reconstructed' end
+{%- endmacro %}
+
+{#
+    By what part of their level machines' day is higher, of sums in millionths of what each knows of it: pull / weight is the
+    estimate that is right on average, 1 / weight its variance. Drawn to none by what may be chance, never beyond none.
+#}
+{% macro shift_of(pull, weight) -%}
+    case when {{ weight }} > 0 and power({{ pull }} / 1e6, 2) > {{ weight }} / 1e6
+        then cast({{ pull }} as double) / {{ weight }} - 1e6 / {{ pull }} else 0.0 end
+{%- endmacro %}
+
+{# A figure in whole millionths, moved by a shift, and put between 0 and the most that is. #}
+{% macro shifted(said, shift, per_shift, most) -%}
+    case when {{ said }} is not null
+        then least(greatest({{ said }} + {{ whole(shift ~ ' * ' ~ per_shift) }}, 0), {{ most }}) end
 {%- endmacro %}
 
 {# The variance of one window's own error, from differences of two that tell the same; 0 where fewer than ten pairs are known. #}

@@ -14,9 +14,17 @@ from gpulake.reconstruct import Days, Hours, LeftOut, Windows, reconstruct_colum
 
 _WINDOWS = "STRUCT(start_s BIGINT, end_s BIGINT, gpu_pct DOUBLE, cpu_pct DOUBLE)[]"
 _DAYS = "STRUCT(day_no BIGINT, start_s BIGINT, end_s BIGINT, gpus BIGINT, gpu_noise DOUBLE, cpu_noise DOUBLE)[]"
-_AMOUNTS = ("micro_pct", "micro_variance", "micro_share")
-_LEFT_OUT = ("left_out_s", "left_out_micro_pct", "left_out_reconstructed_micro_pct", "left_out_swept_micro_pct")
-_COLUMNS = tuple(f"{quantity}_{name}" for quantity in ("gpu", "cpu") for name in (*_AMOUNTS, *_LEFT_OUT))
+_AMOUNTS = ("micro_pct", "micro_variance", "micro_share", "most_micro_pct", "micro_per_shift")
+_SHIFT = ("micro_pull", "micro_pull_weight")
+_LEFT_OUT = (
+    "left_out_s",
+    "left_out_micro_pct",
+    "left_out_swept_micro_pct",
+    "left_out_reconstructed_micro_pct",
+    "left_out_most_micro_pct",
+    "left_out_micro_per_shift",
+)
+_COLUMNS = tuple(f"{quantity}_{name}" for quantity in ("gpu", "cpu") for name in (*_AMOUNTS, *_SHIFT, *_LEFT_OUT))
 _HOUR = pa.struct([(name, pa.int64()) for name in ("day_no", "hour_no", *_COLUMNS)])
 _HOURS = f"STRUCT({', '.join(f'{field.name} BIGINT' for field in _HOUR)})[]"
 _LISTS_AT_ONCE = 1024
@@ -37,6 +45,7 @@ def hours_from_windows(windows: Any, days: Any) -> pa.Array:
 
     Windows tell of one GPU, so that a machine may change its number. Amounts come in millionths of a percent, summed over the GPUs that
     it has on the day; of what was left out in those of one GPU. Noise: the variance of one window's own error, of one GPU (percent²).
+    Means are what the machine's own windows say, out of bounds too; what they tell of a shift of the fleet's day stands in its first hour.
     """
     windows, days = _whole(windows), _whole(days)
     parts = [
@@ -89,16 +98,21 @@ def _amounts(keys: _Ints, hours: Hours, size: _Ints) -> list[Any]:
     own = hours.day * _HOURS_A_DAY + hours.hour_no
     square = size * size
     figures = [
-        _micro(hours.mean[:, 0]) * size,
+        _micro(hours.unbounded[:, 0]) * size,
         _micro(hours.variance[:, 0]) * square,
         _micro(hours.share[:, 0]) * square,
+        _micro(hours.most[:, 0]) * size,
+        _micro(hours.per_shift[:, 0]) * size,
     ]
-    return _placed(keys, own, figures)
+    begins = hours.pull_weight[:, 0] != 0
+    of_shift = [_micro(each[begins, 0]) for each in (hours.pull, hours.pull_weight)]
+    return _placed(keys, own, figures) + _placed(keys, own[begins], of_shift)
 
 
 def _left_out(keys: _Ints, left: LeftOut, asked: Days) -> list[Any]:
     own = left.day * _HOURS_A_DAY + (left.end_s - asked.start_s[left.day] - 1) // 3600
-    figures = [_micro(each[:, 0]) for each in (left.measured, left.reconstructed, left.swept)]
+    told = (left.measured, left.swept, left.unbounded, left.most, left.per_shift)
+    figures = [_micro(each[:, 0]) for each in told]
     return _placed(keys, own, [left.length_s, *figures])
 
 

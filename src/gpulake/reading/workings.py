@@ -125,13 +125,15 @@ class WindowWeighs:
 class OfWindows:
     """What the reconstructed part of a machine's hour or day is made of: the weights of all windows sum to one.
 
-    `sum_pct` is Σ weight × value, and `bounded_by_pct` what was added where hours lay below 0 or above the most that is.
+    `sum_pct` is Σ weight × value, `fleet_pct` what the shift of the fleet's day added, and `bounded_by_pct` what was added where hours
+    lay below 0 or above the most that is.
     """
 
     named: tuple[WindowWeighs, ...]
     other_windows: int
     other_weight: float
     sum_pct: float
+    fleet_pct: float
     bounded_by_pct: float
 
 
@@ -185,7 +187,7 @@ class Workings:
 def workings(reader: Reader, *, table: str, column: str, row: RowOf) -> Workings | None:
     """How the figure of a column was worked out; None where no window's mean is behind it, or an earlier gpulake built it."""
     quantity = _FIGURES.get(table, {}).get(column)
-    if quantity is None or quantity.method not in published.columns(reader, "lake", "silver_machine_hours"):
+    if quantity is None or f"{quantity.name}_shift" not in published.columns(reader, "lake", "silver_machine_hours"):
         return None
     is_p95 = column.startswith("p95_")
     hours = _P95_HOURS if is_p95 else _HOURS if row.machine_id is None else _MACHINE
@@ -194,13 +196,13 @@ def workings(reader: Reader, *, table: str, column: str, row: RowOf) -> Workings
     if not {"reconstructed", "swept"} & methods.keys():
         return None
     is_reconstructed = "reconstructed" in methods
-    noise = _noise(reader, quantity, row) if is_reconstructed else 0.0
+    noise, shift = _solution(reader, quantity, row) if is_reconstructed else (0.0, 0.0)
     weighed_by = "machine-hours at the figure or above" if is_p95 else quantity.weighed_by
     return Workings(
         quantity=quantity.name,
         methods=methods,
         parameters=_parameters(noise) if is_reconstructed else {},
-        of_windows=None if row.machine_id is None else _of_windows(reader, quantity, row, noise=noise),
+        of_windows=None if row.machine_id is None else _of_windows(reader, quantity, row, noise=noise, shift=shift),
         of_machines=None if row.machine_id is not None else _of_machines(reader, query, bound, weighed_by=weighed_by),
         left_out=_left_out(reader, quantity, row),
     )
@@ -228,23 +230,19 @@ def _parameters(noise: float) -> Mapping[str, float]:
     return {**asdict(PARAMETERS), **({"noise_points": noise**0.5} if noise else {})}
 
 
-def _noise(reader: Reader, quantity: _Quantity, row: RowOf) -> float:
-    """The variance of one window's own error on the row's day, as `int_window_noise` learns it; 0 where it is not known."""
+def _solution(reader: Reader, quantity: _Quantity, row: RowOf) -> tuple[float, float]:
+    """Of the row's day what one window errs by itself (a variance), and the shift of the fleet's day; 0 where they are not known."""
     (found,) = reader.sql(
         f"""
-        WITH days AS (FROM lake.main.silver_days WHERE cluster_id = ? AND dt = ?),
-        repeated AS (
-            SELECT max({quantity.window_pct}) - min({quantity.window_pct}) AS difference
-            FROM days JOIN lake.main.silver_gpu_timeseries AS windows
-                ON windows.cluster_id = days.cluster_id AND ended_at > days.starts_at AND ended_at <= days.ends_at
-            WHERE started_at < ended_at
-            GROUP BY machine_id, started_at, ended_at HAVING count(*) = 2 AND count({quantity.window_pct}) = 2
-        )
-        SELECT CASE WHEN count(*) >= 10 THEN quantile_cont(difference ** 2, 0.5) / 2 / 0.455 ELSE 0 END AS noise FROM repeated
+        SELECT
+            coalesce(max({quantity.name}_window_variance), 0)::double AS noise,
+            coalesce(any_value({quantity.name}_shift), 0)::double AS shift
+        FROM lake.main.silver_machine_hours
+        WHERE {row.where} AND {quantity.method} = 'reconstructed'
         """,
-        [row.cluster_id, row.dt],
+        row.bound,
     ).to_pylist()
-    return float(found["noise"])
+    return float(found["noise"]), float(found["shift"])
 
 
 def _methods(reader: Reader, hours: str, bound: list[object]) -> dict[str, float]:
@@ -278,7 +276,7 @@ def _of_machines(reader: Reader, hours: str, bound: list[object], *, weighed_by:
     )
 
 
-def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float) -> OfWindows | None:
+def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float, shift: float) -> OfWindows | None:
     import numpy as np
 
     hours = reader.sql(
@@ -286,7 +284,7 @@ def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float
         f"WHERE {row.where} AND {quantity.method} = 'reconstructed'",
         row.bound,
     )
-    found, first_s = _bearing(reader, quantity, row, noise=noise) if hours.num_rows else (None, 0)
+    found, first_s = _bearing(reader, quantity, row, noise=noise, shift=shift) if hours.num_rows else (None, 0)
     if found is None:
         return None
     chosen = np.isin(found.hour_no * 3600 + first_s, hours["start_s"].to_numpy())
@@ -296,7 +294,7 @@ def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float
     weights = found.weights @ parts
     order = np.lexsort((found.end_s, found.start_s, -np.abs(weights)))
     named, others = order[:MOST], order[MOST:]
-    sum_pct = float(found.value @ weights)
+    sum_pct, fleet_pct = float(found.value @ weights), float(found.shifted @ parts)
     return OfWindows(
         named=tuple(
             WindowWeighs(
@@ -311,11 +309,14 @@ def _of_windows(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float
         other_windows=int(found.windows[others].sum()),
         other_weight=float(weights[others].sum()),
         sum_pct=sum_pct,
-        bounded_by_pct=round(float(found.mean @ parts) - sum_pct, 5) + 0.0,  # hours are told to 1e-6
+        fleet_pct=round(fleet_pct, 5) + 0.0,
+        bounded_by_pct=round(float(found.mean @ parts) - sum_pct - fleet_pct, 5) + 0.0,  # hours are told to 1e-6
     )
 
 
-def _bearing(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float) -> tuple[Bearing | None, int]:
+def _bearing(
+    reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float, shift: float
+) -> tuple[Bearing | None, int]:
     """The solution of the machine's day, and when that day begins."""
     import numpy as np
 
@@ -342,7 +343,7 @@ def _bearing(reader: Reader, quantity: _Quantity, row: RowOf, *, noise: float) -
     lane = np.zeros(1, dtype=np.int64)
     day = Days(lane, day_start_s[:1], day_end_s[:1], np.full((1, 1), 100.0), np.full((1, 1), noise))
     windows = Windows(np.zeros(start_s.size, dtype=np.int64), start_s, end_s, value[:, None])
-    return bearing(windows, day=day), int(day_start_s[0])
+    return bearing(windows, day=day, shift=shift), int(day_start_s[0])
 
 
 def _left_out(reader: Reader, quantity: _Quantity, row: RowOf) -> tuple[Missed, ...]:

@@ -10,10 +10,11 @@ from gpulake.reconstruct.values import PARAMETERS, Bearing, Days, Parameters, Wi
 from gpulake.reconstruct.whole import reconstruct, stacks
 
 
-def bearing(windows: Windows, *, day: Days, parameters: Parameters = PARAMETERS) -> Bearing | None:
+def bearing(windows: Windows, *, day: Days, shift: float = 0.0, parameters: Parameters = PARAMETERS) -> Bearing | None:
     """What makes one day of one lane, in one quantity whose values are known; None where no window covers a second of it.
 
-    As `reconstruct`, it stands on the windows that meet the day or come within a day's reach of it.
+    `shift`: by what part of its level the fleet's day is higher. As `reconstruct`, it stands on the windows that meet the day or come
+    within a day's reach of it.
     """
     assert day.lane.size == windows.value.shape[1] == 1
     windows = windows.where((windows.start_s < windows.end_s) & (windows.lane == day.lane[0]))
@@ -35,6 +36,7 @@ def bearing(windows: Windows, *, day: Days, parameters: Parameters = PARAMETERS)
         value=members.value[order, 0] * day.full[0, 0],
         hour_no=hours.hour_no,
         covered_s=hours.covered_s,
-        mean=hours.mean[:, 0],
+        mean=np.clip(hours.unbounded + shift * hours.per_shift, 0, hours.most)[:, 0],
+        shifted=shift * hours.per_shift[:, 0],
         weights=weights[order],
     )

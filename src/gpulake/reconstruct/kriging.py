@@ -40,7 +40,9 @@ class Stack:
 class Solved:
     """Of each piece its mean, and its part of its hour's variance and of its day's sum's, in s² × `scale`.
 
-    `most`: what no value exceeds. Of the window that is left out: what both methods say, and how much of it others cover.
+    `most`: what no value exceeds. Of the window that is left out: what both methods say, and how much of it others cover; what is
+    `predicted` may lie out of bounds, as `mean`. `height`: one whole level, and `untold` which part of it a mean gains where all of the
+    day is higher by that: the rest its windows tell already. `pull` / `pull_weight` is the estimate of such a shift, 1 / `pull_weight` its variance.
     `towards_pieces`, `ones`, `bias`: the answers that `weights` are made of.
     """
 
@@ -49,7 +51,12 @@ class Solved:
     of_day: Floats
     scale: Floats
     most: Floats
+    height: Floats
+    untold: Floats
+    pull: Floats
+    pull_weight: Floats
     predicted: Floats
+    predicted_per_shift: Floats
     swept: Floats
     beside_ratio: Floats
     towards_pieces: Floats
@@ -97,13 +104,15 @@ def solved(stack: Stack, *, parameters: Parameters) -> Solved:
     columns = stack.value.shape[2]
     chosen = np.maximum(stack.left_out, 0)
     rows = np.arange(chosen.size)
-    asked = np.zeros((*real.shape, columns + 2 + towards.shape[1]))
+    inside = _shares_inside(stack, windows.inverse)
+    asked = np.zeros((*real.shape, columns + 3 + towards.shape[1]))
     asked[:, :, :columns] = stack.value
     asked[:, :, columns] = real
     asked[rows, chosen, columns + 1] = 1
-    asked[:, :, columns + 2 :] = towards.transpose(0, 2, 1)
+    asked[:, :, columns + 2] = inside
+    asked[:, :, columns + 3 :] = towards.transpose(0, 2, 1)
     answer = np.asarray(np.linalg.solve(matrix, asked), dtype=np.float64)
-    ones, alone, spread = answer[:, :, columns], answer[:, :, columns + 1], answer[:, :, columns + 2 :]
+    ones, alone, shifted, spread = (*(answer[:, :, columns + at] for at in range(3)), answer[:, :, columns + 3 :])
     sum_of_ones = ones.sum(axis=1)
     level = answer[:, :, :columns].sum(axis=1) / sum_of_ones[:, None]
     weights = answer[:, :, :columns] - level[:, None, :] * ones[:, :, None]
@@ -116,10 +125,18 @@ def solved(stack: Stack, *, parameters: Parameters) -> Solved:
     scale = (SPREAD_RATIO * np.clip(level, LEAST_LEVEL, 1) + np.maximum(fit, 0)) / (PRIOR_WINDOWS + count[:, None])
     most = np.maximum(1.0, stack.value.max(axis=1))
 
+    # A level that is unknown takes some of a shift upon itself.
+    taken = shifted.sum(axis=1) / sum_of_ones
+    shifted = shifted - taken[:, None] * ones
+    height = np.maximum(level, LEAST_LEVEL)
+    told = taken[:, None] + (towards @ shifted[:, :, None])[:, :, 0]
+    pull = height * (inside[:, :, None] * weights).sum(axis=1) / scale
+    pull_weight = height**2 * (inside * shifted).sum(axis=1)[:, None] / scale
+
     own_part = alone[rows, chosen] - ones[rows, chosen] ** 2 / sum_of_ones
     known = (own_part > 0) & (count > 1)
-    missed = weights[rows, chosen] / np.where(known, own_part, 1)[:, None]
-    predicted = np.clip(stack.value[rows, chosen] - missed, 0, most)
+    own_part = np.where(known, own_part, 1)[:, None]
+    predicted = stack.value[rows, chosen] - weights[rows, chosen] / own_part
     swept, beside = _swept_without(stack, chosen)
     beside = np.where(known & (stack.left_out >= 0), beside, 0)
     return Solved(
@@ -128,7 +145,12 @@ def solved(stack: Stack, *, parameters: Parameters) -> Solved:
         of_day=of_day,
         scale=scale,
         most=most,
+        height=height,
+        untold=1 - told,
+        pull=pull,
+        pull_weight=pull_weight,
         predicted=predicted,
+        predicted_per_shift=height * shifted[rows, chosen][:, None] / own_part,
         swept=swept,
         beside_ratio=beside,
         towards_pieces=spread,
@@ -164,6 +186,13 @@ def _shares_outside(stack: Stack, inverse: Floats, parameters: Parameters) -> tu
     before = np.clip(-parameters.margin_s - stack.start_s, 0, lengths) * inverse
     after = np.clip(stack.end_s - stack.length_s[:, None] - parameters.margin_s, 0, lengths) * inverse
     return before, after
+
+
+def _shares_inside(stack: Stack, inverse: Floats) -> Floats:
+    """Which part of each window lies in the day itself."""
+    inside = np.minimum(stack.end_s, stack.length_s[:, None]) - np.maximum(stack.start_s, 0)
+    shares: Floats = np.maximum(inside, 0) * inverse
+    return shares
 
 
 def _swept_without(stack: Stack, chosen: Ints) -> tuple[Floats, Floats]:

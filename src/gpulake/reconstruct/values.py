@@ -93,6 +93,10 @@ class Hours:
 
     `mean`: over the covered seconds, in percent, to 1e-6. `variance`: of that mean's error (percent²). `share`: an hour's part of
     the variance of its machine-day's sum, in (percent × h)²: parts of hours of any machines add up. Both to 1e-6.
+
+    What the machine's windows say alone is `unbounded` before it is put between 0 and `most`; it gains `per_shift` where the whole
+    fleet's day is known to be by one level higher. `pull` and `pull_weight`, in the first hour of each day, are what this
+    machine knows of that: sums of them over machines, divided, are the best estimate of the shift, with 1 / `pull_weight` as its variance.
     """
 
     day: Ints
@@ -101,6 +105,11 @@ class Hours:
     mean: Floats
     variance: Floats
     share: Floats
+    unbounded: Floats
+    most: Floats
+    per_shift: Floats
+    pull: Floats
+    pull_weight: Floats
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class LeftOut:
     """One group of like windows per day and what both methods make of it without its value; at most one per day.
 
     `measured`, `reconstructed`, `swept`: in percent. Where no other window covers half of it, there is no row.
+    `unbounded`, `most`, `per_shift`: as those of `Hours`.
     """
 
     day: Ints
@@ -116,6 +126,9 @@ class LeftOut:
     measured: Floats
     reconstructed: Floats
     swept: Floats
+    unbounded: Floats
+    most: Floats
+    per_shift: Floats
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,8 @@ class Bearing:
     """What the hours of one lane's day are made of: like windows as one, by start and end, and their weights.
 
     `mean` and `value` in percent, `weights` by window and hour; over the windows they sum to one, and weight × value to the hour's
-    mean before it is put between 0 and what is the most. A weight may be negative.
+    mean before it is put between 0 and what is the most, and before the shift of the fleet's day adds `shifted`. A weight may be
+    negative.
     """
 
     start_s: Ints
@@ -133,6 +147,7 @@ class Bearing:
     hour_no: Ints
     covered_s: Ints
     mean: Floats
+    shifted: Floats
     weights: Floats
 
 

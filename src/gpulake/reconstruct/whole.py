@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,14 +33,23 @@ _COLUMNS = 2
 """Blocks are always solved for as many quantities: how many are asked for changes no bit."""
 
 
+_Rows = TypeVar("_Rows", Hours, LeftOut)
+
+
 @dataclass(frozen=True)
 class _Sums:
-    """Of each piece: its part of its hour's sum, of that sum's variance, and of its day's sum's; of each block the most that is."""
+    """Of each piece: its part of its hour's sum, of that sum's variance, of its day's sum's, and of what a shift adds.
+
+    Of each block the most that is, and what it knows of a shift.
+    """
 
     mean: Floats
     variance: Floats
     share: Floats
+    per_shift: Floats
     most: Floats
+    pull: Floats
+    pull_weight: Floats
 
 
 def reconstruct(windows: Windows, *, days: Days, parameters: Parameters = PARAMETERS) -> tuple[Hours, LeftOut]:
@@ -59,24 +69,7 @@ def reconstruct(windows: Windows, *, days: Days, parameters: Parameters = PARAME
     left_out = _left_out(members, days=asked)
     sums, left = _solved(members, pieces, left_out, days=asked, parameters=parameters)
     hours = _hours(pieces, sums, days=asked)
-    return (
-        Hours(
-            order[hours.day],
-            hours.hour_no,
-            hours.covered_s,
-            hours.mean[:, :columns],
-            hours.variance[:, :columns],
-            hours.share[:, :columns],
-        ),
-        LeftOut(
-            order[left.day],
-            left.end_s,
-            left.length_s,
-            left.measured[:, :columns],
-            left.reconstructed[:, :columns],
-            left.swept[:, :columns],
-        ),
-    )
+    return _columns(hours, slice(columns), order), _columns(left, slice(columns), order)
 
 
 def reconstruct_columns(
@@ -99,43 +92,20 @@ def reconstruct_columns(
         asked = days.where(of_days).columns(columns)
         hours, left = reconstruct(some, days=asked, parameters=parameters)
         for place, column in enumerate(range(len(found))[columns]):
-            found[column].append((_column(hours, place, of_days), _left_column(left, place, of_days)))
-    return [_joined(parts) for parts in found]
+            one = slice(place, place + 1)
+            found[column].append((_columns(hours, one, of_days), _columns(left, one, of_days)))
+    return [(_joined([hours for hours, _ in parts]), _joined([left for _, left in parts])) for parts in found]
 
 
-def _column(hours: Hours, place: int, of_days: Ints) -> Hours:
-    at = slice(place, place + 1)
-    return Hours(
-        of_days[hours.day],
-        hours.hour_no,
-        hours.covered_s,
-        hours.mean[:, at],
-        hours.variance[:, at],
-        hours.share[:, at],
-    )
+def _columns(rows: _Rows, chosen: slice, of_days: Ints) -> _Rows:
+    """Some quantities of hours or of windows that were left out, and the days as places in another list."""
+    fields = {name: each[:, chosen] if each.ndim > 1 else each for name, each in vars(rows).items()}
+    return type(rows)(**{**fields, "day": of_days[rows.day]})
 
 
-def _left_column(left: LeftOut, place: int, of_days: Ints) -> LeftOut:
-    at = slice(place, place + 1)
-    return LeftOut(
-        of_days[left.day],
-        left.end_s,
-        left.length_s,
-        left.measured[:, at],
-        left.reconstructed[:, at],
-        left.swept[:, at],
-    )
-
-
-def _joined(parts: list[tuple[Hours, LeftOut]]) -> tuple[Hours, LeftOut]:
-    hours, lefts = zip(*parts, strict=True)
-    names = Hours.__dataclass_fields__
-    return Hours(*(np.concatenate([getattr(part, name) for part in hours]) for name in names)), _joined_left(lefts)
-
-
-def _joined_left(parts: Sequence[LeftOut]) -> LeftOut:
-    names = LeftOut.__dataclass_fields__
-    return LeftOut(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    """The rows of all parts: at least one."""
+    return type(parts[0])(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
 
 def _two_columns(windows: Windows) -> Windows:
@@ -153,7 +123,7 @@ def _two_full(days: Days) -> Days:
 
 def _nothing(columns: int) -> tuple[Hours, LeftOut]:
     none, empty = np.empty(0, dtype=np.int64), np.empty((0, columns))
-    return Hours(none, none, none, empty, empty, empty), LeftOut(none, none, none, empty, empty, empty)
+    return Hours(none, none, none, *(empty,) * 8), LeftOut(none, none, none, *(empty,) * 6)
 
 
 # ---------------------------------------------------------------------------------------------- stacks
@@ -228,18 +198,23 @@ def stacks(
 def _solved(
     members: Members, pieces: Pieces, left_out: Ints, *, days: Days, parameters: Parameters
 ) -> tuple[_Sums, LeftOut]:
-    mean, variance, share = (np.zeros((pieces.block.size, _COLUMNS)) for _ in range(3))
-    sums = _Sums(mean, variance, share, np.ones((days.lane.size, _COLUMNS)))
+    of_pieces = (np.zeros((pieces.block.size, _COLUMNS)) for _ in range(4))
+    of_blocks = (np.zeros((days.lane.size, _COLUMNS)) for _ in range(3))
+    sums = _Sums(*of_pieces, *of_blocks)
     parts: list[LeftOut] = []
     for each in stacks(members, pieces, left_out, days=days, parameters=parameters):
         done = solved(each.stack, parameters=parameters)
         taken = each.piece[each.is_piece]
-        sums.mean[taken] = (done.mean * each.stack.piece_s[:, :, None])[each.is_piece]
-        sums.variance[taken] = (done.of_hour[:, :, None] * done.scale[:, None, :])[each.is_piece]
-        sums.share[taken] = (done.of_day[:, :, None] * done.scale[:, None, :])[each.is_piece]
+        block, seconds = np.nonzero(each.is_piece)[0], each.stack.piece_s[each.is_piece][:, None]
+        scale = done.scale[block]
+        sums.mean[taken] = done.mean[each.is_piece] * seconds
+        sums.variance[taken] = done.of_hour[each.is_piece][:, None] * scale
+        sums.share[taken] = done.of_day[each.is_piece][:, None] * scale
+        sums.per_shift[taken] = done.height[block] * (done.untold[each.is_piece][:, None] * seconds)
         sums.most[each.blocks] = done.most
+        sums.pull[each.blocks], sums.pull_weight[each.blocks] = done.pull, done.pull_weight
         parts.append(_left(each.stack, done, each.blocks, days=days))
-    return sums, _joined_left(parts)
+    return sums, _joined(parts)
 
 
 def _stack(
@@ -282,8 +257,11 @@ def _left(stack: Stack, done: Solved, block: Ints, *, days: Days) -> LeftOut:
         days.start_s[block] + stack.end_s[found, place].astype(np.int64),
         (stack.end_s[found, place] - stack.start_s[found, place]).astype(np.int64),
         _exact(stack.value[found, place] * full),
-        _exact(done.predicted[found] * full),
+        _exact(np.clip(done.predicted[found], 0, done.most[found]) * full),
         _exact(done.swept[found] * full),
+        _exact(done.predicted[found] * full),
+        _exact(done.most[found] * full),
+        _exact(done.predicted_per_shift[found] * full),
     )
 
 
@@ -293,18 +271,23 @@ def _hours(pieces: Pieces, sums: _Sums, *, days: Days) -> Hours:
     begins[1:] = (pieces.block[1:] != pieces.block[:-1]) | (pieces.hour_no[1:] != pieces.hour_no[:-1])
     at = np.flatnonzero(begins)
     day = pieces.block[at]
+    is_first = np.append(np.bool_(1), day[1:] != day[:-1])[:, None]
     full = days.full[day]
     covered_s = np.add.reduceat(pieces.end_s - pieces.start_s, at)
-    mean = np.clip(np.add.reduceat(sums.mean, at) / covered_s[:, None], 0, sums.most[day])
+    mean, per_shift = (np.add.reduceat(each, at) / covered_s[:, None] for each in (sums.mean, sums.per_shift))
     variance = np.add.reduceat(sums.variance, at) / (covered_s * covered_s)[:, None]
     share = np.add.reduceat(sums.share, at) / HOUR_S**2
     return Hours(
         day,
         pieces.hour_no[at],
         covered_s,
-        _exact(mean * full),
+        _exact(np.clip(mean, 0, sums.most[day]) * full),
         _exact(np.maximum(variance, 0) * full**2),
         _exact(share * full**2),
+        _exact(mean * full),
+        _exact(sums.most[day] * full),
+        _exact(per_shift * full),
+        *(_exact(np.where(is_first, each[day], 0)) for each in (sums.pull, sums.pull_weight)),
     )
 
 

@@ -54,10 +54,11 @@ def parameter_words(parameters: Mapping[str, float]) -> str:
 
 
 def sum_words(found: OfWindows) -> str:
-    """What the windows add up to, and what was added to keep hours within bounds."""
-    bounded = found.bounded_by_pct
+    """What the windows add up to, and what was added by what the fleet's day tells, and to keep hours within bounds."""
+    fleet, bounded = found.fleet_pct, found.bounded_by_pct
+    of_fleet = f"; {fleet:+.5f} as the fleet's day tells" if fleet else ""
     rest = f"; {bounded:+.5f} where hours lay below 0 or above the most that is" if bounded else ""
-    return f"Σ weight × value = {found.sum_pct:.6f} %{rest}"
+    return f"Σ weight × value = {found.sum_pct:.6f} %{of_fleet}{rest}"
 
 
 def _window_lines(found: OfWindows) -> Iterator[str]:

@@ -56,10 +56,14 @@ select
     count(*) as windows,
     sqrt({{ ratio('sum(reconstructed_error * reconstructed_error)', 'count(*)') }}) as reconstructed_rmse,
     sqrt({{ ratio('sum(swept_error * swept_error)', 'count(*)') }}) as swept_rmse,
+    {{ ratio('sum(abs(reconstructed_error))', 'count(*)') }} as reconstructed_mae,
+    {{ ratio('sum(abs(swept_error))', 'count(*)') }} as swept_mae,
     {{ ratio('sum(reconstructed_error)', 'count(*)') }} as reconstructed_bias,
     {{ ratio('sum(swept_error)', 'count(*)') }} as swept_bias,
     cast(sum(reconstructed_error * reconstructed_error) as double) as reconstructed_squares,
     cast(sum(swept_error * swept_error) as double) as swept_squares,
+    cast(sum(abs(reconstructed_error)) as double) as reconstructed_misses,
+    cast(sum(abs(swept_error)) as double) as swept_misses,
     cast(sum(reconstructed_error) as double) as reconstructed_errors,
     cast(sum(swept_error) as double) as swept_errors
 from classed

@@ -8,7 +8,7 @@ swept as (
 ),
 
 reconstructed as (
-    select * from {{ ref('int_reconstructed_hours') }}
+    select * from {{ ref('int_shifted_hours') }}
 ),
 
 methods as (
@@ -32,6 +32,8 @@ chosen as (
         reconstructed.{{ quantity }}_micro_pct,
         reconstructed.{{ quantity }}_micro_variance,
         reconstructed.{{ quantity }}_micro_share,
+        reconstructed.{{ quantity }}_shift,
+        reconstructed.{{ quantity }}_noise,
         reconstructed.{{ quantity }}_left_out_s,
         reconstructed.{{ quantity }}_left_out_micro_pct,
         reconstructed.{{ quantity }}_left_out_reconstructed_micro_pct,
@@ -53,25 +55,25 @@ select
     days.starts_at + chosen.hour_no * interval 1 hour as hour_start_at,
     least(3600, days.day_s - chosen.hour_no * 3600) as hour_s,
     chosen.* replace (
-        case chosen.gpu_method
-            when 'reconstructed' then chosen.gpu_micro_pct * chosen.gpu_covered_s
-            else chosen.gpu_pct_us
-        end as gpu_pct_us,
-        case chosen.gpu_method
-            when 'reconstructed' then chosen.gpu_micro_pct * chosen.gpu_covered_s
-            else chosen.gpu_pct_weighted_us
-        end as gpu_pct_weighted_us,
-        case chosen.cpu_method
-            when 'reconstructed' then chosen.cpu_micro_pct * chosen.cpu_covered_s
-            else chosen.cpu_pct_us
-        end as cpu_pct_us,
-        case when chosen.gpu_method = 'reconstructed' then chosen.gpu_micro_variance end as gpu_micro_variance,
-        case when chosen.gpu_method = 'reconstructed' then chosen.gpu_micro_share end as gpu_micro_share,
-        case when chosen.cpu_method = 'reconstructed' then chosen.cpu_micro_variance end as cpu_micro_variance,
-        case when chosen.cpu_method = 'reconstructed' then chosen.cpu_micro_share end as cpu_micro_share
+        {%- for quantity, sums in {'gpu': ['gpu_pct_us', 'gpu_pct_weighted_us'], 'cpu': ['cpu_pct_us']}.items() %}
+        {%- for sum in sums %}
+        case chosen.{{ quantity }}_method
+            when 'reconstructed' then chosen.{{ quantity }}_micro_pct * chosen.{{ quantity }}_covered_s
+            else chosen.{{ sum }}
+        end as {{ sum }},
+        {%- endfor %}
+        {%- for figure in ['micro_variance', 'micro_share'] %}
+        case when chosen.{{ quantity }}_method = 'reconstructed' then chosen.{{ quantity }}_{{ figure }} end
+            as {{ quantity }}_{{ figure }}{{ '' if loop.last and quantity == 'cpu' else ',' }}
+        {%- endfor %}
+        {%- endfor %}
     ),
     chosen.gpu_pct_us as gpu_swept_pct_us,
     {{ one_row({
+        'gpu_shift': "case when chosen.gpu_method = 'reconstructed' then chosen.gpu_shift end",
+        'gpu_window_variance': "case when chosen.gpu_method = 'reconstructed' then chosen.gpu_noise end",
+        'cpu_shift': "case when chosen.cpu_method = 'reconstructed' then chosen.cpu_shift end",
+        'cpu_window_variance': "case when chosen.cpu_method = 'reconstructed' then chosen.cpu_noise end",
         'gpu_left_out_s': 'chosen.gpu_left_out_s',
         'gpu_left_out_pct': points('chosen.gpu_left_out_micro_pct'),
         'gpu_left_out_reconstructed_pct': points('chosen.gpu_left_out_reconstructed_micro_pct'),
@@ -80,7 +82,7 @@ select
         'cpu_left_out_pct': points('chosen.cpu_left_out_micro_pct'),
         'cpu_left_out_reconstructed_pct': points('chosen.cpu_left_out_reconstructed_micro_pct'),
         'cpu_left_out_swept_pct': points('chosen.cpu_left_out_swept_micro_pct'),
-    }) }} as left_out
+    }) }} as solution
 from chosen
 inner join measured_machines
     on chosen.machine_no = measured_machines.machine_no

@@ -32,7 +32,7 @@ select
     case when windows.cpu_covered_s > 0 then windows.cpu_method else 'sampled' end as cpu_method,
     windows.cpu_micro_variance,
     windows.cpu_micro_share,
-    windows.left_out,
+    windows.solution,
     {%- for short, total in {'cpu': 'cpu_pct_us', 'load': 'load_us', 'net': 'net_byte_s'}.items() %}
     coalesce(nullif(windows.{{ short }}_covered_s, 0), samples.{{ short }}_covered_s, 0) as {{ short }}_covered_s,
     case when windows.{{ short }}_covered_s > 0 then windows.{{ total }} else samples.{{ short }}_sum end as {{ total }},

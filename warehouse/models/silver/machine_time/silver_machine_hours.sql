@@ -52,7 +52,7 @@ select
     cast(hours.gpu_micro_share / 1000000 as decimal(38, 6)) as gpu_pct_h_variance,
     {{ points('hours.cpu_micro_variance') }} as cpu_pct_variance,
     {{ points('hours.cpu_micro_share') }} as cpu_pct_h_variance,
-    {{ fields_of('hours.left_out') }}
+    {{ fields_of('hours.solution') }}
 from hours
 left join machines
     on hours.cluster_id = machines.cluster_id

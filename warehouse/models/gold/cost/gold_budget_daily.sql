@@ -12,10 +12,6 @@ budgets as (
     select * from {{ ref('budgets') }}
 ),
 
-owned as (
-    select * from {{ ref('int_owned_costs') }}
-),
-
 -- Each cost under both of its owners: what is compared stands on either side of the join, which then is by hash.
 costs as (
     {%- for kind in ['group', 'user'] %}
@@ -26,7 +22,7 @@ costs as (
         {{ kind }}_id as owner_id,
         allocated_gpu_h,
         cost_usd
-    from owned
+    from {{ ref('int_owned_costs') }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),

@@ -251,8 +251,11 @@ def test_machines_and_pods_come_with_them(staged):
     """Half of two processors' time, a card's bytes without the loopback's, and the one pod that asks for GPUs."""
     machine = asked(
         staged,
-        "SELECT machine_id, count(DISTINCT sampled_at) AS n, min(cpu_util_pct) AS low, max(cpu_util_pct) AS high, "
-        "max(net_rx_bytes_per_s) AS rx, max(memory_used_bytes) AS used FROM lake.main.stg_prometheus__machine_sample GROUP BY 1",
+        "WITH grown AS (SELECT *, cpu_busy_us - lag(cpu_busy_us) OVER told AS busy_us, cpu_total_us - lag(cpu_total_us) OVER told "
+        "AS total_us, (net_rx_bytes - lag(net_rx_bytes) OVER told) / date_diff('second', lag(sampled_at) OVER told, sampled_at) "
+        "AS rx FROM lake.main.stg_prometheus__machine_sample WINDOW told AS (PARTITION BY landing_id, machine_id ORDER BY sampled_at)) "
+        "SELECT machine_id, count(DISTINCT sampled_at) AS n, min(100.0 * busy_us / total_us) AS low, "
+        "max(100.0 * busy_us / total_us) AS high, max(rx) AS rx, max(memory_used_bytes) AS used FROM grown GROUP BY 1",
     )
     pods = asked(
         staged,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import date
 from types import SimpleNamespace
 
@@ -85,8 +84,7 @@ def test_both_roads_give_the_same_figures(day, query):
 def test_the_day_as_a_stream_is_the_day_by_files(day, road, cli, published_rows):
     """Batch = stream for jobs, samples and kernel events too, with disorder, late events and duplicates: no row of any table differs.
 
-    But for what counters of processors and network cards tell, which is worked out within a landing, and for columns that a
-    file says it has not.
+    But for columns that a file says it has not.
     """
     lake = day.folder / f"{road}-stream"
     data = day.folder / "site" / (road if road in ROADS[road] else "")
@@ -103,16 +101,11 @@ def test_the_day_as_a_stream_is_the_day_by_files(day, road, cli, published_rows)
     found = []
     for each in (day.folder / road, lake):
         with open_publication(each) as reader:
-            found.append(published_rows(lambda query, reader=reader: _without(reader.sql(query).to_pylist(), road)))
+            found.append(published_rows(lambda query, reader=reader: reader.sql(query).to_pylist()))
     by_files, by_stream = found
     assert by_files.keys() == by_stream.keys()
     lacking = {"plain": ["gold_availability"], "own": []}[road]
     assert lacking == [name for name in by_files if by_files[name] != by_stream[name]]
-
-
-def _without(rows, road):
-    told_by_counters = re.compile("cpu|core|net_|sent_" if road == "own" else "$^")
-    return [{name: value for name, value in row.items() if not told_by_counters.search(name)} for row in rows]
 
 
 def test_machines_are_as_busy_by_both_roads(day):

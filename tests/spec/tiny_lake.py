@@ -132,12 +132,21 @@ class TinyLake:
                     landed_at = LANDED_AT + timedelta(minutes=number)
                     self._land(writer, case.name, name, rows, landed_at, corrects=number in case.corrects)
 
+    def add_rows(self, cluster: str, name: str, rows: list[dict[str, object]]) -> None:
+        """Land rows of one table as they are in bronze, as one landing; times are UTC."""
+        self.close()
+        with self.writing() as writer, writer.transaction("land"):
+            if cluster not in self._clusters:
+                self._clusters.add(cluster)
+                writer.insert(CLUSTERS, [(cluster, SOURCE_OF[name].name, "UTC", "offset", "gpu_model", LANDED_AT)])
+            self._land(writer, cluster, name, rows, LANDED_AT + timedelta(minutes=self._landing_no), corrects=False)
+
     def _land(self, writer, cluster: str, name: str, rows, landed_at: datetime, *, corrects: bool) -> None:
         self._landing_no += 1
         landing_id = f"{cluster}/{name}/{self._landing_no}"
         bronze = BRONZE[TABLES[name].bronze]
         numbered = [{**row, "landing_id": landing_id, "source_row": number} for number, row in enumerate(rows, start=1)]
-        kinds = {"varchar": pa.string(), "double": pa.float64(), "bigint": pa.int64()}
+        kinds = {"varchar": pa.string(), "double": pa.float64(), "bigint": pa.int64(), "timestamp": pa.timestamp("us")}
         columns = {key: pa.array([row.get(key) for row in numbered], kinds[kind]) for key, kind in bronze.columns}
         writer.insert(bronze, pa.table(columns))
         times = list(_times(TABLES[name].span, rows))
@@ -192,6 +201,7 @@ def _times(span, rows):
     for row in rows if span else []:
         for key, later in ((span.start, 0.0), (span.end, span.lasts_s)):
             time = row.get(key)
+            time = time.replace(tzinfo=ZoneInfo("UTC")).timestamp() if isinstance(time, datetime) else time
             if time is not None and (span.null_at_or_below is None or time > span.null_at_or_below):
                 yield time + later
 

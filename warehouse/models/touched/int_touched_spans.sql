@@ -33,13 +33,16 @@ select
     hour_start_at + interval 1 hour as ended_at
 from {{ ref('touched_gpu_hours') }}
 union all
--- A sample of a machine speaks of the time before it.
+-- A sample of a machine speaks of the time before it; counters are what the next one, up to a day later, has grown from.
 select distinct
     'machine_window' as entity,
     cluster_id,
     {{ hour_of(epoch_to_utc(utc_to_epoch('sampled_at') ~ ' - greatest(least(coalesce(interval_s, 0), 86400), 3600)')) }}
         as started_at,
-    {{ hour_of('sampled_at') }} + interval 2 hour as ended_at
+    {{ hour_of('sampled_at') }} + case
+        when coalesce(cpu_total_us, net_rx_bytes, net_tx_bytes) is null then interval 2 hour
+        else interval 25 hour
+    end as ended_at
 from {{ ref('int_delivered_machine_samples') }}
 where {{ pending_only() }}
 union all

@@ -1,56 +1,53 @@
 {{ config(materialized='ephemeral') }}
 
--- What is told of a machine at one second, whoever tells it: of each amount what was told last, so that deliveries of
--- single metrics add up. It speaks of the seconds up to its time: at the most its interval, and that a day, and none that
--- the sample before has spoken of. Where no interval is told, it is its machine's usual step then.
+-- It speaks of the seconds up to its time: at the most its interval, and that a day, and none that the sample before has
+-- spoken of. Where no interval is told, it is its machine's usual step then. Counters say what they have grown by since the
+-- sample before, whichever delivery has it: unknown after a restart or a day, and where another number of series was summed.
 with
-
-clusters as (
-    select
-        cluster_id,
-        cluster_no,
-        min(starts_s) as first_s
-    from {{ ref('int_days') }}
-    group by cluster_id, cluster_no
-),
-
-believed as (
-    select
-        cluster_id,
-        machine_id,
-        {{ utc_to_epoch('sampled_at') }} as at_s,
-        interval_s,
-        {{ plausible_amounts('machine_sample') }},
-        {{ wide_integer('landing_no') }} * 1000000000000000 + source_row as told_no
-    from {{ ref('int_delivered_machine_samples') }}
-    where {{ in_sampled_range('sampled_at') }}
-),
-
-samples as (
-    select
-        clusters.cluster_no,
-        clusters.first_s,
-        believed.cluster_id,
-        believed.machine_id,
-        believed.at_s,
-        nullif({{ whole(last_by('believed.interval_s', 'believed.told_no')) }}, 0) as interval_s,
-        {{ whole(last_by('believed.cpu_util_pct', 'believed.told_no') ~ ' * 1000000') }} as cpu_micro_pct,
-        {{ whole(last_by('believed.load_1', 'believed.told_no') ~ ' * 1000000') }} as load_micro,
-        {{ whole(last_by('believed.net_rx_bytes_per_s', 'believed.told_no')) }} as net_bytes,
-        {{ whole(last_by('believed.net_tx_bytes_per_s', 'believed.told_no')) }} as sent_bytes,
-        {{ last_by('believed.memory_used_bytes', 'believed.told_no') }} as memory_bytes,
-        {{ last_by('believed.memory_total_bytes', 'believed.told_no') }} as memory_total_bytes
-    from believed
-    inner join clusters
-        on believed.cluster_id = clusters.cluster_id
-    group by clusters.cluster_no, clusters.first_s, believed.cluster_id, believed.machine_id, believed.at_s
-),
 
 neighbours as (
     select
         *,
-        lag(at_s) over (partition by cluster_no, machine_id order by at_s) as previous_s
-    from samples
+        lag(at_s) over machine as previous_s,
+        {%- for counted in [
+            'cpu_busy_us', 'cpu_total_us', 'cpu_series', 'cpu_at', 'rx_counted', 'rx_series', 'rx_at', 'tx_counted', 'tx_series',
+            'tx_at',
+        ] %}
+        lag({{ counted }} ignore nulls) over machine as {{ counted }}_before{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('int_told_machine_samples') }}
+    window machine as (partition by cluster_no, machine_id order by at_s)
+),
+
+grown as (
+    select
+        *,
+        {%- for kind, counter in {
+            'busy': 'cpu_busy_us', 'total': 'cpu_total_us', 'rx': 'rx_counted', 'tx': 'tx_counted',
+        }.items() %}
+            {%- set series = 'cpu' if kind in ['busy', 'total'] else kind %}
+        case
+            when {{ series }}_series = {{ series }}_series_before
+                and {{ seconds_between(series ~ '_at_before', series ~ '_at') }} <= 86400
+                then {{ counter }} - {{ counter }}_before
+        end as {{ kind }}_growth{{ ',' if not loop.last }}
+        {%- endfor %}
+    from neighbours
+),
+
+rates as (
+    select
+        *,
+        case
+            when busy_growth between 0 and total_growth then 100.0 * busy_growth / nullif(total_growth, 0)
+        end as cpu_util_pct,
+        {%- for way in ['rx', 'tx'] %}
+        case
+            when {{ way }}_growth >= 0
+                then {{ way }}_growth / {{ seconds_between(way ~ '_at_before', way ~ '_at') }}
+        end as net_{{ way }}_bytes_per_s{{ ',' if not loop.last }}
+        {%- endfor %}
+    from grown
 ),
 
 usual_steps as (
@@ -66,17 +63,20 @@ usual_steps as (
 
 steps as (
     select
-        neighbours.*,
-        coalesce(neighbours.interval_s, usual_steps.usual_s) as step_s
-    from neighbours
+        rates.*,
+        coalesce(rates.interval_s, usual_steps.usual_s) as step_s
+    from rates
     left join usual_steps
-        on neighbours.cluster_no = usual_steps.cluster_no
-            and neighbours.machine_id = usual_steps.machine_id
-            and neighbours.at_s // 86400 = usual_steps.utc_day
+        on rates.cluster_no = usual_steps.cluster_no
+            and rates.machine_id = usual_steps.machine_id
+            and rates.at_s // 86400 = usual_steps.utc_day
 )
 
 select
     *,
+    coalesce(told_cpu_micro_pct, {{ whole(plausible('machine_sample', 'cpu_util_pct') ~ ' * 1000000') }}) as cpu_micro_pct,
+    coalesce(told_rx_bytes, {{ whole(plausible('machine_sample', 'net_rx_bytes_per_s')) }}) as net_bytes,
+    coalesce(told_tx_bytes, {{ whole(plausible('machine_sample', 'net_tx_bytes_per_s')) }}) as sent_bytes,
     greatest(at_s - least(step_s, 86400), previous_s, first_s) as from_s,
     at_s as to_s
 from steps

@@ -19,6 +19,13 @@ select
     machine_samples.memory_total_bytes,
     machine_samples.net_rx_bytes_per_s,
     machine_samples.net_tx_bytes_per_s,
+    cast(null as bigint) as cpu_busy_us,
+    cast(null as bigint) as cpu_total_us,
+    cast(null as bigint) as cpu_series,
+    cast(null as bigint) as net_rx_bytes,
+    cast(null as bigint) as net_rx_cards,
+    cast(null as bigint) as net_tx_bytes,
+    cast(null as bigint) as net_tx_cards,
     machine_samples.power_w,
     {{ row_text([
         'machine_samples.machine_id', 'machine_samples.sampled_at', 'machine_samples.interval_s',

@@ -1,8 +1,8 @@
 {{ config(materialized='incremental', pre_hook="{{ delete_touched_jobs() }}") }}
 
 -- Rows of one key are looked for among the rows of one attempt, or of one instance where no attempt is named; where neither
--- is, among rows that are alike. Either is looked for by a hash first, asked for ahead: few have several rows, often none, and
--- of those alone a text is made.
+-- is, among rows that are alike. Either is looked for by a hash first, asked for ahead: few have several rows, often none,
+-- and of those alone a text is made.
 {%- set is_timed = 'started_at is not null and ended_at is not null' %}
 {%- set is_named = 'coalesce(attempt_id, instance_id) is not null' %}
 {%- set attempt_hash %}
